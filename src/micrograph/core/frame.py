@@ -1,0 +1,65 @@
+"""Frames and recordings: what enters the house."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image (H, W), pattern (H, W) or spectrum (E,), float32 in the detector's own units, with its scale."""
+
+    data: NDArray[np.float32]
+    index: int
+    calibration: Calibration
+
+
+class Stream(Protocol):
+    """Anything that yields calibrated frames: a file, a simulator or a running camera."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Scale that all frames share."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in the order of recording."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A lazy recording: a `Stream` with a length. Slicing reads nothing; ``read(i)`` returns one (H, W) array."""
+
+    read: Callable[[int], NDArray[Any]]
+    indices: range
+    calibration: Calibration
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    name: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, frames: slice) -> Recording:
+        return replace(self, indices=self.indices[frames])
+
+    def frame(self, position: int) -> Frame:
+        """Read the frame at `position` (0 .. len - 1) of this recording as float32."""
+        index = self.indices[position]
+        return Frame(np.asarray(self.read(index), dtype=np.float32), index, self.calibration)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self.frame(position) for position in range(len(self)))
+
+    def calibrated(self, **values: Any) -> Recording:
+        """Return the same recording with the given calibration values (those not ``None``) in place."""
+        return replace(self, calibration=self.calibration.with_known(**values))

@@ -1,0 +1,57 @@
+"""What a model says of a frame, and what a recipe promises to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core.flags import Flag
+from micrograph.core.frame import Frame
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Maps of a model over a frame, on the model's own grid.
+
+    maps: head name -> (h, w) float32 probability in 0..1; sigma: 1-sigma over the ensemble, same keys (zeros for one
+    member). ``pixel_nm`` is the pitch of the maps; map pixel (i, j) lies at frame pixel ``(i + 0.5) * step - 0.5`` with
+    ``step = pixel_nm / frame.calibration.pixel_nm``. ``domain_distance`` is 0 at the centre of the training domain and 1
+    at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set.
+    """
+
+    frame: Frame
+    maps: Mapping[str, NDArray[np.float32]]
+    sigma: Mapping[str, NDArray[np.float32]]
+    pixel_nm: float
+    flags: Flag = Flag.OK
+    domain_distance: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def step(self) -> float:
+        """Frame pixels per map pixel."""
+        assert self.frame.calibration.pixel_nm is not None
+        return self.pixel_nm / self.frame.calibration.pixel_nm
+
+
+@dataclass(frozen=True)
+class Column:
+    """A promised column: its name with the unit in it, the unit ('' for none), its meaning, its 1-sigma column."""
+
+    name: str
+    unit: str
+    about: str
+    sigma: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Stage 1: what is asked, of which data. `answers` maps a table's name to the columns that it promises."""
+
+    question: str
+    needs: tuple[str, ...]
+    answers: Mapping[str, tuple[Column, ...]]
+    reference: str

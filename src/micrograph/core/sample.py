@@ -1,0 +1,47 @@
+"""A labelled image: what simulators make and trainers and validations take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Points with a name: ``y_nm, x_nm`` (N,) from the centre of pixel (0, 0); ``label`` (N,) of str, e.g. 'Si', 'vac_W'."""
+
+    y_nm: NDArray[np.float64]
+    x_nm: NDArray[np.float64]
+    label: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.y_nm)
+
+    def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Sites:
+        return Sites(self.y_nm[which], self.x_nm[which], self.label[which])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image (H, W) float32 with everything that is known of it.
+
+    `masks` are (H, W) arrays in 0..1 on the image's grid ('contamination'); `params` the settings that made it.
+    """
+
+    image: NDArray[np.float32]
+    pixel_nm: float
+    sites: Sites
+    masks: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    params: Mapping[str, float] = field(default_factory=dict)
+
+
+class Sampler(Protocol):
+    """Makes one labelled sample a call; all randomness comes from `rng`."""
+
+    def __call__(self, rng: np.random.Generator) -> Sample:
+        """Return a new sample."""
+        ...

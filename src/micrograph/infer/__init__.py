@@ -1,0 +1,1 @@
+"""The predictor: normalise, resample, tile, batch, back-end, ensemble."""

@@ -1,0 +1,1 @@
+"""Files and folders to recordings, tables and maps to files."""

@@ -1,0 +1,1 @@
+"""Torch modules, heads, checkpoints. Knows tensors only."""

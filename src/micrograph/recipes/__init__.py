@@ -1,0 +1,1 @@
+"""The reviewed systems, one short file each."""

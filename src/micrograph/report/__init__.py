@@ -1,0 +1,1 @@
+"""Result and run record to one HTML page."""

@@ -1,0 +1,1 @@
+"""Recipes, stream, analyze, resume, run record."""

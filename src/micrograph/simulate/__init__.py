@@ -1,0 +1,1 @@
+"""What the microscope makes of a structure: optics, dose, scan, contamination."""

@@ -1,0 +1,1 @@
+"""What is there: lattices, layers, defects, edges, crystals (ASE)."""

@@ -1,0 +1,1 @@
+"""Metrics, physical limits, calibration of confidence, reference sets, checks."""
