@@ -1,0 +1,153 @@
+"""From a model's maps to refined columns: the road that all atomic-resolution recipes share.
+
+Peaks of the score maps say where columns are; the raw frame says where exactly, how bright and how sure (`refine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from micrograph.core import Flag, Prediction
+from micrograph.features.peaks import find_peaks
+from micrograph.features.refine import Fit, RefineSettings, refine
+
+#: Columns that every table of points has, in this order.
+POINT_COLUMNS = (
+    "frame",
+    "y_nm",
+    "x_nm",
+    "y_sigma_nm",
+    "x_sigma_nm",
+    "class",
+    "score",
+    "intensity",
+    "intensity_sigma",
+    "flags",
+)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Columns of one frame: `table` holds POINT_COLUMNS with class = head's name; `fit` is in frame pixels, same rows."""
+
+    table: pd.DataFrame
+    fit: Fit
+    pixel_nm: float
+
+    @property
+    def head(self) -> NDArray[np.str_]:
+        """Name of the map in which each column was found."""
+        return self.table["class"].to_numpy(dtype=np.str_)
+
+
+@dataclass(frozen=True)
+class LocateSettings:
+    """How columns are found: score threshold, least distance, border within which a column is only half seen."""
+
+    heads: Sequence[str] = ("atom",)
+    threshold: float = 0.5
+    min_distance_nm: float = 0.08
+    border_nm: float = 0.06
+    region: str | None = None
+    refine: RefineSettings = field(default_factory=RefineSettings)
+
+
+def empty_points() -> pd.DataFrame:
+    """Return a table of points without rows, with the types that a filled one has."""
+    numbers = {name: np.zeros(0) for name in POINT_COLUMNS}
+    return pd.DataFrame(
+        {**numbers, "frame": np.zeros(0, np.int64), "class": pd.Series([], dtype=str), "flags": np.zeros(0, np.int64)}
+    )
+
+
+def locate(prediction: Prediction, settings: LocateSettings) -> Located:
+    """Return the columns of one frame with positions (nm), 1-sigma, integrated intensities and flags.
+
+    Columns at which the fit failed keep the network's position, carry the map's pitch as 1-sigma and the flag NO_FIT.
+    """
+    pixel = prediction.frame.calibration.pixel_nm
+    assert pixel is not None
+    y, x, score, head = _peaks(prediction, settings)
+    fit = refine(prediction.frame.data, y, x, settings.refine)
+    fy, fx = np.where(fit.ok, fit.y_px, y), np.where(fit.ok, fit.x_px, x)
+    variance_y, variance_x = fit.covariance_px2[:, 0, 0], fit.covariance_px2[:, 1, 1]
+    coarse = prediction.pixel_nm / 2
+    table = pd.DataFrame(
+        {
+            "frame": np.full(len(y), prediction.frame.index, dtype=np.int64),
+            "y_nm": fy * pixel,
+            "x_nm": fx * pixel,
+            "y_sigma_nm": np.where(fit.ok, np.sqrt(np.maximum(variance_y, 0)) * pixel, coarse),
+            "x_sigma_nm": np.where(fit.ok, np.sqrt(np.maximum(variance_x, 0)) * pixel, coarse),
+            "class": pd.Series(head, dtype=str),
+            "score": score,
+            "intensity": fit.amplitude,
+            "intensity_sigma": fit.amplitude_sigma,
+            "flags": _flags(prediction, settings, fy * pixel, fx * pixel, fit.ok),
+        }
+    )
+    return Located(table, fit, pixel)
+
+
+def _peaks(
+    prediction: Prediction, settings: LocateSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:
+    """Return y, x (frame pixels), score and head name of the peaks of all heads; of two too close the better stays."""
+    found = [
+        find_peaks(prediction.maps[head], settings.threshold, settings.min_distance_nm / prediction.pixel_nm)
+        for head in settings.heads
+    ]
+    y = np.concatenate([peaks.y for peaks in found])
+    x = np.concatenate([peaks.x for peaks in found])
+    score = np.concatenate([peaks.score for peaks in found]).astype(float)
+    head = np.repeat(np.array(settings.heads, dtype=np.str_), [len(peaks.y) for peaks in found])
+    if len(settings.heads) > 1:
+        keep = _strongest(y, x, score, settings.min_distance_nm / prediction.pixel_nm)
+        y, x, score, head = y[keep], x[keep], score[keep], head[keep]
+    order = np.lexsort((x, y))
+    y, x, score, head = y[order], x[order], score[order], head[order]
+    step = prediction.step
+    return (y + 0.5) * step - 0.5, (x + 0.5) * step - 0.5, score, head
+
+
+def _strongest(
+    y: NDArray[np.float64], x: NDArray[np.float64], score: NDArray[np.float64], distance: float
+) -> NDArray[np.bool_]:
+    """Return which points stay when of every pair closer than `distance` the one of lower score goes."""
+    from scipy.spatial import cKDTree
+
+    keep = np.ones(len(y), dtype=bool)
+    pairs = cKDTree(np.column_stack([y, x])).query_pairs(distance, output_type="ndarray") if len(y) else np.zeros((0, 2), int)
+    worst_first = np.argsort(np.maximum(score[pairs[:, 0]], score[pairs[:, 1]]))[::-1]
+    for i, j in pairs[worst_first]:
+        if keep[i] and keep[j]:
+            keep[i if score[i] < score[j] else j] = False
+    return keep
+
+
+def _flags(
+    prediction: Prediction,
+    settings: LocateSettings,
+    y_nm: NDArray[np.float64],
+    x_nm: NDArray[np.float64],
+    ok: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Return the flag word of every column: the frame's own flags, border, failed fit, contaminated ground."""
+    pixel = prediction.frame.calibration.pixel_nm
+    assert pixel is not None
+    height, width = (np.array(prediction.frame.data.shape) - 1) * pixel
+    flags = np.full(len(y_nm), int(prediction.flags), dtype=np.int64)
+    inside = np.minimum(np.minimum(y_nm, height - y_nm), np.minimum(x_nm, width - x_nm))
+    flags |= np.where(inside < settings.border_nm, int(Flag.EDGE), 0)
+    flags |= np.where(ok, 0, int(Flag.NO_FIT))
+    if settings.region is not None:
+        dirty = prediction.maps[settings.region]
+        rows = np.clip(np.rint(y_nm / prediction.pixel_nm).astype(int), 0, dirty.shape[0] - 1)
+        columns = np.clip(np.rint(x_nm / prediction.pixel_nm).astype(int), 0, dirty.shape[1] - 1)
+        flags |= np.where(dirty[rows, columns] > 0.5, int(Flag.LOW_CONFIDENCE), 0)
+    return flags
