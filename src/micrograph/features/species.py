@@ -173,18 +173,3 @@ def _typical(amplitude: Array, population: _Population, host: float, scatter: fl
     distance = np.abs(amplitude[:, None] - mean) / np.sqrt(np.maximum(variance, 1e-30))
     return np.asarray(distance.min(axis=1) <= 4.0)
 
-
-def counted(p: Array, level: float = 0.95) -> tuple[float, float, float]:
-    """Return number, lower and upper bound of the objects of one class from their posteriors `p` (K,).
-
-    The interval is the exact Poisson one (Garwood) for the expected number, widened by the doubt of the single calls.
-    """
-    from scipy.stats import gamma
-
-    number = float(p.sum())
-    doubt = float((p * (1 - p)).sum())
-    widen = np.sqrt((number + 1 + doubt) / (number + 1))
-    tail = (1 - level) / 2
-    low = float(gamma.ppf(tail, number)) if number > 0.01 else 0.0
-    high = float(gamma.ppf(1 - tail, number + 1))
-    return number, max(number - (number - low) * widen, 0.0), number + (high - number) * widen
