@@ -1,0 +1,218 @@
+"""The algorithm: frames in, one small `Step` a frame out, from a file and from a running camera alike."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from micrograph.core import Calibration, Flag, Frame, MicrographError, MissingCalibration, Prediction, Stream
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from micrograph.run.recipe import Recipe, Tables
+
+log = logging.getLogger(__name__)
+
+#: What the user writes when a calibration is missing.
+OPTION_FOR = {
+    "pixel_nm": '--pixel-size "0.0176 nm"',
+    "frame_time_s": '--frame-time "0.1 s"',
+    "dose_e_per_A2": '--dose "1e4 e/angstrom^2"',
+    "voltage_kV": '--voltage "80 kV"',
+    "convergence_mrad": '--convergence "30 mrad"',
+    "inner_mrad": '--inner "80 mrad"',
+    "outer_mrad": '--outer "200 mrad"',
+}
+#: Columns without a unit whose type is known even when the table is empty.
+_KIND_OF_COLUMN = {"frame": "int64", "id": "int64", "flags": "int64", "class": "str", "name": "str", "label": "str"}
+
+
+class Predict(Protocol):
+    """A model: a frame in, its maps out. It may also offer ``many(frames)``, which predicts a batch at once."""
+
+    def __call__(self, frame: Frame) -> Prediction:
+        """Return the prediction for one frame."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is known after one more frame.
+
+    tables: name -> table of this frame; prediction: ``None`` for an unusable frame; seconds: spent on this frame.
+    """
+
+    index: int
+    tables: Tables
+    prediction: Prediction | None
+    flags: Flag
+    seconds: float
+    summarise: Callable[[], DataFrame]
+
+    @property
+    def summary(self) -> DataFrame:
+        """The table 'summary' of all frames up to this one, computed when asked for and while the step is new."""
+        return self.summarise()
+
+
+Watcher = Callable[[Step], object]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One frame, looked at on its own: a `Step` without its past."""
+
+    index: int
+    tables: Tables
+    prediction: Prediction | None
+    flags: Flag
+    seconds: float
+
+
+def stream(
+    recipe: Recipe, frames: Stream, predict: Predict, watchers: Iterable[Watcher] = (), batch: int = 1
+) -> Iterator[Step]:
+    """Yield one `Step` per frame as frames arrive; a failing watcher is logged, never fatal.
+
+    A frame that is empty, constant or has no finite pixel gives empty tables and a row in 'frames' with its flag; it
+    does not enter the summary. Raises `MissingCalibration` before the first frame if the recipe needs what is unknown.
+    """
+    require_calibration(recipe, frames.calibration)
+    watchers = tuple(watchers)
+    state = recipe.summary.start()
+    for seen in observe(recipe, frames, predict, batch):
+        if Flag.BAD_FRAME not in seen.flags:
+            state = recipe.summary.step(state, seen.tables)
+        step = as_step(seen, lambda now=state: recipe.summary.result(now))  # type: ignore[misc]
+        notify(watchers, step)
+        yield step
+
+
+def as_step(seen: Observation, summarise: Callable[[], DataFrame]) -> Step:
+    """Return the observation with a way to the summary so far."""
+    return Step(seen.index, seen.tables, seen.prediction, seen.flags, seen.seconds, summarise)
+
+
+def notify(watchers: Iterable[Watcher], step: Step) -> None:
+    """Show `step` to every watcher; log those that fail and go on."""
+    for watcher in watchers:
+        try:
+            watcher(step)
+        except Exception:
+            log.exception("A watcher failed at frame %d; the analysis goes on.", step.index)
+
+
+def require_calibration(recipe: Recipe, calibration: Calibration) -> None:
+    """Raise `MissingCalibration`, naming the options to give, if the recipe needs what `calibration` lacks."""
+    missing = calibration.missing(recipe.task.needs)
+    if missing:
+        options = " ".join(OPTION_FOR.get(name, name) for name in missing)
+        raise MissingCalibration(
+            f"Recipe '{recipe.name}' needs {', '.join(missing)}, which the recording does not say: give it with {options}."
+        )
+
+
+def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: int = 1) -> Iterator[Observation]:
+    """Yield what the recipe sees in each frame, in order; `batch` frames are predicted at once."""
+    iterator = iter(frames)
+    first = True
+    while group := list(itertools.islice(iterator, batch)):
+        began = time.perf_counter()
+        predictions = _predictions(group, predict)
+        share = (time.perf_counter() - began) / len(group)
+        for frame, prediction in zip(group, predictions, strict=True):
+            began = time.perf_counter()
+            tables, flags = _tables(recipe, frame, prediction)
+            if first and Flag.BAD_FRAME not in flags:
+                check_promises(recipe, tables, but=("summary",))
+                first = False
+            usable = None if Flag.BAD_FRAME in flags else prediction
+            yield Observation(frame.index, tables, usable, flags, share + time.perf_counter() - began)
+
+
+def is_usable(frame: Frame) -> bool:
+    """Return whether there is anything to see: some pixels, finite ones, and not all alike."""
+    finite = frame.data[np.isfinite(frame.data)]
+    return finite.size > 0 and bool(finite.min() < finite.max())
+
+
+def check_promises(recipe: Recipe, tables: Tables, *, but: tuple[str, ...] = ()) -> None:
+    """Raise `MicrographError` if a column that the task promises is missing, or has a unit but no numbers."""
+    for name, columns in recipe.task.answers.items():
+        if name in but:
+            continue
+        if name not in tables:
+            raise MicrographError(f"Recipe '{recipe.name}' promises the table '{name}' but gives {', '.join(tables)}.")
+        table = tables[name]
+        promised = {column.name: column.unit for column in columns}
+        promised |= {column.sigma: column.unit for column in columns if column.sigma}
+        for column, unit in promised.items():
+            if column not in table:
+                raise MicrographError(f"Recipe '{recipe.name}' promises the column '{column}' of '{name}': it is missing.")
+            kind = table[column].dtype.kind
+            if unit and len(table) and kind not in "iuf":
+                raise MicrographError(f"Column '{column}' of '{name}' has the unit {unit} but holds no numbers ({kind}).")
+
+
+def _predictions(group: list[Frame], predict: Predict) -> list[Prediction | None]:
+    usable = [frame for frame in group if is_usable(frame)]
+    many = getattr(predict, "many", None)
+    found = list(many(usable)) if many and len(usable) > 1 else [predict(frame) for frame in usable]
+    by_frame = {id(frame): prediction for frame, prediction in zip(usable, found, strict=True)}
+    return [by_frame.get(id(frame)) for frame in group]
+
+
+def _tables(recipe: Recipe, frame: Frame, prediction: Prediction | None) -> tuple[Tables, Flag]:
+    """Return the completed tables of one frame and its flags."""
+    if prediction is None or Flag.BAD_FRAME in prediction.flags or not _is_finite(prediction):
+        return _completed(_empty_tables(recipe), frame, Flag.BAD_FRAME, None), Flag.BAD_FRAME
+    tables = _completed(recipe.objects(prediction), frame, prediction.flags, prediction.domain_distance)
+    return tables, Flag(int(tables["frames"]["flags"].iloc[0]))
+
+
+def _is_finite(prediction: Prediction) -> bool:
+    return all(np.isfinite(values.sum(dtype=np.float64)) for values in prediction.maps.values())
+
+
+def _empty_tables(recipe: Recipe) -> dict[str, DataFrame]:
+    """Return the promised tables without rows; a column with a unit holds floats."""
+    import pandas as pd
+
+    tables = {"objects": pd.DataFrame({"frame": pd.Series(dtype="int64")})}
+    for name, columns in recipe.task.answers.items():
+        if name in ("summary", "frames"):
+            continue
+        kinds = {"frame": "int64"} | {
+            column: _KIND_OF_COLUMN.get(column, "float64" if promise.unit else "object")
+            for promise in columns
+            for column in (promise.name, promise.sigma)
+            if column
+        }
+        tables[name] = pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
+    return tables
+
+
+def _completed(found: Mapping[str, DataFrame], frame: Frame, flags: Flag, distance: float | None) -> Tables:
+    """Return the tables with the frame's number and its flags in every row, and always one row in 'frames'."""
+    import pandas as pd
+
+    tables = dict(found)
+    if "frames" not in tables:
+        tables["frames"] = pd.DataFrame({"frame": [frame.index]})
+        if flags != Flag.BAD_FRAME:
+            tables["frames"]["count"] = [len(tables["objects"])]
+    for name, table in tables.items():
+        table = table.reset_index(drop=True)
+        own = table["flags"].to_numpy(np.int64) if "flags" in table else np.zeros(len(table), np.int64)
+        table = table.assign(frame=np.full(len(table), frame.index, np.int64), flags=own | np.int64(flags))
+        tables[name] = table[["frame", *(column for column in table if column != "frame")]]
+    if distance is not None and "domain_distance" not in tables["frames"]:
+        tables["frames"]["domain_distance"] = np.float64(distance)
+    return tables
