@@ -1,7 +1,26 @@
 """What the microscope makes of a structure: optics, scattering, dose, detector, scan, contamination."""
 
 from micrograph.simulate.adf import adf, adf_points
+from micrograph.simulate.contaminate import contamination, slow_background
 from micrograph.simulate.optics import Microscope, probe
+from micrograph.simulate.ranges import params_of, random_microscope, random_scan
+from micrograph.simulate.scan import Distortion, Scan, distort_positions, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
 
-__all__ = ["Microscope", "adf", "adf_points", "cross_section_A2", "probe"]
+__all__ = [
+    "Distortion",
+    "Microscope",
+    "Scan",
+    "adf",
+    "adf_points",
+    "contamination",
+    "cross_section_A2",
+    "distort_positions",
+    "draw_distortion",
+    "expose",
+    "params_of",
+    "probe",
+    "random_microscope",
+    "random_scan",
+    "slow_background",
+]

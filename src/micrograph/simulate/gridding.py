@@ -64,9 +64,7 @@ def grid_for(shape: tuple[int, int], pixel_nm: float, margin_nm: float, microsco
     )
 
 
-def spread(
-    positions_nm: NDArray[np.float64], weights: NDArray[np.float64], grid: Grid
-) -> NDArray[np.complex64]:
+def spread(positions_nm: NDArray[np.float64], weights: NDArray[np.float64], grid: Grid) -> NDArray[np.complex64]:
     """Return the ``rfft2`` spectrum on `grid` of ``sum(weights * delta(r - position))`` times the area of a grid cell.
 
     positions_nm: (N, 2) as (y, x) from pixel (0, 0); weights: (N,). The result is right up to the image's band.

@@ -123,7 +123,9 @@ def probe(microscope: Microscope, shape: tuple[int, int], pixel_nm: float) -> ND
 
     limit = microscope.wavelength_nm / (4e-3 * microscope.convergence_mrad)
     if not 0 < pixel_nm <= limit:
-        raise BadInput(f"A pixel of {pixel_nm} nm cannot show this probe: it must be positive and at most {limit:.4f} nm.")
+        raise BadInput(
+            f"A pixel of {pixel_nm} nm cannot show this probe: it must be positive and at most {limit:.4f} nm."
+        )
     wave = amplitude(microscope, shape, (shape[0] * pixel_nm, shape[1] * pixel_nm))
     spectrum = scipy.fft.rfft2(np.abs(wave) ** 2)
     spectrum *= gaussian_transfer(microscope.source_fwhm_nm / FWHM_PER_SIGMA, shape, pixel_nm)

@@ -1,7 +1,7 @@
 """How strongly single atoms scatter onto an annular detector: amplitudes, cross-sections, coherence.
 
 A thin atom acts on a fast electron as a phase plate, so that a plane wave is scattered with the amplitude
-``F(s) = integral (exp(i sigma V(r)) - 1) exp(-2 pi i s r) d2r`` at the spatial frequency ``s`` (momentum transfer over h).
+``F(s) = integral (exp(i sigma V(r)) - 1) exp(-2 pi i s r) d2r`` at the spatial frequency ``s``.
 V is the projected potential in the parametrisation of Lobato and Van Dyck (doi:10.1107/S205327331401643X), as in abTEM.
 ``F / sigma`` is tabled in ``cross_sections.npz`` for every element up to uranium; every detector and convergence
 angle then follows by one integral. Screened-Rutherford values would be twice too high for heavy elements.
@@ -26,7 +26,7 @@ HEAVIEST = 92
 
 @dataclass(frozen=True)
 class _Table:
-    """``F / sigma`` (Z, voltage, s) in V angstrom^3 at the frequencies `s` (1/angstrom) for `sigma` (rad / V angstrom)."""
+    """``F / sigma`` (Z, voltage, s) in V angstrom^3 at frequencies (1/angstrom), for `sigma` (rad / V angstrom)."""
 
     amplitude: NDArray[np.complex64]
     frequency_per_A: NDArray[np.float64]
@@ -60,7 +60,7 @@ def scattering_amplitude_A2(number: int, voltage_kV: float, frequency_per_A: Arr
 
 
 def collected(microscope: Microscope, frequency_per_A: ArrayLike) -> NDArray[np.float64]:
-    """Return which fraction (0..1) of the probe's plane waves, scattered by `frequency_per_A`, lands on the detector."""
+    """Return which share (0..1) of the probe's plane waves, scattered by `frequency_per_A`, lands on the detector."""
     per_angle = 1e-3 / (microscope.wavelength_nm * 10.0)
     s = np.asarray(frequency_per_A, dtype=float)
     disc = microscope.convergence_mrad * per_angle
@@ -108,7 +108,7 @@ def cross_section_A2(numbers: ArrayLike, microscope: Microscope) -> NDArray[np.f
 
 def check_numbers(numbers: NDArray[np.int_]) -> None:
     """Raise `BadInput` unless all atomic numbers are in 0..92."""
-    if numbers.size and not (0 <= int(numbers.min()) and int(numbers.max()) <= HEAVIEST):
+    if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) <= HEAVIEST:
         raise BadInput(
             f"Atomic numbers {int(numbers.min())}..{int(numbers.max())} were found: "
             f"only 0 (an empty site) to {HEAVIEST} (uranium) are known."
