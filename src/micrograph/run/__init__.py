@@ -1,5 +1,18 @@
 """A recipe run over frames: as they arrive (`stream`), or over a whole recording into files (`analyze`)."""
 
+from micrograph.run.analyze import Result, RunSettings, analyze
 from micrograph.run.recipe import Fold, Recipe, Tables
+from micrograph.run.streaming import Predict, Step, Watcher, stream
 
-__all__ = ["Fold", "Recipe", "Tables"]
+__all__ = [
+    "Fold",
+    "Predict",
+    "Recipe",
+    "Result",
+    "RunSettings",
+    "Step",
+    "Tables",
+    "Watcher",
+    "analyze",
+    "stream",
+]

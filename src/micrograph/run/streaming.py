@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,8 +44,8 @@ class Predict(Protocol):
 
 
 @dataclass(frozen=True)
-class Step:
-    """What is known after one more frame.
+class Observation:
+    """One frame, looked at on its own.
 
     tables: name -> table of this frame; prediction: ``None`` for an unusable frame; seconds: spent on this frame.
     """
@@ -54,26 +55,21 @@ class Step:
     prediction: Prediction | None
     flags: Flag
     seconds: float
+
+
+@dataclass(frozen=True)
+class Step(Observation):
+    """One frame and a way to the summary of all frames up to it."""
+
     summarise: Callable[[], DataFrame]
 
     @property
     def summary(self) -> DataFrame:
-        """The table 'summary' of all frames up to this one, computed when asked for and while the step is new."""
+        """The table 'summary' so far: computed when asked for, so ask while the step is the newest."""
         return self.summarise()
 
 
 Watcher = Callable[[Step], object]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One frame, looked at on its own: a `Step` without its past."""
-
-    index: int
-    tables: Tables
-    prediction: Prediction | None
-    flags: Flag
-    seconds: float
 
 
 def stream(
@@ -90,14 +86,14 @@ def stream(
     for seen in observe(recipe, frames, predict, batch):
         if Flag.BAD_FRAME not in seen.flags:
             state = recipe.summary.step(state, seen.tables)
-        step = as_step(seen, lambda now=state: recipe.summary.result(now))  # type: ignore[misc]
+        step = as_step(seen, functools.partial(recipe.summary.result, state))
         notify(watchers, step)
         yield step
 
 
 def as_step(seen: Observation, summarise: Callable[[], DataFrame]) -> Step:
     """Return the observation with a way to the summary so far."""
-    return Step(seen.index, seen.tables, seen.prediction, seen.flags, seen.seconds, summarise)
+    return Step(**vars(seen), summarise=summarise)
 
 
 def notify(watchers: Iterable[Watcher], step: Step) -> None:
@@ -115,7 +111,8 @@ def require_calibration(recipe: Recipe, calibration: Calibration) -> None:
     if missing:
         options = " ".join(OPTION_FOR.get(name, name) for name in missing)
         raise MissingCalibration(
-            f"Recipe '{recipe.name}' needs {', '.join(missing)}, which the recording does not say: give it with {options}."
+            f"Recipe '{recipe.name}' needs {', '.join(missing)}, which the recording does not say: "
+            f"give it with {options}."
         )
 
 
@@ -131,7 +128,7 @@ def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: in
             began = time.perf_counter()
             tables, flags = _tables(recipe, frame, prediction)
             if first and Flag.BAD_FRAME not in flags:
-                check_promises(recipe, tables, but=("summary",))
+                check_promises(recipe, tables)
                 first = False
             usable = None if Flag.BAD_FRAME in flags else prediction
             yield Observation(frame.index, tables, usable, flags, share + time.perf_counter() - began)
@@ -143,10 +140,13 @@ def is_usable(frame: Frame) -> bool:
     return finite.size > 0 and bool(finite.min() < finite.max())
 
 
-def check_promises(recipe: Recipe, tables: Tables, *, but: tuple[str, ...] = ()) -> None:
-    """Raise `MicrographError` if a column that the task promises is missing, or has a unit but no numbers."""
+def check_promises(recipe: Recipe, tables: Tables, *, final: bool = False) -> None:
+    """Check the tables of a frame, or the `final` summary, against the task.
+
+    Raises `MicrographError` if a column that the task promises is missing, or has a unit but no numbers.
+    """
     for name, columns in recipe.task.answers.items():
-        if name in but:
+        if final != (name == "summary"):
             continue
         if name not in tables:
             raise MicrographError(f"Recipe '{recipe.name}' promises the table '{name}' but gives {', '.join(tables)}.")
@@ -155,10 +155,11 @@ def check_promises(recipe: Recipe, tables: Tables, *, but: tuple[str, ...] = ())
         promised |= {column.sigma: column.unit for column in columns if column.sigma}
         for column, unit in promised.items():
             if column not in table:
-                raise MicrographError(f"Recipe '{recipe.name}' promises the column '{column}' of '{name}': it is missing.")
-            kind = table[column].dtype.kind
-            if unit and len(table) and kind not in "iuf":
-                raise MicrographError(f"Column '{column}' of '{name}' has the unit {unit} but holds no numbers ({kind}).")
+                raise MicrographError(
+                    f"Recipe '{recipe.name}' promises the column '{column}' of '{name}': it is missing."
+                )
+            if unit and len(table) and table[column].dtype.kind not in "iuf":
+                raise MicrographError(f"Column '{column}' of '{name}' has the unit {unit} but holds no numbers.")
 
 
 def _predictions(group: list[Frame], predict: Predict) -> list[Prediction | None]:
@@ -172,8 +173,8 @@ def _predictions(group: list[Frame], predict: Predict) -> list[Prediction | None
 def _tables(recipe: Recipe, frame: Frame, prediction: Prediction | None) -> tuple[Tables, Flag]:
     """Return the completed tables of one frame and its flags."""
     if prediction is None or Flag.BAD_FRAME in prediction.flags or not _is_finite(prediction):
-        return _completed(_empty_tables(recipe), frame, Flag.BAD_FRAME, None), Flag.BAD_FRAME
-    tables = _completed(recipe.objects(prediction), frame, prediction.flags, prediction.domain_distance)
+        return _completed(_empty_tables(recipe), frame, None), Flag.BAD_FRAME
+    tables = _completed(recipe.objects(prediction), frame, prediction)
     return tables, Flag(int(tables["frames"]["flags"].iloc[0]))
 
 
@@ -199,20 +200,30 @@ def _empty_tables(recipe: Recipe) -> dict[str, DataFrame]:
     return tables
 
 
-def _completed(found: Mapping[str, DataFrame], frame: Frame, flags: Flag, distance: float | None) -> Tables:
+def _completed(found: Tables, frame: Frame, prediction: Prediction | None) -> Tables:
     """Return the tables with the frame's number and its flags in every row, and always one row in 'frames'."""
     import pandas as pd
 
+    flags = prediction.flags if prediction else Flag.BAD_FRAME
     tables = dict(found)
     if "frames" not in tables:
         tables["frames"] = pd.DataFrame({"frame": [frame.index]})
-        if flags != Flag.BAD_FRAME:
+        if prediction:
             tables["frames"]["count"] = [len(tables["objects"])]
     for name, table in tables.items():
         table = table.reset_index(drop=True)
         own = table["flags"].to_numpy(np.int64) if "flags" in table else np.zeros(len(table), np.int64)
         table = table.assign(frame=np.full(len(table), frame.index, np.int64), flags=own | np.int64(flags))
         tables[name] = table[["frame", *(column for column in table if column != "frame")]]
-    if distance is not None and "domain_distance" not in tables["frames"]:
-        tables["frames"]["domain_distance"] = np.float64(distance)
+    tables["frames"] = _completed_row(tables["frames"], frame, prediction)
     return tables
+
+
+def _completed_row(row: DataFrame, frame: Frame, prediction: Prediction | None) -> DataFrame:
+    """Return the row of 'frames' with the time, the distance from the training domain and the model's notes."""
+    facts: dict[str, str | float] = {"notes": "; ".join(prediction.notes) if prediction else ""}
+    if prediction:
+        facts["domain_distance"] = float(prediction.domain_distance)
+    if frame.calibration.frame_time_s is not None:
+        facts["t_s"] = frame.index * frame.calibration.frame_time_s
+    return row.assign(**{name: value for name, value in facts.items() if name not in row})

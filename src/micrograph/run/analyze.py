@@ -1,0 +1,248 @@
+"""A whole recording into files: in parts that are on disk as they finish, merged at the end, resumable after a kill."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micrograph.core import BadInput, Prediction, Recording
+from micrograph.core.provenance import versions
+from micrograph.run.budget import batch_within, frame_bytes
+from micrograph.run.maps import MapWriter
+from micrograph.run.parts import Part, fold_part, joined, parts_of, paths_by_table
+from micrograph.run.recipe import Recipe, Tables
+from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
+from micrograph.run.streaming import (
+    Predict,
+    Watcher,
+    as_step,
+    check_promises,
+    is_usable,
+    notify,
+    observe,
+    require_calibration,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RECORD, PLAN = "run.json", "plan.json"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to run; none of it changes what is found.
+
+    batch: frames predicted at once, fewer if `memory_bytes` (of the whole process) asks for it; maps: keep the score
+    maps as ``maps.zarr``; resume: go on where an earlier run in the same folder was stopped; part_frames: frames that
+    are written together, which is what a kill can cost; memory does not grow with the length of the recording.
+    """
+
+    batch: int = 1
+    memory_bytes: int | None = None
+    maps: bool = False
+    resume: bool = False
+    part_frames: int = 32
+
+
+@dataclass(frozen=True)
+class LazyTables(Mapping[str, "DataFrame"]):
+    """The tables of a folder by name; a table is read when it is asked for, and not kept."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> DataFrame:
+        import pandas as pd
+
+        if name not in self.names:
+            raise KeyError(name)
+        return pd.read_parquet(self.folder / f"{name}.parquet")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished analysis: its tables (read when asked for), its folder, and the run record (run.json).
+
+    `preview` predicts the first usable frame once more, for pictures; ``None`` if no frame was usable.
+    """
+
+    recipe: Recipe
+    folder: Path
+    record: Mapping[str, Any]
+    tables: Tables
+    preview: Callable[[], Prediction | None]
+    keep: object = field(default=None, repr=False)
+
+    @property
+    def summary(self) -> DataFrame:
+        """The table 'summary'."""
+        return self.tables["summary"]
+
+
+def analyze(
+    recipe: Recipe,
+    recording: Recording,
+    predict: Predict,
+    out: Path | None = None,
+    *,
+    settings: RunSettings | None = None,
+    watchers: Iterable[Watcher] = (),
+) -> Result:
+    """Analyse every frame of `recording` and write tables (Parquet and CSV) and run.json into the folder `out`.
+
+    Without `out` the files live as long as the result. Watchers see a `Step` a frame; its summary holds the parts that
+    are finished. `predict` may offer ``many(frames)``, ``digest`` (of the weights) and ``card`` beside being called.
+    Raises `BadInput` for a recording without frames, an unusable folder, a memory budget that is too small, and for
+    `settings.resume` when the earlier run was another; `MissingCalibration` if the recipe needs what is unknown.
+    """
+    settings = settings or RunSettings()
+    require_calibration(recipe, recording.calibration)
+    if len(recording) == 0:
+        raise BadInput(f"The recording '{recording.name}' has no frames in the chosen range: choose others.")
+    keep = None if out is not None else tempfile.TemporaryDirectory(prefix="micrograph-")
+    folder = _made(Path(keep.name) if keep else Path(out or "."))
+    batch = batch_within(settings.memory_bytes, settings.batch, frame_bytes(recipe, recording, predict))
+    plan = {"batch": batch, "part_frames": settings.part_frames, "maps": settings.maps}
+    run = _Run(recipe, recording, predict, folder, key_of(recipe, recording, predict, plan), tuple(watchers))
+    preview = functools.partial(_preview, recording, predict)
+    if not settings.resume:
+        run.forget()
+    record = run.finished() if settings.resume else None
+    if record is None:
+        record = run.to_the_end()
+    return Result(recipe, folder, record, LazyTables(folder, tuple(record["tables"])), preview, keep)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run into one folder. `key` decides the result: a resumed run must have the same."""
+
+    recipe: Recipe
+    recording: Recording
+    predict: Predict
+    folder: Path
+    key: Mapping[str, Any]
+    watchers: tuple[Watcher, ...]
+
+    @property
+    def parts_folder(self) -> Path:
+        return self.folder / "parts"
+
+    def forget(self) -> None:
+        """Remove what an earlier, unfinished run has left."""
+        shutil.rmtree(self.parts_folder, ignore_errors=True)
+
+    def finished(self) -> Mapping[str, Any] | None:
+        """Return the record of the earlier run if it was finished; refuse an earlier run that was another."""
+        plan, record = read_json(self.parts_folder / PLAN), read_json(self.folder / RECORD)
+        if plan is not None:
+            require_same(plan, self.key, self.folder)
+            return None
+        self.forget()
+        if record is not None:
+            require_same(record.get("key", {}), self.key, self.folder)
+        return record
+
+    def to_the_end(self) -> Mapping[str, Any]:
+        """Work through all parts that are not finished, merge, and return the record."""
+        began = time.perf_counter()
+        write_json(self.parts_folder / PLAN, self.key)
+        parts = parts_of(self.recording.indices, self.key["plan"]["part_frames"], self.parts_folder)
+        maps = MapWriter(self.parts_folder / "maps.zarr", len(self.recording)) if self.key["plan"]["maps"] else None
+        tally, state = Tally(), self.recipe.summary.start()
+        for part in parts:
+            if not part.finished:
+                part.write(self._observed(part, state, maps))
+            tables = part.read()
+            tally.add(tables["frames"])
+            state = fold_part(self.recipe.summary, state, tables)
+        summary = self.recipe.summary.result(state)
+        check_promises(self.recipe, {"summary": summary}, final=True)
+        rows = self._merge(parts, summary)
+        record = self._record(tally, rows, time.perf_counter() - began)
+        write_json(self.folder / RECORD, record)
+        self.forget()
+        return record
+
+    def _observed(self, part: Part, state: Any, maps: MapWriter | None) -> Tables:
+        """Return the tables of the frames of one part, showing each frame to the watchers."""
+        cut = self.recording[part.positions.start : part.positions.stop]
+        found: list[Tables] = []
+        for position, seen in zip(
+            part.positions, observe(self.recipe, cut, self.predict, self.key["plan"]["batch"]), strict=True
+        ):
+            found.append(seen.tables)
+            if maps is not None:
+                maps.write(position, seen.prediction)
+            notify(self.watchers, as_step(seen, functools.partial(self.recipe.summary.result, state)))
+        return joined(found)
+
+    def _merge(self, parts: list[Part], summary: DataFrame) -> dict[str, int]:
+        """Put the final tables in place of any older ones and return how many rows each has."""
+        from micrograph.io.tables import merge_parts, write_table
+
+        self._clear()
+        answers = self.recipe.task.answers
+        rows: dict[str, int] = {}
+        for name, paths in paths_by_table(parts):
+            merge_parts(paths, self.folder / name, answers.get(name, ()))
+            rows[name] = _rows(self.folder / f"{name}.parquet")
+        write_table(summary, self.folder / "summary", answers.get("summary", ()))
+        if (self.parts_folder / "maps.zarr").exists():
+            (self.parts_folder / "maps.zarr").replace(self.folder / "maps.zarr")
+        return rows | {"summary": len(summary)}
+
+    def _clear(self) -> None:
+        """Remove the files of an older, finished run, its record first."""
+        old = read_json(self.folder / RECORD)
+        (self.folder / RECORD).unlink(missing_ok=True)
+        for name in (old or {}).get("tables", ()):
+            for ending in ("parquet", "csv"):
+                (self.folder / f"{name}.{ending}").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "maps.zarr", ignore_errors=True)
+
+    def _record(self, tally: Tally, rows: Mapping[str, int], seconds: float) -> dict[str, Any]:
+        """Return the content of run.json."""
+        task = self.recipe.task
+        return {
+            "recipe": {"name": self.recipe.name, "title": self.recipe.title, "reference": task.reference},
+            "key": dict(self.key),
+            "card": getattr(self.predict, "card", None),
+            "versions": versions(),
+            "frames": tally.frames,
+            "flags": dict(tally.flags),
+            "warnings": tally.warnings(),
+            "tables": dict(rows),
+            "seconds": round(seconds, 3),
+        }
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"The folder {folder} cannot be made ({error.strerror}): choose another with -o.") from error
+    return folder
+
+
+def _rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _preview(recording: Recording, predict: Predict) -> Prediction | None:
+    return next((predict(frame) for frame in recording if is_usable(frame)), None)

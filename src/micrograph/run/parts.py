@@ -1,0 +1,100 @@
+"""A recording in parts: each is written as it finishes, so that rows are on disk early and a killed run can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from micrograph.core import Flag
+from micrograph.core.provenance import whole
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from micrograph.run.recipe import Fold, Tables
+
+
+@dataclass(frozen=True)
+class Part:
+    """Frames `positions` of a recording, whose indices run from `first` to `last`, and their files in `folder`."""
+
+    positions: range
+    first: int
+    last: int
+    folder: Path
+
+    def path(self, table: str) -> Path:
+        """Return the file of one table of this part."""
+        return self.folder / f"{table}-{self.first:07d}-{self.last:07d}.parquet"
+
+    @property
+    def finished(self) -> bool:
+        """Whether all tables of this part are on disk: 'frames' is written last."""
+        return self.path("frames").exists()
+
+    def write(self, tables: Mapping[str, DataFrame]) -> None:
+        """Write all tables of this part, 'frames' last."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for name in sorted(tables, key=lambda name: (name == "frames", name)):
+            with whole(self.path(name)) as temporary:
+                pq.write_table(pa.Table.from_pandas(tables[name], preserve_index=False), temporary)
+
+    def read(self) -> Tables:
+        """Return the tables of a finished part."""
+        import pandas as pd
+
+        ending = self.path("").name
+        paths = sorted(self.folder.glob(f"*{ending}"))
+        return {path.name.removesuffix(ending): pd.read_parquet(path) for path in paths}
+
+
+def parts_of(indices: range, most: int, folder: Path) -> list[Part]:
+    """Return the parts of a recording: 1, 1, 2, 4, ... frames, never more than `most` in one.
+
+    Depends on nothing but the arguments, so that a resumed run cuts where the killed one did.
+    """
+    parts: list[Part] = []
+    begin = 0
+    while begin < len(indices):
+        end = min(begin + max(1, min(begin, most)), len(indices))
+        parts.append(Part(range(begin, end), indices[begin], indices[end - 1], folder))
+        begin = end
+    return parts
+
+
+def joined(tables: list[Tables]) -> dict[str, DataFrame]:
+    """Return the tables of several frames, one below the other; a table that has no rows keeps its columns."""
+    import pandas as pd
+
+    names = dict.fromkeys(name for frame in tables for name in frame)
+    found: dict[str, DataFrame] = {}
+    for name in names:
+        pieces = [frame[name] for frame in tables if name in frame]
+        filled = [piece for piece in pieces if len(piece)]
+        found[name] = pd.concat(filled, ignore_index=True) if filled else pieces[-1]
+    return found
+
+
+def fold_part(fold: Fold[Any], state: Any, tables: Tables) -> Any:
+    """Return the state after the usable frames of a part, stepped one by one in order."""
+    rows = tables["frames"]
+    groups = {name: dict(iter(table.groupby("frame"))) for name, table in tables.items()}
+    empty = {name: table.iloc[:0] for name, table in tables.items()}
+    for index, flags in zip(rows["frame"], rows["flags"], strict=True):
+        if not np.int64(flags) & np.int64(Flag.BAD_FRAME):
+            frame = {name: groups[name].get(index, empty[name]).reset_index(drop=True) for name in tables}
+            state = fold.step(state, frame)
+    return state
+
+
+def paths_by_table(parts: list[Part]) -> Iterator[tuple[str, list[Path]]]:
+    """Yield each table's name with the files of its parts, in the order of the frames."""
+    names = {path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob("*.parquet")}
+    for name in sorted(names):
+        yield name, [path for part in parts if (path := part.path(name)).exists()]

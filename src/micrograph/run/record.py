@@ -1,0 +1,129 @@
+"""Where a run comes from and what it was like: the key that a resumed run must match, and run.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from micrograph.core import BadInput, Flag, Recording
+from micrograph.core.provenance import digest, whole
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from micrograph.run.recipe import Recipe
+
+#: At most so many different notes of the model are kept, however long the movie.
+MOST_NOTES = 50
+
+#: Flag -> what it means for the reader of a report.
+SENTENCES = {
+    Flag.EDGE: "{n} of {all} frames are marked as cut by the border of the image.",
+    Flag.LOW_CONFIDENCE: "In {n} of {all} frames the model is unsure of what it sees: check these by eye.",
+    Flag.OUT_OF_DOMAIN: "{n} of {all} frames look unlike the images that the model was trained on: "
+    "do not trust their numbers without checking them by eye.",
+    Flag.NO_FIT: "In {n} of {all} frames a fit failed: the values that rest on it are missing.",
+    Flag.BAD_FRAME: "{n} of {all} frames are empty, constant or not finite: they were left out.",
+}
+
+
+def key_of(recipe: Recipe, recording: Recording, predict: object, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the result to the last byte, as plain JSON: input, recipe, settings, weights, plan."""
+    frames = recording.indices
+    key = {
+        "input": {
+            "name": recording.name,
+            "digest": input_digest(recording),
+            "frames": [frames.start, frames.stop, frames.step],
+            "shape": list(recording.shape),
+            "calibration": dataclasses.asdict(recording.calibration),
+        },
+        "recipe": recipe.name,
+        "settings": {name: _plain(value) for name, value in recipe.settings().items()},
+        "weights": str(getattr(predict, "digest", "unknown")),
+        "plan": dict(plan),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(key))
+    return plain
+
+
+def input_digest(recording: Recording) -> str:
+    """Return the digest of the recording's file; of its first, middle and last frame where there is no single file."""
+    path = recording.metadata.get("path")
+    if path is not None and Path(path).is_file():
+        return digest(Path(path))
+    sha = hashlib.sha256(repr((recording.shape, recording.dtype, len(recording))).encode())
+    for position in sorted({0, len(recording) // 2, len(recording) - 1}):
+        sha.update(np.ascontiguousarray(recording.frame(position).data).tobytes())
+    return f"sha256-frames:{sha.hexdigest()}"
+
+
+def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    """Raise `BadInput` unless the earlier run in `folder` had the same key."""
+    names = {"input": "input or calibration", "plan": "batch size or part size"}
+    other = [names.get(name, name) for name in wanted if found.get(name) != wanted[name]]
+    if other:
+        raise BadInput(
+            f"The earlier run in {folder} was made with another {' and another '.join(other)}: "
+            "give the same as then, or leave --resume out to start anew."
+        )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as readable JSON, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, default=_plain) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the content of a JSON file, ``None`` if there is none that can be read."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+@dataclass
+class Tally:
+    """Counts over all frames that run.json reports: frames per flag, and how often the model said what."""
+
+    frames: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, frames: DataFrame) -> None:
+        """Count the rows of a part's table 'frames'."""
+        self.frames += len(frames)
+        flags = frames["flags"].to_numpy(np.int64)
+        self.flags.update({flag.name: int(np.sum(flags & flag != 0)) for flag in SENTENCES if flag.name})
+        for note in frames["notes"]:
+            if note and (note in self.notes or len(self.notes) < MOST_NOTES):
+                self.notes[note] += 1
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for every flag that was raised and every note of the model."""
+        raised = [(sentence, self.flags[flag.name or ""]) for flag, sentence in SENTENCES.items()]
+        sentences = [sentence.format(n=count, all=self.frames) for sentence, count in raised if count]
+        return sentences + [f"{note} ({count} of {self.frames} frames)" for note, count in sorted(self.notes.items())]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return str(value)
