@@ -224,7 +224,7 @@ class _Run:
             "versions": versions(),
             "frames": tally.frames,
             "flags": dict(tally.flags),
-            "warnings": tally.warnings(),
+            "warnings": [*map(str, self.recording.metadata.get("notes", ())), *tally.warnings()],
             "tables": dict(rows),
             "seconds": round(seconds, 3),
         }

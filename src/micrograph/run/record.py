@@ -57,9 +57,8 @@ def key_of(recipe: Recipe, recording: Recording, predict: object, plan: Mapping[
 
 def input_digest(recording: Recording) -> str:
     """Return the digest of the recording's file; of its first, middle and last frame where there is no single file."""
-    path = recording.metadata.get("path")
-    if path is not None and Path(path).is_file():
-        return digest(Path(path))
+    if recording.name and Path(recording.name).is_file():
+        return digest(Path(recording.name))
     sha = hashlib.sha256(repr((recording.shape, recording.dtype, len(recording))).encode())
     for position in sorted({0, len(recording) // 2, len(recording) - 1}):
         sha.update(np.ascontiguousarray(recording.frame(position).data).tobytes())
