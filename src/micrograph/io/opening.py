@@ -1,0 +1,104 @@
+"""Any file or folder to a recording, and the list of what is in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from micrograph.core import BadInput, Recording
+from micrograph.io import hdf5, numpy_files, pictures, tiff, vendor
+from micrograph.io.axes import length_nm
+from micrograph.io.files import existing, sniff
+from micrograph.io.recording import make_recording
+from micrograph.io.signals import Signal, choose, layout, trouble
+
+HDF5 = (".h5", ".hdf5", ".he5")
+
+#: Own readers by suffix; every other suffix goes to rosettasciio.
+READERS: dict[str, Callable[[Path], list[Signal]]] = {
+    ".npy": numpy_files.npy_signals,
+    ".npz": numpy_files.npz_signals,
+    ".tif": tiff.signals,
+    ".tiff": tiff.signals,
+    **dict.fromkeys(pictures.PICTURES, pictures.signals),
+}
+
+
+def open_recording(
+    path: str | Path,
+    *,
+    pixel_nm: float | None = None,
+    frame_time_s: float | None = None,
+    signal: str | int | None = None,
+) -> Recording:
+    """Open a file, or a folder of images, as a lazy recording of grey images (H, W) with square pixels.
+
+    The calibration is taken from the file, in nm and s, where the file states it; an explicit `pixel_nm` (> 0, the side
+    of square pixels) or `frame_time_s` (> 0) wins. `signal` is the number or name of one of several arrays in a file.
+    Frame ``i`` is read alone, when asked for. ``metadata['notes']`` says what was done to the data.
+
+    Raises `BadInput`, in one sentence, for anything that is no readable image or series of images.
+    """
+    _check_positive(pixel_nm, "pixel_nm")
+    _check_positive(frame_time_s, "frame_time_s")
+    source = existing(path)
+    number, chosen = choose(find_signals(source), signal, source.name)
+    recording = make_recording(chosen, source.name, pixel_nm=pixel_nm, frame_time_s=frame_time_s)
+    recording.metadata.update(path=str(source), number=number)
+    return recording
+
+
+def describe(path: str | Path) -> list[dict[str, Any]]:
+    """Return one row per signal of a file or folder.
+
+    Keys: signal (number), name, shape, dtype, axes (text), frames, pixel_nm, frame_time_s, voltage_kV (``None`` where
+    unknown), reader, and trouble: why it cannot be opened as a recording ('' where it can).
+    """
+    source = existing(path)
+    return [_row(number, signal) for number, signal in enumerate(find_signals(source))]
+
+
+def find_signals(source: Path) -> list[Signal]:
+    """Return every array in a file or folder, unread; raises `BadInput` where no reader can list it."""
+    suffix = source.suffix.lower()
+    if source.is_dir() and suffix not in {".zspy"}:
+        return pictures.folder_signals(source, _suffixes(), find_signals)
+    if suffix in READERS:
+        return READERS[suffix](source)
+    if suffix in HDF5:
+        return _hdf5(source)
+    if suffix in vendor.claims():
+        return vendor.signals(source)
+    kind = sniff(source)
+    hint = f"its content looks like .{kind}: rename it" if kind not in {"", "text", "pdf"} else "export it as TIFF"
+    raise BadInput(f"{source.name} is of a kind ('{suffix or 'no suffix'}') that no reader knows: {hint}.")
+
+
+def _hdf5(source: Path) -> list[Signal]:
+    found = [] if hdf5.is_hyperspy(source) else hdf5.signals(source)
+    return found or vendor.signals(source)
+
+
+def _row(number: int, signal: Signal) -> dict[str, Any]:
+    row: dict[str, Any] = {"signal": number, "name": signal.name, "shape": signal.shape, "dtype": str(signal.dtype)}
+    row["axes"] = [axis.text() for axis in signal.axes]
+    row |= {"frames": None, "pixel_nm": None, "frame_time_s": None, "voltage_kV": signal.stated.voltage_kV}
+    if not (reason := trouble(signal)):
+        recording = None if signal.colour else make_recording(signal, signal.name, pixel_nm=None, frame_time_s=None)
+        plan = layout(signal)
+        row["frames"] = 1 if plan.frame is None else signal.axes[plan.frame].size
+        row["pixel_nm"] = recording.calibration.pixel_nm if recording else length_nm(signal.axes[plan.x])
+        row["frame_time_s"] = recording.calibration.frame_time_s if recording else None
+    return {**row, "reader": signal.reader, "trouble": reason}
+
+
+def _suffixes() -> tuple[str, ...]:
+    """Return the suffixes that count as frames in a folder: pictures, and the one-image formats of microscopes."""
+    return (*pictures.PICTURES, ".tif", ".tiff", ".npy", ".dm3", ".dm4", ".ser", ".mrc", ".emd", ".hspy")
+
+
+def _check_positive(value: float | None, name: str) -> None:
+    if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise BadInput(f"{name} is {value}: it must be a number greater than zero and finite.")

@@ -1,0 +1,187 @@
+"""One array found in a file, how its axes make frames, and the choice among several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core import BadInput, Calibration
+from micrograph.io.axes import Axis, is_spectral, length_nm
+
+Key = tuple[int | slice, ...]
+EXPECTED = "an image (H, W) or a series of images (frames, H, W) was expected"
+
+
+class Sliceable(Protocol):
+    """An array on disk: indexing it with one integer or full slice per axis reads only that part."""
+
+    def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Return the part of the array."""
+        ...
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One array of a file, unread. `axes` are in the order of the array; `stated` is the calibration beside the axes.
+
+    `colour` marks a last axis of colour channels; `trusted` axes were named by the file, others only by their order.
+    """
+
+    name: str
+    array: Sliceable
+    dtype: np.dtype[Any]
+    axes: tuple[Axis, ...]
+    reader: str
+    stated: Calibration = Calibration()
+    colour: bool = False
+    trusted: bool = False
+    notes: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array as stored."""
+        return tuple(axis.size for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which axis of the array is which; `frame` is ``None`` for a single image, `colour` for grey values."""
+
+    frame: int | None
+    y: int
+    x: int
+    colour: int | None = None
+
+    def key(self, ndim: int, index: int) -> Key:
+        """Return the index of frame `index` in the array."""
+        whole = (self.y, self.x, self.colour)
+        return tuple(slice(None) if axis in whole else index if axis == self.frame else 0 for axis in range(ndim))
+
+
+def layout(signal: Signal) -> Layout:
+    """Return how the axes of `signal` make frames; raises `BadInput` where they make none."""
+    _check_dtype(signal)
+    colour = _colour_axis(signal)
+    axes = [i for i in range(len(signal.axes)) if i != colour]
+    axes = _without_singletons(signal, axes)
+    shape = signal.shape
+    if 0 in shape:
+        raise BadInput(f"{signal.name} has shape {shape} and so holds no image: {EXPECTED}.")
+    if any(is_spectral(signal.axes[i]) for i in axes):
+        raise BadInput(f"{signal.name} is a spectrum or spectrum image of shape {shape}: {EXPECTED}.")
+    if len(axes) == 1:
+        raise BadInput(f"{signal.name} is a 1-D array of {shape[axes[0]]} values: {EXPECTED}.")
+    if len(axes) == 0 or len(axes) > 3:
+        raise BadInput(_too_many(signal))
+    frame, y, x = ([None, *axes] if len(axes) == 2 else axes)  # type: ignore[list-item]
+    assert y is not None and x is not None
+    if min(shape[y], shape[x]) < 2:
+        raise BadInput(f"{signal.name} has images of {shape[y]} x {shape[x]} pixels: at least 2 x 2 were expected.")
+    _check_order(signal, frame, y, x)
+    return Layout(frame, y, x, colour)
+
+
+def trouble(signal: Signal) -> str:
+    """Return why `signal` cannot be opened as a recording, '' where it can."""
+    try:
+        layout(signal)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def choose(signals: Sequence[Signal], wanted: str | int | None, where: str) -> tuple[int, Signal]:
+    """Return number and signal that `wanted` names, or the only (or only HAADF) image; raises `BadInput` otherwise."""
+    if wanted is not None:
+        return _named(signals, wanted, where)
+    if len(signals) == 1:
+        return 0, signals[0]
+    images = [(number, signal) for number, signal in enumerate(signals) if not trouble(signal)]
+    haadf = [(number, signal) for number, signal in images if "haadf" in signal.name.lower()]
+    for found in (images, haadf):
+        if len(found) == 1:
+            return found[0]
+    if images:
+        raise BadInput(
+            f"{where} holds {len(images)} images: choose one with signal=NUMBER or NAME out of {_listing(images)}."
+        )
+    raise BadInput(f"{where} holds no image, only {_listing(enumerate(signals))}: {EXPECTED}.")
+
+
+def _named(signals: Sequence[Signal], wanted: str | int, where: str) -> tuple[int, Signal]:
+    text = str(wanted).strip()
+    found = [(i, s) for i, s in enumerate(signals) if s.name.lower() == text.lower()]
+    if len(found) != 1 and text.isdecimal() and int(text) < len(signals):
+        found = [(int(text), signals[int(text)])]
+    if len(found) != 1:
+        many = "no" if not found else "more than one"
+        raise BadInput(f"{where} has {many} signal '{text}': choose one by number out of {_listing(enumerate(signals))}.")
+    return found[0]
+
+
+def _listing(numbered: Any) -> str:
+    rows = [f"{number} '{signal.name}' {signal.shape} {signal.dtype}" for number, signal in numbered]
+    return ", ".join(rows[:12]) + (f" and {len(rows) - 12} more" if len(rows) > 12 else "")
+
+
+def _check_dtype(signal: Signal) -> None:
+    kind = signal.dtype.kind
+    if kind == "c":
+        raise BadInput(
+            f"{signal.name} holds complex numbers ({signal.dtype}): real grey values were expected; "
+            "save its modulus, phase or real part as an array of its own."
+        )
+    if signal.dtype.hasobject:
+        raise BadInput(
+            f"{signal.name} holds pickled Python objects, which are never loaded because they could run code: an array "
+            "of numbers was expected; save it with numpy.save(name, numpy.asarray(images, dtype='float32'))."
+        )
+    if kind not in "biuf" and not (signal.dtype.names and signal.colour):
+        raise BadInput(f"{signal.name} holds values of type {signal.dtype}: numbers were expected; save it as float32.")
+
+
+def _colour_axis(signal: Signal) -> int | None:
+    if signal.dtype.names:
+        return None
+    last = len(signal.axes) - 1
+    if signal.colour:
+        return last
+    guess = not signal.trusted and last >= 2 and signal.shape[-1] in (3, 4) and min(signal.shape[-3:-1]) > 8
+    return last if guess else None
+
+
+def _without_singletons(signal: Signal, axes: list[int]) -> list[int]:
+    """Drop axes of length 1 beyond two dimensions, the last first, so that (1, H, W, 1) is one image (H, W)."""
+    kept = list(axes)
+    for axis in reversed(axes):
+        if len(kept) > 2 and signal.axes[axis].size == 1:
+            kept.remove(axis)
+    return kept
+
+
+def _too_many(signal: Signal) -> str:
+    shape = signal.shape
+    if len(shape) == 4:
+        return (
+            f"{signal.name} is a 4-D array {shape}, such as a 4D-STEM scan of patterns: {EXPECTED}; "
+            "save a virtual image, or one row of patterns, as an array of its own."
+        )
+    return f"{signal.name} is a {len(shape)}-D array of shape {shape}: {EXPECTED}."
+
+
+def _check_order(signal: Signal, frame: int | None, y: int, x: int) -> None:
+    """Refuse (H, W, frames), which would silently give strips for images."""
+    if frame is None or signal.trusted:
+        return
+    first, second, last = (signal.axes[axis] for axis in (frame, y, x))
+    by_length = length_nm(first) and length_nm(second) and not length_nm(last)
+    if by_length or (first.size == second.size != last.size and last.size < first.size):
+        raise BadInput(
+            f"{signal.name} has shape {signal.shape}, which looks like (H, W, frames): frames are expected first; "
+            "save it with numpy.moveaxis(array, -1, 0)."
+        )

@@ -1,0 +1,91 @@
+"""TIFF files: images and series page by page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.io.files import unreadable
+from micrograph.io.numpy_files import RawArray
+from micrograph.io.quiet import quiet
+from micrograph.io.signals import Key, Signal
+from micrograph.io.tiff_scale import axes_and_microscope
+
+if TYPE_CHECKING:
+    import tifffile
+
+WHITE_IS_ZERO, RGB, PALETTE = 0, 2, 3
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of a series of `shape`, whose first `outer` axes count pages; reads the one page that a key asks for."""
+
+    path: Path
+    shape: tuple[int, ...]
+    outer: int
+    numbers: tuple[int, ...]
+
+    def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        import tifffile
+
+        leading = cast(tuple[int, ...], key[: self.outer])
+        position = int(np.ravel_multi_index(leading, self.shape[: self.outer])) if leading else 0
+        with quiet(), tifffile.TiffFile(self.path) as tiff:
+            page = tiff.pages[self.numbers[position]].asarray()
+        return cast(NDArray[Any], np.asarray(page).reshape(self.shape[self.outer :])[key[self.outer :]])
+
+
+def signals(path: Path) -> list[Signal]:
+    """Return one signal per series of a TIFF file; raises `BadInput` where it is broken."""
+    import tifffile
+
+    try:
+        with quiet(), tifffile.TiffFile(path) as tiff:
+            return [_signal(path, tiff, number) for number in range(len(tiff.series))]
+    except Exception as error:
+        raise unreadable(path, f"tifffile {tifffile.__version__}", error) from error
+
+
+def _signal(path: Path, tiff: tifffile.TiffFile, number: int) -> Signal:
+    series = tiff.series[number]
+    page = series.keyframe
+    photometric = int(page.photometric)
+    if photometric == PALETTE:
+        raise ValueError("its pixels are numbers of a colour palette, not grey values")
+    if "S" in series.axes[:-1]:
+        raise ValueError("its colours are stored plane by plane; grey values were expected")
+    axes, microscope = axes_and_microscope(path, tiff, number)
+    return Signal(
+        name=path.name if len(tiff.series) == 1 else series.name or f"series {number}",
+        array=_array(path, tiff, series),
+        dtype=np.dtype(series.dtype).newbyteorder("="),
+        axes=axes,
+        reader="tifffile",
+        stated=microscope,
+        colour=series.axes.endswith("S"),
+        trusted=True,
+        notes=("stored with white as zero; values are as stored",) if photometric == WHITE_IS_ZERO else (),
+    )
+
+
+def _array(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> RawArray | Pages:
+    shape = tuple(int(size) for size in series.shape)
+    size = path.stat().st_size
+    if series.dataoffset is not None:
+        dtype = np.dtype(series.dtype).newbyteorder(tiff.byteorder)  # type: ignore[arg-type]
+        offset = int(series.dataoffset)
+        if offset + math.prod(shape) * dtype.itemsize > size:
+            raise ValueError(f"it ends after {size} bytes, before its {shape} values do")
+        return RawArray(path, offset, shape, dtype)
+    pages = [page for page in series.pages if page is not None]
+    last = pages[-1]
+    if any(start + count > size for start, count in zip(last.dataoffsets, last.databytecounts, strict=False)):
+        raise ValueError(f"it ends after {size} bytes, before its last page does")
+    outer = next(n for n in range(len(shape) + 1) if math.prod(shape[:n]) == len(pages))
+    return Pages(path, shape, outer, tuple(int(page.index) for page in pages))
