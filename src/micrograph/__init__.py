@@ -1,3 +1,25 @@
-"""Machine-learning analysis of microscope recordings."""
+"""Machine-learning analysis of microscope recordings: calibrated tables, pictures and reports.
+
+>>> import micrograph
+>>> micrograph.__version__
+'0.1.0'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from micrograph.apps.python import analyze, open, recipe, train, validate
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "analyze", "open", "recipe", "train", "validate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python interface when it is first used: ``import micrograph`` alone stays light."""
+    if name in __all__:
+        from micrograph.apps import python
+
+        return getattr(python, name)
+    raise AttributeError(f"module 'micrograph' has no attribute '{name}'")

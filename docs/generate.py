@@ -1,0 +1,131 @@
+"""Renew what is generated in the documentation: the README's table of recipes and one gallery page a recipe.
+
+Every number comes from the cards of the shipped weights (written by ``micrograph validate RECIPE --record``) and from
+``benchmarks/results.json`` (written by ``make bench``); run with ``make readme``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from micrograph.nets import find_weights, read_card
+from micrograph.recipes import RECIPES, find_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
+
+
+def number(value: float | None) -> str:
+    """Return a number as text with four digits, a dash for none."""
+    return "-" if value is None or value != value else f"{value:.4g}"
+
+
+def replace_between(text: str, name: str, body: str) -> str:
+    """Return `text` with the part between the markers of `name` replaced by `body`."""
+    begin = BEGIN.format(name)
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(END)
+    return f"{head}{begin}\n{body.strip()}\n{END}{tail}"
+
+
+def check_rows(measured: list[dict[str, Any]]) -> str:
+    """Return the checks of one recipe as a Markdown table."""
+    lines = ["| check | number | 95 % interval | bound | limit | baseline | |", "|---|---|---|---|---|---|---|"]
+    for row in measured:
+        lines.append(
+            f"| {row['name']} | {number(row['value'])} | {number(row['low'])} to {number(row['high'])} "
+            f"| {row['direction']} {number(row['bound'])} | {number(row['limit'])} | {number(row['baseline'])} "
+            f"| {'pass' if row['passed'] else 'falls short'} |"
+        )
+    return "\n".join(lines)
+
+
+def card_of(name: str) -> dict[str, Any]:
+    """Return the card of a recipe's shipped weights, empty when it ships none."""
+    weights = find_recipe(name).model.weights
+    return read_card(find_weights(weights)) if weights else {}
+
+
+def recipe_table() -> str:
+    """Return the README's table: every recipe, its question, and how many of its bars it meets."""
+    lines = ["| recipe | question | bars met | reference |", "|---|---|---|---|"]
+    for name in RECIPES:
+        task = find_recipe(name).task
+        measured = card_of(name).get("measured", [])
+        met = sum(bool(row["passed"]) for row in measured)
+        lines.append(
+            f"| [`{name}`](docs/gallery/{name}.md) | {task.question} | {met} of {len(measured)} | {task.reference} |"
+        )
+    return "\n".join(lines)
+
+
+def gallery_page(name: str) -> str:
+    """Return the gallery page of one recipe."""
+    recipe, card = find_recipe(name), card_of(name)
+    columns = [
+        f"| {table} | `{column.name}` | {column.unit or '-'} | {column.about} |"
+        for table, promised in recipe.task.answers.items()
+        for column in promised
+    ]
+    settings = [f"| `{key}` | `{value}` |" for key, value in recipe.settings().items()]
+    domain = [f"| {key} | {low:g} | {high:g} |" for key, (low, high) in card.get("domain", {}).items()]
+    return "\n".join(
+        [
+            f"# {recipe.name}: {recipe.title}",
+            "",
+            f"{recipe.task.question} Reference: {recipe.task.reference}.",
+            "",
+            f"![{recipe.title}](../images/{name}.png)",
+            "",
+            "```",
+            f'micrograph analyze {name} my-scan.dm4 -o results          # or .npy/.tif with --pixel-size "0.0127 nm"',
+            f"micrograph validate {name}                                # the numbers below",
+            "```",
+            "",
+            "## What it answers",
+            "| table | column | unit | meaning |",
+            "|---|---|---|---|",
+            *columns,
+            "",
+            "## Settings (`--set key=value`)",
+            "| setting | default |",
+            "|---|---|",
+            *settings,
+            "",
+            "## Trained on",
+            "| quantity | from | to |",
+            "|---|---|---|",
+            *domain,
+            "",
+            "## Measured",
+            check_rows(card.get("measured", [])),
+            "",
+        ]
+    )
+
+
+def bench_table() -> str:
+    """Return the recorded benchmarks as a Markdown table."""
+    path = ROOT / "benchmarks" / "results.json"
+    if not path.exists():
+        return "Not measured yet: `make bench`."
+    lines = ["| benchmark | number | unit | bound | |", "|---|---|---|---|---|"]
+    for row in json.loads(path.read_text()):
+        verdict = "" if row.get("bound") is None else ("pass" if row["passed"] else "falls short")
+        lines.append(f"| {row['name']} | {number(row['value'])} | {row['unit']} | {row.get('bound_text', '-')} | {verdict} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Rewrite the README's generated parts and the gallery."""
+    readme = ROOT / "README.md"
+    text = replace_between(readme.read_text(encoding="utf-8"), "recipes", recipe_table())
+    readme.write_text(replace_between(text, "benchmarks", bench_table()), encoding="utf-8")
+    for name in RECIPES:
+        (ROOT / "docs" / "gallery" / f"{name}.md").write_text(gallery_page(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The Python interface: the same jobs as the command line, with recordings and tables as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micrograph.apps import jobs
+from micrograph.core import Recording
+
+if TYPE_CHECKING:
+    from micrograph.nets import Checkpoint
+    from micrograph.run import Recipe, Result
+    from micrograph.validate import CheckResult
+
+
+def open(  # the verb that users know
+    path: str | Path,
+    *,
+    pixel_size: str | None = None,
+    frame_time: str | None = None,
+    frames: str | None = None,
+    signal: str | None = None,
+) -> Recording:
+    """Open a file or folder lazily; texts carry units (``pixel_size="0.0127 nm"``) and win over the file's own.
+
+    Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
+    """
+    request = jobs.Request("", pixel_size=pixel_size, frame_time=frame_time, frames=frames, signal=signal)
+    return jobs.open_calibrated(Path(path), request)
+
+
+def recipe(name: str, **settings: Any) -> Recipe:
+    """Return a recipe by name, with some of its settings replaced."""
+    from micrograph.recipes import find_recipe
+
+    return find_recipe(name).with_settings(settings)
+
+
+def analyze(
+    recipe: str | Recipe,
+    recording: str | Path | Recording,
+    *,
+    out: str | Path | None = None,
+    weights: Sequence[str | Path] = (),
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+) -> Result:
+    """Analyse a recording; with `out`, write tables, figures and the report there.
+
+    Returns `Result`: ``tables`` (name -> DataFrame, units in the column names), ``summary``, ``record``.
+    """
+    from micrograph.recipes import find_recipe
+
+    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen = chosen.with_settings(settings or {})
+    request = jobs.Request(chosen.name, weights=tuple(map(Path, weights)), device=device, resume=resume)
+    opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
+    return jobs.analyze_recording(chosen, opened, request, into=None if out is None else Path(out))
+
+
+def train(
+    recipe: str,
+    out: str | Path,
+    *,
+    structure: str | Path | None = None,
+    zone_axis: str = "001",
+    voltage: str | None = None,
+    pixel_size: str | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> Checkpoint:
+    """Train a recipe's model, for your structure and microscope where given; write weights with their card to `out`."""
+    material = jobs.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
+    return jobs.train_model(recipe, material, Path(out), steps=steps, seed=seed)
+
+
+def validate(recipe: str, *, weights: Sequence[str | Path] = (), seed: int = 0) -> list[CheckResult]:
+    """Measure a recipe against its bars: number, bound, physical limit, classical baseline."""
+    return jobs.validate(recipe, tuple(map(Path, weights)), seed=seed)
