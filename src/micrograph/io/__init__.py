@@ -1,5 +1,19 @@
 """Files and folders to recordings, tables and maps to files."""
 
+from micrograph.io.maps import MapWriter
 from micrograph.io.opening import describe, open_recording
+from micrograph.io.samples import SampleFile, sample_file
+from micrograph.io.tables import TableWriter, merge_parts, read_columns, read_table, write_table
 
-__all__ = ["describe", "open_recording"]
+__all__ = [
+    "MapWriter",
+    "SampleFile",
+    "TableWriter",
+    "describe",
+    "merge_parts",
+    "open_recording",
+    "read_columns",
+    "read_table",
+    "sample_file",
+    "write_table",
+]
