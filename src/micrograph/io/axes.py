@@ -13,9 +13,9 @@ from micrograph.core import Calibration, SignalAxis
 LENGTHS_NM = {
     "m": 1e9, "meter": 1e9, "metre": 1e9,
     "cm": 1e7, "mm": 1e6,
-    "um": 1e3, "µm": 1e3, "μm": 1e3, "\\u00b5m": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3, "micrometre": 1e3,
+    "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3, "micrometre": 1e3,
     "nm": 1.0, "nanometer": 1.0, "nanometre": 1.0,
-    "a": 0.1, "å": 0.1, "å": 0.1, "ang": 0.1, "angstrom": 0.1, "angstroms": 0.1, "ångström": 0.1,
+    "a": 0.1, "å": 0.1, "\u212b": 0.1, "a\u030a": 0.1, "ang": 0.1, "angstrom": 0.1, "angstroms": 0.1, "ångström": 0.1,
     "pm": 1e-3, "picometer": 1e-3, "picometre": 1e-3,
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Dataset:
         import h5py
 
         with h5py.File(self.path, "r") as file:
-            return cast(NDArray[Any], np.asarray(file[self.name][key]))
+            return np.asarray(file[self.name][key])
 
 
 def signals(path: Path) -> list[Signal]:

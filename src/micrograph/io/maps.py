@@ -32,12 +32,14 @@ class MapWriter:
 
         self.path, self.names = path, tuple(names)
         self._scale = 255.0 if kind == "probability" else None
-        self._layout = {"names": list(names), "shape": [int(size) for size in shape], "pixel_nm": pixel_nm, "kind": kind}
+        size = [int(each) for each in shape]
+        self._layout: dict[str, Any] = {"names": list(names), "shape": size, "pixel_nm": pixel_nm, "kind": kind}
         try:
             self._group = zarr.open_group(path, mode="a", zarr_format=3)
         except (ValueError, OSError, TypeError, KeyError) as error:
-            raise BadInput(f"{path} is no Zarr store that can be continued: remove it or choose another place.") from error
+            raise BadInput(f"{path} is no Zarr store to be continued: remove it or choose another place.") from error
         self._arrays = self._continued() if "layout" in self._group.attrs else self._started(shape)
+        self._written: Any = self._group["written"]
 
     def write(self, index: int, maps: Mapping[str, NDArray[Any]]) -> None:
         """Write the maps of frame `index` (from 0); a frame written twice keeps the last."""
@@ -45,21 +47,20 @@ class MapWriter:
             if array.shape[0] <= index:
                 array.resize((index + 1, *array.shape[1:]))
             array[index] = self._packed(maps[name])
-        written = self._group["written"]
-        if written.shape[0] <= index:
-            written.resize((index + 1,))
-        written[index] = True
+        if self._written.shape[0] <= index:
+            self._written.resize((index + 1,))
+        self._written[index] = True
 
     def done(self, index: int) -> bool:
         """Tell whether frame `index` was written."""
-        written = self._group["written"]
-        return bool(index < written.shape[0] and written[index])
+        return bool(index < self._written.shape[0] and self._written[index])
 
     def _packed(self, values: NDArray[Any]) -> NDArray[Any]:
         if self._scale is None:
             return np.asarray(values, dtype=np.float16)
         clipped = np.clip(np.nan_to_num(np.asarray(values, dtype=np.float32)), 0, 1)
-        return np.rint(clipped * self._scale).astype(np.uint8)
+        packed: NDArray[Any] = np.rint(clipped * self._scale).astype(np.uint8)
+        return packed
 
     def _started(self, shape: tuple[int, int]) -> dict[str, zarr.Array[Any]]:
         dtype = "float16" if self._scale is None else "uint8"

@@ -8,7 +8,7 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.io.axes import plain_axes
 from micrograph.io.files import unreadable
-from micrograph.io.signals import Key, Signal
+from micrograph.io.signals import EXPECTED, Key, Signal
 
 #: Arrays that can only be read whole (Fortran order, compressed) are held in memory up to this many bytes.
 HELD = 256 * 2**20
@@ -52,7 +52,7 @@ class RawArray:
             block = np.fromfile(file, self.dtype, count)
         if block.size < count:
             raise BadInput(f"{self.path.name} ends before its data does: it is truncated; copy it again.")
-        return cast(NDArray[Any], block.reshape(rest)[key[len(leading) :]])
+        return block.reshape(rest)[key[len(leading) :]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class HeldArray:
     member: str | None
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
-        return cast(NDArray[Any], _held(self.path, self.member, self.path.stat().st_mtime_ns)[key])
+        return _held(self.path, self.member, self.path.stat().st_mtime_ns)[key]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class PackedArray:
         with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
             file.seek(self.header.size + index * size)
             block = file.read(size)
-        return cast(NDArray[Any], np.frombuffer(block, self.header.dtype).reshape(rest)[key[len(leading) :]])
+        return np.frombuffer(block, self.header.dtype).reshape(rest)[key[len(leading) :]]
 
 
 def npy_signals(path: Path) -> list[Signal]:
@@ -95,8 +95,8 @@ def npy_signals(path: Path) -> list[Signal]:
     expected = header.size + math.prod(header.shape) * header.dtype.itemsize
     if not header.dtype.hasobject and (found := path.stat().st_size) < expected:
         raise BadInput(
-            f"{path.name} has {found} bytes, but its head announces {header.shape} {header.dtype}, which takes {expected}: "
-            "it is truncated; copy it again."
+            f"{path.name} has {found} bytes, but {expected} were expected for the {header.shape} {header.dtype} of its "
+            "head: it is truncated; copy it again."
         )
     if header.fortran and len(header.shape) > 1:
         _refuse_big(path.name, header, "is in Fortran order", "save it with numpy.ascontiguousarray")
@@ -113,7 +113,7 @@ def npz_signals(path: Path) -> list[Signal]:
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, SyntaxError) as error:
         raise unreadable(path, "the NumPy reader", error) from error
     if not signals:
-        raise BadInput(f"{path.name} holds no array: an .npz with an image (H, W) or series (frames, H, W) was expected.")
+        raise BadInput(f"{path.name} holds no array: {EXPECTED}.")
     return signals
 
 
@@ -150,9 +150,12 @@ def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _held(path: Path, member: str | None, _stamp: int) -> NDArray[Any]:
-    with np.load(path, allow_pickle=False) if member else path.open("rb") as source:
-        array = source[member] if member else np.load(source, allow_pickle=False)
-    return cast(NDArray[Any], array)
+    if member is None:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    with np.load(path, allow_pickle=False) as archive:
+        array = archive[member]
+        return array
 
 
 def _signal(name: str, array: RawArray | HeldArray | PackedArray, header: Header) -> Signal:

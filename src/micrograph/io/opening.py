@@ -72,8 +72,12 @@ def find_signals(source: Path) -> list[Signal]:
     if suffix in vendor.claims():
         return vendor.signals(source)
     kind = sniff(source)
-    hint = f"its content looks like .{kind}: rename it" if kind not in {"", "text", "pdf"} else "export it as TIFF"
-    raise BadInput(f"{source.name} is of a kind ('{suffix or 'no suffix'}') that no reader knows: {hint}.")
+    if kind not in {"", "text", "pdf"}:
+        raise BadInput(f"{source.name} has the suffix '{suffix}', but its content looks like .{kind}: rename it.")
+    raise BadInput(
+        f"{source.name} has the suffix '{suffix}', which no reader knows: a recording such as .dm3, .emd, .mrc, .ser, "
+        ".tif, .png, .npy, .h5 or a folder of images was expected; export it as TIFF."
+    )
 
 
 def _hdf5(source: Path) -> list[Signal]:

@@ -19,7 +19,7 @@ from micrograph.io.signals import Key, Signal, choose, layout
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".pgm", ".ppm", ".pbm", ".webp")
 #: Modes in which Pillow hands on the stored grey or colour values without change.
-DIRECT = {"1": bool, "L": "u1", "I;16": "u2", "I;16B": "u2", "I": "i4", "F": "f4", "LA": "u1", "RGB": "u1", "RGBA": "u1"}
+DIRECT = {"1": "?", "L": "u1", "I;16": "u2", "I;16B": "u2", "I": "i4", "F": "f4", "LA": "u1", "RGB": "u1", "RGBA": "u1"}
 CHANNELS = {"LA": 2, "RGB": 3, "RGBA": 4}
 
 
@@ -38,7 +38,7 @@ class Picture:
                 array = np.asarray(image if image.mode in DIRECT else image.convert("RGBA"))
         except (OSError, ValueError, SyntaxError) as error:
             raise unreadable(self.path, "Pillow", error) from error
-        return cast(NDArray[Any], array[key])
+        return array[key]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Folder:
         image = FrameReader(signal.array, layout(signal), len(signal.axes), path.name)(0)
         if image.shape != self.shape:
             raise BadInput(_odd(path.name, image.shape, self.files[0].name, self.shape))
-        return cast(NDArray[Any], image[key[1:]])
+        return image[key[1:]]
 
 
 def signals(path: Path) -> list[Signal]:
@@ -77,16 +77,14 @@ def signals(path: Path) -> list[Signal]:
     return [Signal(path.name, Picture(path), dtype, plain_axes(shape), "Pillow", colour=bool(channels), trusted=True)]
 
 
-def folder_signals(
-    path: Path, suffixes: Sequence[str], open_file: Callable[[Path], list[Signal]]
-) -> list[Signal]:
+def folder_signals(path: Path, suffixes: Sequence[str], open_file: Callable[[Path], list[Signal]]) -> list[Signal]:
     """Return the images of a folder as one series in natural order of their names.
 
     Raises `BadInput` where the folder holds no images, several kinds, or images of different size.
     """
     files = _images(path, suffixes)
     _, first = choose(open_file(files[0]), None, files[0].name)
-    plan = layout(first)
+    plan = layout(first, files[0].name)
     if plan.frame is not None and first.axes[plan.frame].size > 1:
         raise BadInput(
             f"{path.name} holds series ({files[0].name} has {first.axes[plan.frame].size} frames): "
@@ -99,7 +97,9 @@ def folder_signals(
     dtype = first.dtype[0] if first.dtype.names else first.dtype
     array = Folder(tuple(files), shape, open_file)
     reader = f"folder of {first.reader} files"
-    return [replace(first, name=path.name, array=array, dtype=dtype, axes=axes, reader=reader, colour=False, trusted=True)]
+    return [
+        replace(first, name=path.name, array=array, dtype=dtype, axes=axes, reader=reader, colour=False, trusted=True)
+    ]
 
 
 def _images(path: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -122,7 +122,7 @@ def _images(path: Path, suffixes: Sequence[str]) -> list[Path]:
 def _same_size(files: list[Path], shape: tuple[int, int], open_file: Callable[[Path], list[Signal]]) -> None:
     for file in files[1:]:
         _, signal = choose(open_file(file), None, file.name)
-        plan = layout(signal)
+        plan = layout(signal, file.name)
         if (size := (signal.axes[plan.y].size, signal.axes[plan.x].size)) != shape:
             raise BadInput(_odd(file.name, size, files[0].name, shape))
 

@@ -43,7 +43,7 @@ class FrameReader:
 
 def make_recording(signal: Signal, where: str, *, pixel_nm: float | None, frame_time_s: float | None) -> Recording:
     """Return `signal` as a lazy recording; an explicit `pixel_nm` (of square pixels) or `frame_time_s` wins."""
-    plan = layout(signal)
+    plan = layout(signal, where)
     height, width = signal.axes[plan.y], signal.axes[plan.x]
     known, notes = _scale(signal, plan)
     read = FrameReader(signal.array, plan, len(signal.axes), where)
@@ -53,7 +53,8 @@ def make_recording(signal: Signal, where: str, *, pixel_nm: float | None, frame_
         steps = known.pixel_nm / sides[0], known.pixel_nm / sides[1]  # type: ignore[operator]
         read, dtype = replace(read, steps=steps), "float32"
         shape = (int(shape[0] / steps[0] + 1e-9), int(shape[1] / steps[1] + 1e-9))
-        notes.append(f"pixels of {sides[0]:.6g} x {sides[1]:.6g} nm (y, x) were resampled to squares of {known.pixel_nm:.6g} nm")
+        text = f"{sides[0]:.6g} x {sides[1]:.6g} nm (y, x)"
+        notes.append(f"pixels of {text} were resampled to squares of {known.pixel_nm:.6g} nm")
     if plan.colour is not None or signal.dtype.names:
         read(0)
         dtype = (signal.dtype[0] if signal.dtype.names else signal.dtype).name

@@ -68,7 +68,7 @@ def _download(place: Path) -> Path:
 
 def _extract(wheel: Path, target: Path) -> None:
     if (found := _sha256(wheel)) != WHEEL_SHA256:
-        raise RuntimeError(f"the wheel of {PACKAGE} has SHA-256 {found[:12]}..., but {WHEEL_SHA256[:12]}... was expected")
+        raise RuntimeError(f"the wheel of {PACKAGE} has SHA-256 {found[:12]}..., not {WHEEL_SHA256[:12]}...")
     with zipfile.ZipFile(wheel) as archive, whole(target) as path:
         path.write_bytes(archive.read(MEMBER))
 

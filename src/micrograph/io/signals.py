@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,8 @@ from micrograph.core import BadInput, Calibration
 from micrograph.io.axes import Axis, is_spectral, length_nm
 
 Key = tuple[int | slice, ...]
+#: Beside a larger image, arrays narrower than this many pixels are tables.
+THUMB = 8
 EXPECTED = "an image (H, W) or a series of images (frames, H, W) was expected"
 
 
@@ -36,7 +38,7 @@ class Signal:
     dtype: np.dtype[Any]
     axes: tuple[Axis, ...]
     reader: str
-    stated: Calibration = Calibration()
+    stated: Calibration = field(default_factory=Calibration)
     colour: bool = False
     trusted: bool = False
     notes: tuple[str, ...] = ()
@@ -63,8 +65,10 @@ class Layout:
         return tuple(slice(None) if axis in whole else index if axis == self.frame else 0 for axis in range(ndim))
 
 
-def layout(signal: Signal) -> Layout:
-    """Return how the axes of `signal` make frames; raises `BadInput` where they make none."""
+def layout(signal: Signal, where: str = "") -> Layout:
+    """Return how the axes of `signal`, found in file `where`, make frames; raises `BadInput` where they make none."""
+    if where and where != signal.name:
+        signal = replace(signal, name=f"{where} ('{signal.name}')")
     _check_dtype(signal)
     colour = _colour_axis(signal)
     axes = [i for i in range(len(signal.axes)) if i != colour]
@@ -78,7 +82,7 @@ def layout(signal: Signal) -> Layout:
         raise BadInput(f"{signal.name} is a 1-D array of {shape[axes[0]]} values: {EXPECTED}.")
     if len(axes) == 0 or len(axes) > 3:
         raise BadInput(_too_many(signal))
-    frame, y, x = ([None, *axes] if len(axes) == 2 else axes)  # type: ignore[list-item]
+    frame, y, x = [None, *axes] if len(axes) == 2 else axes
     assert y is not None and x is not None
     if min(shape[y], shape[x]) < 2:
         raise BadInput(f"{signal.name} has images of {shape[y]} x {shape[x]} pixels: at least 2 x 2 were expected.")
@@ -102,13 +106,14 @@ def choose(signals: Sequence[Signal], wanted: str | int | None, where: str) -> t
     if len(signals) == 1:
         return 0, signals[0]
     images = [(number, signal) for number, signal in enumerate(signals) if not trouble(signal)]
+    large = [(number, signal) for number, signal in images if min(signal.shape[-2:]) >= THUMB]
     haadf = [(number, signal) for number, signal in images if "haadf" in signal.name.lower()]
-    for found in (images, haadf):
+    for found in (images, large, haadf):
         if len(found) == 1:
             return found[0]
     if images:
         raise BadInput(
-            f"{where} holds {len(images)} images: choose one with signal=NUMBER or NAME out of {_listing(images)}."
+            f"{where} holds {len(images)} images: choose one by number or name (signal=...) out of {_listing(images)}."
         )
     raise BadInput(f"{where} holds no image, only {_listing(enumerate(signals))}: {EXPECTED}.")
 
@@ -120,7 +125,8 @@ def _named(signals: Sequence[Signal], wanted: str | int, where: str) -> tuple[in
         found = [(int(text), signals[int(text)])]
     if len(found) != 1:
         many = "no" if not found else "more than one"
-        raise BadInput(f"{where} has {many} signal '{text}': choose one by number out of {_listing(enumerate(signals))}.")
+        listing = _listing(enumerate(signals))
+        raise BadInput(f"{where} has {many} signal '{text}': choose one by number out of {listing}.")
     return found[0]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -115,7 +116,7 @@ class TableWriter:
         """Append the rows of `df`, whose columns must be those of the parts before it."""
         import pyarrow as pa
 
-        self.append_arrow(pa.Table.from_pandas(df, preserve_index=False))
+        self.append_arrow(pa.Table.from_pandas(df, preserve_index=False, nthreads=1))
 
     def append_arrow(self, table: pa.Table) -> None:
         """Append the rows of an arrow table."""
@@ -134,7 +135,8 @@ class TableWriter:
 
         assert self._schema is not None
         if table.column_names != self._schema.names:
-            raise BadInput(f"A part of the table has columns {table.column_names}, but {self._schema.names} were expected.")
+            names = self._schema.names
+            raise BadInput(f"A part of the table has columns {table.column_names}, but {names} were expected.")
         try:
             return table.replace_schema_metadata(None).cast(self._schema)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
@@ -146,12 +148,11 @@ class TableWriter:
         fields = []
         for field in schema:
             column = self._columns.get(field.name)
-            kind = pa.string() if pa.types.is_large_string(field.type) or pa.types.is_null(field.type) else field.type
             said = {"unit": column.unit, "about": column.about} if column else {}
             if column and column.sigma:
                 said["sigma"] = column.sigma
-            fields.append(pa.field(field.name, kind, metadata=said or None))
-        return pa.schema(fields, metadata=_pandas_note(fields))
+            fields.append(pa.field(field.name, _plain(field.type, column), metadata=said or None))
+        return pa.schema(fields)
 
     def _flush(self) -> None:
         import pyarrow as pa
@@ -168,11 +169,15 @@ class TableWriter:
         import pyarrow.csv
         import pyarrow.parquet
 
-        parquet = pyarrow.parquet.ParquetWriter(self._files[0], self._schema, compression="zstd", store_schema=True)
-        text = pyarrow.csv.CSVWriter(
-            self._files[1], self._schema, write_options=pyarrow.csv.WriteOptions(quoting_style="needed")
+        assert self._schema is not None
+        names = [field.name for field in self._schema if pyarrow.types.is_string(field.type)]
+        parquet = pyarrow.parquet.ParquetWriter(
+            self._files[0], self._schema, compression="zstd", use_dictionary=names or False
         )
-        self._sinks = parquet, text
+        file = self._stack.enter_context(self._files[1].open("wb"))
+        file.write(_header(self._schema.names))
+        options = pyarrow.csv.WriteOptions(include_header=False, batch_size=4096)
+        self._sinks = parquet, pyarrow.csv.CSVWriter(file, self._schema, write_options=options)
         return self._sinks
 
     def _finish(self) -> None:
@@ -185,5 +190,18 @@ class TableWriter:
             sink.close()
 
 
-def _pandas_note(_fields: list[Any]) -> dict[str, str]:
-    return {"micrograph": json.dumps({"table": 1})}
+def _plain(kind: pa.DataType, column: Column | None) -> pa.DataType:
+    """Return the type in which a column is kept: texts and categories as strings, nothing but gaps by its unit."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind):
+        return pa.float64() if column and column.unit else pa.string()
+    return pa.string() if pa.types.is_large_string(kind) else kind
+
+
+def _header(names: list[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(names)
+    return line.getvalue().encode()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.core import BadInput
 from micrograph.io.files import unreadable
 from micrograph.io.numpy_files import RawArray
 from micrograph.io.quiet import quiet
@@ -19,12 +20,16 @@ from micrograph.io.tiff_scale import axes_and_microscope
 if TYPE_CHECKING:
     import tifffile
 
-WHITE_IS_ZERO, RGB, PALETTE = 0, 2, 3
+WHITE_IS_ZERO, PALETTE = 0, 3
+NOTES = {
+    WHITE_IS_ZERO: ("stored with white as zero: bright is a small number",),
+    PALETTE: ("stored with a grey palette whose annotation colours count as grey values",),
+}
 
 
 @dataclass(frozen=True)
 class Pages:
-    """The pages of a series of `shape`, whose first `outer` axes count pages; reads the one page that a key asks for."""
+    """The pages of a series of `shape`, whose first `outer` axes count pages; a key reads the one page it names."""
 
     path: Path
     shape: tuple[int, ...]
@@ -38,7 +43,7 @@ class Pages:
         position = int(np.ravel_multi_index(leading, self.shape[: self.outer])) if leading else 0
         with quiet(), tifffile.TiffFile(self.path) as tiff:
             page = tiff.pages[self.numbers[position]].asarray()
-        return cast(NDArray[Any], np.asarray(page).reshape(self.shape[self.outer :])[key[self.outer :]])
+        return np.asarray(page).reshape(self.shape[self.outer :])[key[self.outer :]]
 
 
 def signals(path: Path) -> list[Signal]:
@@ -48,6 +53,8 @@ def signals(path: Path) -> list[Signal]:
     try:
         with quiet(), tifffile.TiffFile(path) as tiff:
             return [_signal(path, tiff, number) for number in range(len(tiff.series))]
+    except BadInput:
+        raise
     except Exception as error:
         raise unreadable(path, f"tifffile {tifffile.__version__}", error) from error
 
@@ -56,10 +63,10 @@ def _signal(path: Path, tiff: tifffile.TiffFile, number: int) -> Signal:
     series = tiff.series[number]
     page = series.keyframe
     photometric = int(page.photometric)
-    if photometric == PALETTE:
-        raise ValueError("its pixels are numbers of a colour palette, not grey values")
+    if photometric == PALETTE and not _is_grey_ramp(page.colormap):
+        raise BadInput(f"{path.name} holds false colours (a palette): grey values were expected; export it as grey.")
     if "S" in series.axes[:-1]:
-        raise ValueError("its colours are stored plane by plane; grey values were expected")
+        raise BadInput(f"{path.name} holds colours plane by plane: grey values were expected; export it as grey.")
     axes, microscope = axes_and_microscope(path, tiff, number)
     return Signal(
         name=path.name if len(tiff.series) == 1 else series.name or f"series {number}",
@@ -70,15 +77,23 @@ def _signal(path: Path, tiff: tifffile.TiffFile, number: int) -> Signal:
         stated=microscope,
         colour=series.axes.endswith("S"),
         trusted=True,
-        notes=("stored with white as zero; values are as stored",) if photometric == WHITE_IS_ZERO else (),
+        notes=NOTES.get(photometric, ()),
     )
+
+
+def _is_grey_ramp(colormap: NDArray[Any] | None) -> bool:
+    """Tell whether a palette (3, N) is black to white but for a few colours of annotations, as Zeiss microscopes write."""
+    if colormap is None:
+        return False
+    ramp = np.linspace(0, int(np.max(colormap)), colormap.shape[1])
+    return bool(np.mean(np.abs(colormap - ramp) <= 256) >= 0.8)
 
 
 def _array(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> RawArray | Pages:
     shape = tuple(int(size) for size in series.shape)
     size = path.stat().st_size
     if series.dataoffset is not None:
-        dtype = np.dtype(series.dtype).newbyteorder(tiff.byteorder)  # type: ignore[arg-type]
+        dtype = np.dtype(series.dtype).newbyteorder(tiff.byteorder)
         offset = int(series.dataoffset)
         if offset + math.prod(shape) * dtype.itemsize > size:
             raise ValueError(f"it ends after {size} bytes, before its {shape} values do")

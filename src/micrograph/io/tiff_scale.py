@@ -60,7 +60,8 @@ def _ome(xml: str, number: int) -> dict[str, dict[str, Any]]:
     except (ElementTree.ParseError, IndexError):
         return {}
     found = {}
-    for letter, name, default in (("X", "PhysicalSizeX", "µm"), ("Y", "PhysicalSizeY", "µm"), ("T", "TimeIncrement", "s")):
+    names = {"X": ("PhysicalSizeX", "µm"), "Y": ("PhysicalSizeY", "µm"), "T": ("TimeIncrement", "s")}
+    for letter, (name, default) in names.items():
         if name in said:
             found[letter] = {"scale": said[name], "units": said.get(name + "Unit", default)}
     return found
@@ -72,6 +73,9 @@ def _vendor(path: Path, tiff: tifffile.TiffFile, number: int) -> tuple[dict[str,
 
     found = _api._read_tiff(tiff, tiff.series[number], str(path), lazy=True)
     names = {"height": "Y", "width": "X", "y": "Y", "x": "X", "time": "T", "t": "T"}
-    axes = {names.get(str(axis["name"]).lower(), ""): axis for axis in found["axes"] if isinstance(axis.get("units"), str)}
-    scales = {letter: {"scale": a["scale"], "units": a["units"]} for letter, a in axes.items() if letter and a["units"]}
+    scales = {}
+    for axis in found["axes"]:
+        letter = names.get(str(axis["name"]).lower())
+        if letter and isinstance(axis.get("units"), str) and axis["units"]:
+            scales[letter] = {"scale": axis["scale"], "units": axis["units"]}
     return scales, instrument(mapped(found))

@@ -37,7 +37,8 @@ class VendorArray:
         data = _opened(self.path, self.reader, self.path.stat().st_mtime_ns)[self.number]["data"]
         with quiet():
             part = data[key]
-            return cast(NDArray[Any], np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "dask") else part))
+            whole = part.compute(scheduler="synchronous") if hasattr(part, "dask") else part
+            return np.asarray(whole)
 
 
 @functools.cache
