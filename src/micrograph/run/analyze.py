@@ -6,16 +6,16 @@ import functools
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.core import BadInput, Prediction, Recording
 from micrograph.core.provenance import versions
 from micrograph.run.budget import batch_within, frame_bytes
-from micrograph.run.maps import MapWriter
-from micrograph.run.parts import Part, fold_part, joined, parts_of, paths_by_table
+from micrograph.run.parts import Part, fold_part, joined, merge, parts_of, tables_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
 from micrograph.run.streaming import (
@@ -32,7 +32,7 @@ from micrograph.run.streaming import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RECORD, PLAN = "run.json", "plan.json"
+RECORD, PLAN, MAPS = "run.json", "plan.json", "maps.zarr"
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,20 @@ class LazyTables(Mapping[str, "DataFrame"]):
     """The tables of a folder by name; a table is read when it is asked for, and not kept."""
 
     folder: Path
-    names: tuple[str, ...]
 
     def __getitem__(self, name: str) -> DataFrame:
-        import pandas as pd
+        from micrograph.io import read_table
 
-        if name not in self.names:
+        path = self.folder / f"{name}.parquet"
+        if not path.exists():
             raise KeyError(name)
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return read_table(path)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return (path.stem for path in sorted(self.folder.glob("*.parquet")))
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(list(self.folder.glob("*.parquet")))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,6 @@ class Result:
     record: Mapping[str, Any]
     tables: Tables
     preview: Callable[[], Prediction | None]
-    keep: object = field(default=None, repr=False)
 
     @property
     def summary(self) -> DataFrame:
@@ -112,18 +111,20 @@ def analyze(
     require_calibration(recipe, recording.calibration)
     if len(recording) == 0:
         raise BadInput(f"The recording '{recording.name}' has no frames in the chosen range: choose others.")
-    keep = None if out is not None else tempfile.TemporaryDirectory(prefix="micrograph-")
-    folder = _made(Path(keep.name) if keep else Path(out or "."))
     batch = batch_within(settings.memory_bytes, settings.batch, frame_bytes(recipe, recording, predict))
     plan = {"batch": batch, "part_frames": settings.part_frames, "maps": settings.maps}
-    run = _Run(recipe, recording, predict, folder, key_of(recipe, recording, predict, plan), tuple(watchers))
-    preview = functools.partial(_preview, recording, predict)
+    key = key_of(recipe, recording, predict, plan)
+    folder = _made(out) if out is not None else Path(tempfile.mkdtemp(prefix="micrograph-"))
+    tables = LazyTables(folder)
+    if out is None:
+        weakref.finalize(tables, shutil.rmtree, folder, ignore_errors=True)
+    run = _Run(recipe, recording, predict, folder, key, tuple(watchers))
     if not settings.resume:
         run.forget()
     record = run.finished() if settings.resume else None
     if record is None:
         record = run.to_the_end()
-    return Result(recipe, folder, record, LazyTables(folder, tuple(record["tables"])), preview, keep)
+    return Result(recipe, folder, record, tables, functools.partial(_preview, recording, predict))
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class _Run:
         return self.folder / "parts"
 
     def forget(self) -> None:
-        """Remove what an earlier, unfinished run has left."""
+        """Remove the parts of an earlier run."""
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 
     def finished(self) -> Mapping[str, Any] | None:
@@ -161,11 +162,10 @@ class _Run:
         began = time.perf_counter()
         write_json(self.parts_folder / PLAN, self.key)
         parts = parts_of(self.recording.indices, self.key["plan"]["part_frames"], self.parts_folder)
-        maps = MapWriter(self.parts_folder / "maps.zarr", len(self.recording)) if self.key["plan"]["maps"] else None
         tally, state = Tally(), self.recipe.summary.start()
         for part in parts:
             if not part.finished:
-                part.write(self._observed(part, state, maps))
+                part.write(self._observed(part, state))
             tables = part.read()
             tally.add(tables["frames"])
             state = fold_part(self.recipe.summary, state, tables)
@@ -177,32 +177,36 @@ class _Run:
         self.forget()
         return record
 
-    def _observed(self, part: Part, state: Any, maps: MapWriter | None) -> Tables:
+    def _observed(self, part: Part, state: Any) -> Tables:
         """Return the tables of the frames of one part, showing each frame to the watchers."""
         cut = self.recording[part.positions.start : part.positions.stop]
         found: list[Tables] = []
-        for position, seen in zip(
-            part.positions, observe(self.recipe, cut, self.predict, self.key["plan"]["batch"]), strict=True
-        ):
+        for seen in observe(self.recipe, cut, self.predict, self.key["plan"]["batch"]):
             found.append(seen.tables)
-            if maps is not None:
-                maps.write(position, seen.prediction)
+            if self.key["plan"]["maps"] and seen.prediction is not None:
+                self._keep_maps(seen.prediction)
             notify(self.watchers, as_step(seen, functools.partial(self.recipe.summary.result, state)))
         return joined(found)
 
+    def _keep_maps(self, prediction: Prediction) -> None:
+        from micrograph.io import MapWriter
+
+        names = list(prediction.maps)
+        height, width = prediction.maps[names[0]].shape
+        writer = MapWriter(self.parts_folder / MAPS, names, (height, width), prediction.pixel_nm)
+        writer.write(prediction.frame.index, prediction.maps)
+
     def _merge(self, parts: list[Part], summary: DataFrame) -> dict[str, int]:
-        """Put the final tables in place of any older ones and return how many rows each has."""
-        from micrograph.io.tables import merge_parts, write_table
+        """Put the final tables in place of those of an older run and return how many rows each has."""
+        from micrograph.io import write_table
 
         self._clear()
         answers = self.recipe.task.answers
-        rows: dict[str, int] = {}
-        for name, paths in paths_by_table(parts):
-            merge_parts(paths, self.folder / name, answers.get(name, ()))
-            rows[name] = _rows(self.folder / f"{name}.parquet")
+        rows = {name: merge(parts, name, self.folder / name, answers.get(name, ())) for name in tables_of(parts)}
         write_table(summary, self.folder / "summary", answers.get("summary", ()))
-        if (self.parts_folder / "maps.zarr").exists():
-            (self.parts_folder / "maps.zarr").replace(self.folder / "maps.zarr")
+        if (self.parts_folder / MAPS).exists():
+            shutil.rmtree(self.folder / MAPS, ignore_errors=True)
+            (self.parts_folder / MAPS).replace(self.folder / MAPS)
         return rows | {"summary": len(summary)}
 
     def _clear(self) -> None:
@@ -212,7 +216,8 @@ class _Run:
         for name in (old or {}).get("tables", ()):
             for ending in ("parquet", "csv"):
                 (self.folder / f"{name}.{ending}").unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "maps.zarr", ignore_errors=True)
+        if not self.key["plan"]["maps"]:
+            shutil.rmtree(self.folder / MAPS, ignore_errors=True)
 
     def _record(self, tally: Tally, rows: Mapping[str, int], seconds: float) -> dict[str, Any]:
         """Return the content of run.json."""
@@ -236,12 +241,6 @@ def _made(folder: Path) -> Path:
     except OSError as error:
         raise BadInput(f"The folder {folder} cannot be made ({error.strerror}): choose another with -o.") from error
     return folder
-
-
-def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(path).num_rows)
 
 
 def _preview(recording: Recording, predict: Predict) -> Prediction | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from micrograph.core import Flag
+from micrograph.core import Column, Flag
 from micrograph.core.provenance import whole
 
 if TYPE_CHECKING:
@@ -93,8 +93,32 @@ def fold_part(fold: Fold[Any], state: Any, tables: Tables) -> Any:
     return state
 
 
-def paths_by_table(parts: list[Part]) -> Iterator[tuple[str, list[Path]]]:
-    """Yield each table's name with the files of its parts, in the order of the frames."""
-    names = {path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob("*.parquet")}
-    for name in sorted(names):
-        yield name, [path for part in parts if (path := part.path(name)).exists()]
+def tables_of(parts: list[Part]) -> list[str]:
+    """Return the names of the tables that the parts hold, in the order of the alphabet."""
+    return sorted({path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob("*.parquet")})
+
+
+def merge(parts: list[Part], table: str, stem: Path, columns: tuple[Column, ...]) -> int:
+    """Write one table of all parts, in order, as ``stem.parquet`` and ``stem.csv``; return its number of rows.
+
+    A column that a part lacks is missing there; a column that is whole in one part and broken in another is broken.
+    Memory holds one part at a time.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from micrograph.io import TableWriter
+
+    paths = [path for part in parts if (path := part.path(table)).exists()]
+    found = sorted((pq.read_schema(path).remove_metadata() for path in paths), key=len, reverse=True)
+    schema = pa.unify_schemas(found, promote_options="permissive")
+    rows = 0
+    with TableWriter(stem, columns) as writer:
+        for path in paths:
+            part = pq.read_table(path).replace_schema_metadata(None)
+            lacking = [field for field in schema if field.name not in part.column_names]
+            for field in lacking:
+                part = part.append_column(field, pa.nulls(part.num_rows, field.type))
+            writer.append_arrow(part.select(schema.names).cast(schema))
+            rows += part.num_rows
+    return rows

@@ -1,0 +1,149 @@
+"""Numbers as curves and bars: distances, intensities, counts, changes over time. Every axis has its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from micrograph.draw.style import BLACK, BLUE, looks, new_figure, with_error
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values (T,) at times (T,) and, where known, the borders (T,) of their 95 % interval."""
+
+    time: ArrayLike
+    value: ArrayLike
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+
+
+@dataclass(frozen=True)
+class Normal:
+    """One component of a mixture: its share of all, mean and standard deviation."""
+
+    weight: float
+    mean: float
+    deviation: float
+
+
+def distance_figure(
+    distances_nm: ArrayLike, title: str, value_nm: float | None = None, sigma_nm: float | None = None
+) -> Figure:
+    """Return the histogram of distances (N,) in nm, with a fitted value and its 1-sigma where given."""
+    distances = _finite(distances_nm)
+    figure = new_figure()
+    axes = figure.subplots()
+    axes.hist(distances, bins=list(_bins(distances)), color=BLUE, alpha=0.75, label=f"measured ({len(distances)})")
+    if value_nm is not None:
+        label = f"fitted {with_error(value_nm, sigma_nm, 'nm')}"
+        axes.axvline(value_nm, color=BLACK, linewidth=1.5, label=label)
+        if sigma_nm is not None:
+            axes.axvspan(value_nm - sigma_nm, value_nm + sigma_nm, color=BLACK, alpha=0.2, linewidth=0)
+    _label(axes, title, "distance (nm)", "number")
+    axes.legend(fontsize=11)
+    return figure
+
+
+def intensity_figure(
+    intensity: ArrayLike, classes: Sequence[str], title: str, mixture: Mapping[str, Normal] | None = None
+) -> Figure:
+    """Return the histogram of site intensities (N,) by class (N,), with the fitted normal curves where given."""
+    values, names = np.asarray(intensity, dtype=float), np.asarray(classes, dtype=str)
+    keep = np.isfinite(values)
+    values, names = values[keep], names[keep]
+    figure = new_figure()
+    axes = figure.subplots()
+    edges = _bins(values)
+    for name, look in looks([*names, *(mixture or {})]).items():
+        mine = values[names == name]
+        if len(mine):
+            axes.hist(
+                mine, bins=list(edges), color=look.color, alpha=0.6, edgecolor=look.color, label=f"{name} ({len(mine)})"
+            )
+        if mixture and name in mixture:
+            curve = np.linspace(edges[0], edges[-1], 400)
+            axes.plot(curve, len(values) * (edges[1] - edges[0]) * _density(curve, mixture[name]), color=BLACK, lw=1.3)
+    _label(axes, title, "site intensity (detector units x pixel)", "number of sites")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=11)
+    return figure
+
+
+def time_figure(curves: Mapping[str, Curve], title: str, time_label: str, value_label: str) -> Figure:
+    """Return curves over time, each with its 95 % band where known; labels carry the units."""
+    figure = new_figure()
+    axes = figure.subplots()
+    for name, look in looks(curves).items():
+        curve = curves[name]
+        time = np.asarray(curve.time, dtype=float)
+        style = look.marker if len(time) <= 40 else ""
+        axes.plot(time, np.asarray(curve.value, dtype=float), color=look.color, marker=style, markersize=4, label=name)
+        if curve.low is not None and curve.high is not None:
+            low, high = np.asarray(curve.low, dtype=float), np.asarray(curve.high, dtype=float)
+            axes.fill_between(
+                time, low, high, color=look.color, alpha=0.25, linewidth=0, label=f"{name}: 95 % interval"
+            )
+    _label(axes, title, time_label, value_label)
+    if curves:
+        axes.legend(fontsize=11)
+    return figure
+
+
+def counts_figure(names: Sequence[str], counts: ArrayLike, low: ArrayLike, high: ArrayLike, title: str) -> Figure:
+    """Return horizontal bars (N,) with their 95 % intervals, the numbers written at the end of each."""
+    number, bottom, top = (np.asarray(values, dtype=float) for values in (counts, low, high))
+    figure = new_figure(max(0.25, 0.12 + 0.055 * len(names)))
+    axes = figure.subplots()
+    rows = np.arange(len(names))
+    colors = [look.color for look in map(looks(names).get, names) if look is not None]
+    errors = np.clip([number - bottom, top - number], 0, None)
+    axes.barh(rows, number, color=colors, height=0.65, xerr=errors, error_kw={"capsize": 4, "elinewidth": 1.4})
+    reach = float(np.nanmax(top, initial=1.0))
+    for row in range(len(names)):
+        written = f"{number[row]:.4g}  ({bottom[row]:.4g} to {top[row]:.4g})"
+        axes.text(max(top[row], number[row]) + 0.02 * reach, row, written, va="center", fontsize=11)
+    axes.set_yticks(rows, list(names))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1.35 * reach)
+    _label(axes, title, "number, with 95 % interval", "")
+    return figure
+
+
+def _label(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=13)
+    axes.set_xlabel(x, fontsize=12)
+    axes.set_ylabel(y, fontsize=12)
+    axes.tick_params(labelsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _finite(values: ArrayLike) -> Array:
+    array = np.asarray(values, dtype=float).ravel()
+    return array[np.isfinite(array)]
+
+
+def _bins(values: Array) -> Array:
+    """Return the edges of 10 to 60 bins by Freedman and Diaconis' rule (doi:10.1007/BF01025868)."""
+    if len(values) == 0:
+        return np.linspace(0, 1, 11)
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        half = abs(low) * 0.05 or 0.5
+        return np.linspace(low - half, high + half, 11)
+    quarter, three_quarters = np.percentile(values, (25, 75))
+    width = 2 * (three_quarters - quarter) / len(values) ** (1 / 3)
+    number = int(np.clip((high - low) / width, 10, 60)) if width > 0 else 10
+    return np.linspace(low, high, number + 1)
+
+
+def _density(x: Array, normal: Normal) -> Array:
+    z = (x - normal.mean) / normal.deviation
+    return np.asarray(normal.weight * np.exp(-0.5 * z**2) / (normal.deviation * np.sqrt(2 * np.pi)), dtype=float)

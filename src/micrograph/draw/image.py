@@ -1,0 +1,123 @@
+"""A frame as a picture: contrast by percentiles, a scale bar in nm, the network's score beside it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from micrograph.draw.style import new_figure
+
+#: Pictures are at most so many pixels a side: more is not seen and only makes files large.
+MOST_PIXELS = 1600
+_STEPS = (1, 2, 5)
+
+
+def image_figure(image: NDArray[np.float32], pixel_nm: float, title: str) -> Figure:
+    """Return the picture of an image (H, W) with a scale bar."""
+    figure = new_figure(picture_ratio(image.shape))
+    show_image(figure.subplots(), image, pixel_nm, title)
+    return figure
+
+
+def score_figure(score: NDArray[np.float32], pixel_nm: float, title: str) -> Figure:
+    """Return the picture of a score map (h, w) in 0..1 with its colour bar and a scale bar."""
+    figure = new_figure(picture_ratio(score.shape))
+    axes = figure.subplots()
+    shown = axes.imshow(_thinned(score), cmap="magma", vmin=0, vmax=1, extent=extent_nm(score.shape, pixel_nm))
+    _frame_picture(axes, score.shape, pixel_nm, title)
+    figure.colorbar(shown, ax=axes, label="score (0 to 1)", shrink=0.8)
+    return figure
+
+
+def show_image(axes: Axes, image: NDArray[np.float32], pixel_nm: float, title: str) -> None:
+    """Draw an image (H, W) in grey into `axes`, whose data coordinates are then x_nm, y_nm, with a scale bar."""
+    low, high = contrast(image)
+    axes.imshow(_thinned(image), cmap="gray", vmin=low, vmax=high, extent=extent_nm(image.shape, pixel_nm))
+    _frame_picture(axes, image.shape, pixel_nm, title)
+
+
+def contrast(image: NDArray[np.float32], percent: float = 0.5) -> tuple[float, float]:
+    """Return the values shown black and white: the `percent` and 100 - `percent` percentiles of finite pixels."""
+    finite = image[np.isfinite(image)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, (percent, 100 - percent))
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
+
+
+def extent_nm(shape: tuple[int, ...], pixel_nm: float) -> tuple[float, float, float, float]:
+    """Return matplotlib's extent (left, right, bottom, top) in nm, pixel centres at integers, y downwards."""
+    return -0.5 * pixel_nm, (shape[1] - 0.5) * pixel_nm, (shape[0] - 0.5) * pixel_nm, -0.5 * pixel_nm
+
+
+def picture_ratio(shape: tuple[int, ...]) -> float:
+    """Return the height of a figure over its width that suits an image of `shape` with a title."""
+    return float(np.clip(0.92 * shape[0] / shape[1], 0.35, 1.3)) + 0.06
+
+
+def add_scale_bar(axes: Axes, width_nm: float, height_nm: float) -> None:
+    """Draw a white bar of a round length, about a fifth of the width, with its length, on a dark ground, lower left."""
+    length = round_length(width_nm / 5)
+    margin = 0.03 * min(width_nm, height_nm)
+    box_height = 0.085 * height_nm
+    left, bottom = axes.get_xlim()[0] + margin, axes.get_ylim()[0] - margin
+    ground = (left, bottom - box_height)
+    axes.add_patch(Rectangle(ground, length + 2 * margin, box_height, color="black", alpha=0.6, zorder=8, lw=0))
+    bar = (left + margin, bottom - 0.3 * box_height)
+    axes.add_patch(Rectangle(bar, length, 0.14 * box_height, color="white", zorder=9, lw=0))
+    middle = left + margin + length / 2
+    axes.text(
+        middle,
+        bottom - 0.4 * box_height,
+        length_text(length),
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=11,
+        zorder=9,
+    )
+
+
+def round_length(nm: float) -> float:
+    """Return the largest of 1, 2, 5 times a power of ten that is not above `nm`.
+
+    >>> round_length(3.7)
+    2.0
+    """
+    power = 10.0 ** math.floor(math.log10(nm))
+    return max(step * power for step in _STEPS if step * power <= nm * (1 + 1e-9))
+
+
+def length_text(nm: float) -> str:
+    """Return a length with the unit that suits it.
+
+    >>> length_text(0.5), length_text(2), length_text(5000)
+    ('500 pm', '2 nm', '5 µm')
+    """
+    if nm < 1:
+        return f"{nm * 1000:g} pm"
+    return f"{nm:g} nm" if nm < 1000 else f"{nm / 1000:g} µm"
+
+
+def _thinned(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the image averaged over blocks so that it has at most `MOST_PIXELS` a side."""
+    block = math.ceil(max(image.shape) / MOST_PIXELS)
+    if block == 1:
+        return image
+    height, width = (size // block * block for size in image.shape)
+    blocks = image[:height, :width].reshape(height // block, block, width // block, block)
+    mean: NDArray[np.float32] = blocks.mean(axis=(1, 3))
+    return mean
+
+
+def _frame_picture(axes: Axes, shape: tuple[int, ...], pixel_nm: float, title: str) -> None:
+    axes.set_title(title, fontsize=13)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_autoscale_on(False)
+    add_scale_bar(axes, shape[1] * pixel_nm, shape[0] * pixel_nm)

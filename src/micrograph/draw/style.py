@@ -1,0 +1,96 @@
+"""What all pictures share: colours that everyone can tell apart, a fixed look for every class, numbers with errors."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+#: Okabe and Ito's palette, safe for colour-blind readers (doi:10.1038/nmeth.1618).
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, RED, PURPLE, BLACK = "#0072B2", "#D55E00", "#CC79A7", "#000000"
+GREY = "#8A8A8A"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a class."""
+
+    color: str
+    marker: str = "o"
+
+
+#: Classes that look the same in every picture: elements, chalcogen columns, empty sites, defects.
+KNOWN = {
+    "atom": Look(SKY),
+    "C": Look(SKY),
+    "Si": Look(ORANGE, "D"),
+    "W": Look(BLUE),
+    "Mo": Look(BLUE),
+    "V": Look(RED, "D"),
+    "Nb": Look(RED, "D"),
+    "Re": Look(PURPLE, "D"),
+    "Se2": Look(GREEN, "s"),
+    "S2": Look(GREEN, "s"),
+    "Te2": Look(GREEN, "s"),
+    "Se1": Look(YELLOW, "s"),
+    "S1": Look(YELLOW, "s"),
+    "Te1": Look(YELLOW, "s"),
+    "Se0": Look(RED, "X"),
+    "S0": Look(RED, "X"),
+    "Te0": Look(RED, "X"),
+    "vac_W": Look(RED, "X"),
+    "vac_Mo": Look(RED, "X"),
+    "unknown": Look(GREY, "h"),
+}
+_FREE = (ORANGE, GREEN, PURPLE, YELLOW, RED, BLUE, SKY)
+WIDTH_PX = 1000
+DPI = 125
+WIDTH_IN = WIDTH_PX / DPI
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Return a look for every name: the fixed one of a known class, else one that is not taken yet, in sorted order."""
+    wanted = sorted(set(map(str, names)))
+    found = {name: KNOWN[name] for name in wanted if name in KNOWN}
+    taken = {(look.color, look.marker) for look in found.values()}
+    free = [Look(color, marker) for marker in MARKERS for color in _FREE if (color, marker) not in taken]
+    for number, name in enumerate(name for name in wanted if name not in KNOWN):
+        found[name] = free[number % len(free)]
+    return {name: found[name] for name in wanted}
+
+
+def new_figure(height_to_width: float = 0.6) -> Figure:
+    """Return an empty white figure, 1000 px wide, whose parts arrange themselves."""
+    return Figure(figsize=(WIDTH_IN, WIDTH_IN * height_to_width), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def with_error(value: float, sigma: float | None = None, unit: str = "") -> str:
+    """Return a number with its 1-sigma error, both cut at the second digit of the error.
+
+    >>> with_error(0.141987, 0.00123, "nm")
+    '0.1420 ± 0.0012 nm'
+    """
+    ending = f" {unit}" if unit else ""
+    if not math.isfinite(value):
+        return f"unknown{ending}"
+    if sigma is None or not math.isfinite(sigma) or sigma <= 0:
+        return f"{value:.4g}{ending}"
+    digits = 1 - math.floor(math.log10(sigma))
+    if abs(value) < 1e-4 and sigma < 1e-4:
+        power = math.floor(math.log10(max(abs(value), sigma)))
+        digits = max(digits + power, 0)
+        return f"({value / 10**power:.{digits}f} ± {sigma / 10**power:.{digits}f})e{power:d}{ending}"
+    shown = max(digits, 0)
+    return f"{round(value, digits):.{shown}f} ± {round(sigma, digits):.{shown}f}{ending}"
