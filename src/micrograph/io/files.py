@@ -25,6 +25,12 @@ MAGIC = {
     b"\0\0\0\4": "dm4",
 }
 
+#: Kinds that no other format begins like, and other suffixes of the same kind.
+UNMISTAKABLE = {"npy", "png", "jpg", "tif", "pdf", "gif"}
+ALIASES = {"jpeg": "jpg", "jpe": "jpg", "tiff": "tif"}
+#: Formats whose files begin with text.
+TEXT_HEADED = {"mib", "emi", "xml", "csv", "rpl", "msa"}
+
 
 def existing(path: str | Path) -> Path:
     """Return `path` as a readable, non-empty file or a folder; raises `BadInput` with what is wrong."""
@@ -56,21 +62,26 @@ def sniff(path: Path) -> str:
         if head.startswith(magic):
             return kind
     printable = set(string.printable.encode())
-    return "text" if head and all(byte in printable for byte in head) else ""
+    return "text" if len(head) >= 32 and all(byte in printable for byte in head) else ""
 
 
 def unreadable(path: Path, reader: str, error: Exception | str) -> BadInput:
     """Return the sentence for a file that its reader refuses: reader, its reason, and what the content looks like."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
     kind, suffix = sniff(path), path.suffix.lower().lstrip(".")
-    same = {kind, suffix} <= {"jpg", "jpeg"} or {kind, suffix} <= {"tif", "tiff"} or {kind, suffix} <= {"hdf5", "h5"}
-    if kind == "text":
-        advice = "its content is plain text, not a recording"
-    elif kind and kind != suffix and not same and kind not in {"hdf5", "dm3", "dm4", "npz"}:
-        advice = f"its content looks like .{kind}; rename it accordingly"
-    else:
-        advice = "it may be truncated, damaged or of a newer version; copy it again, or export it as TIFF"
-    return BadInput(f"{path.name} cannot be read by {reader} ({text}): {advice}.")
+    if kind == "text" and suffix not in TEXT_HEADED:
+        return BadInput(f"{path.name} is no .{suffix} recording but plain text: give the recording itself.")
+    if kind in UNMISTAKABLE and kind != ALIASES.get(suffix, suffix):
+        return BadInput(f"{path.name} is no .{suffix} file, its content looks like .{kind}: rename it accordingly.")
+    reason = first_line(error).replace(str(path), path.name)
+    return BadInput(
+        f"{path.name} cannot be read by {reader} ({reason}): it may be truncated, damaged or of a newer version; "
+        "copy it again, or export it as TIFF."
+    )
+
+
+def first_line(error: Exception | str) -> str:
+    """Return the first line of an error's text, the error's kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -90,7 +90,7 @@ def npy_signals(path: Path) -> list[Signal]:
     try:
         with path.open("rb") as file:
             header = _header(file)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
+    except Exception as error:
         raise unreadable(path, "the NumPy reader", error) from error
     expected = header.size + math.prod(header.shape) * header.dtype.itemsize
     if not header.dtype.hasobject and (found := path.stat().st_size) < expected:
@@ -110,7 +110,7 @@ def npz_signals(path: Path) -> list[Signal]:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             signals = [_member(path, archive, info) for info in members]
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, SyntaxError) as error:
+    except Exception as error:
         raise unreadable(path, "the NumPy reader", error) from error
     if not signals:
         raise BadInput(f"{path.name} holds no array: {EXPECTED}.")

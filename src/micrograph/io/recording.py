@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Recording
 from micrograph.io.axes import length_nm, reciprocal, time_s
+from micrograph.io.files import first_line
 from micrograph.io.signals import Layout, Signal, Sliceable, layout
 
 #: Pixels whose two sides differ by less than this fraction count as square.
@@ -34,7 +35,7 @@ class FrameReader:
             raise
         except Exception as error:
             raise BadInput(
-                f"Frame {index} of {self.where} cannot be read ({_first_line(error)}): "
+                f"Frame {index} of {self.where} cannot be read ({first_line(error)}): "
                 "the file may be truncated or damaged; copy it again from the microscope."
             ) from error
         image = grey(image, self.where) if image.ndim == 3 or image.dtype.names else image
@@ -101,7 +102,3 @@ def square(image: NDArray[Any], steps: tuple[float, float]) -> NDArray[np.float3
     source = np.asarray(image, dtype=np.float32)
     resampled: NDArray[np.float32] = ndimage.affine_transform(source, steps, offset, shape, order=1, mode="nearest")
     return resampled
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -111,6 +111,8 @@ def choose(signals: Sequence[Signal], wanted: str | int | None, where: str) -> t
     for found in (images, large, haadf):
         if len(found) == 1:
             return found[0]
+    if not signals:
+        raise BadInput(f"{where} holds no image: {EXPECTED}.")
     if images:
         raise BadInput(
             f"{where} holds {len(images)} images: choose one by number or name (signal=...) out of {_listing(images)}."

@@ -12,9 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import BadInput
 from micrograph.io.axes import axis_of, instrument
-from micrograph.io.files import unreadable
+from micrograph.io.files import first_line, unreadable
 from micrograph.io.metadata import mapped
 from micrograph.io.quiet import quiet
 from micrograph.io.signals import Key, Signal
@@ -34,8 +33,8 @@ class VendorArray:
     number: int
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
-        data = _opened(self.path, self.reader, self.path.stat().st_mtime_ns)[self.number]["data"]
         with quiet():
+            data = _opened(self.path, self.reader, self.path.stat().st_mtime_ns)[self.number]["data"]
             part = data[key]
             whole = part.compute(scheduler="synchronous") if hasattr(part, "dask") else part
             return np.asarray(whole)
@@ -59,14 +58,13 @@ def signals(path: Path) -> list[Signal]:
     """Return the signals of a vendor file; raises `BadInput` with what each reader said where none can read it."""
     refusals = []
     for name, module in claims().get(path.suffix.lower(), ()):
-        try:
-            found = _opened(path, module, path.stat().st_mtime_ns)
-            return [_signal(path, module, name, number, each) for number, each in enumerate(found)]
-        except BadInput:
-            raise
-        except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            refusals.append((name, first[:200]))
+        # The files that a failing reader leaves open are closed, with a warning, when its error is let go.
+        with quiet():
+            try:
+                found = _opened(path, module, path.stat().st_mtime_ns)
+                return [_signal(path, module, name, number, each) for number, each in enumerate(found)]
+            except Exception as error:
+                refusals.append((name, first_line(error)))
     readers = f"rosettasciio {packages.version('rosettasciio')}"
     if len(refusals) == 1:
         raise unreadable(path, f"the {refusals[0][0]} reader of {readers}", refusals[0][1])
@@ -75,17 +73,16 @@ def signals(path: Path) -> list[Signal]:
 
 @functools.lru_cache(maxsize=4)
 def _opened(path: Path, module: str, _stamp: int) -> list[dict[str, Any]]:
-    with quiet():
-        reader = importlib.import_module(module)
-        if path.suffix.lower() in {".emd"}:
-            found = _emd(reader, path)
-        else:
-            try:
-                found = reader.file_reader(str(path), lazy=True)
-            except (NotImplementedError, TypeError) as error:
-                if "lazy" not in str(error).lower():
-                    raise
-                found = reader.file_reader(str(path))
+    reader = importlib.import_module(module)
+    if path.suffix.lower() == ".emd":
+        found = _emd(reader, path)
+    else:
+        try:
+            found = reader.file_reader(str(path), lazy=True)
+        except (NotImplementedError, TypeError) as error:
+            if "lazy" not in str(error).lower():
+                raise
+            found = reader.file_reader(str(path))
     if not found:
         raise ValueError("it holds no signal")
     return cast(list[dict[str, Any]], list(found))
