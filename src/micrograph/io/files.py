@@ -81,7 +81,8 @@ def unreadable(path: Path, reader: str, error: Exception | str) -> BadInput:
 
 def first_line(error: Exception | str) -> str:
     """Return the first line of an error's text, the error's kind where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+    text = (str(error).strip().splitlines() or [""])[0][:300].rstrip(".")
+    return text if " " in text else f"{type(error).__name__} {text}".strip()
 
 
 def natural(name: str) -> list[tuple[int, str]]:

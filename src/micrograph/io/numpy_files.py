@@ -152,10 +152,10 @@ def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
 def _held(path: Path, member: str | None, _stamp: int) -> NDArray[Any]:
     if member is None:
         array: NDArray[Any] = np.load(path, allow_pickle=False)
-        return array
-    with np.load(path, allow_pickle=False) as archive:
-        array = archive[member]
-        return array
+    else:
+        with np.load(path, allow_pickle=False) as archive:
+            array = archive[member]
+    return array
 
 
 def _signal(name: str, array: RawArray | HeldArray | PackedArray, header: Header) -> Signal:

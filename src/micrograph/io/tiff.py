@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
+from micrograph.io.axes import Axis
 from micrograph.io.files import unreadable
 from micrograph.io.numpy_files import RawArray
 from micrograph.io.quiet import quiet
-from micrograph.io.signals import Key, Signal
+from micrograph.io.signals import Key, Signal, Sliceable
 from micrograph.io.tiff_scale import axes_and_microscope
 
 if TYPE_CHECKING:
@@ -46,17 +47,44 @@ class Pages:
         return np.asarray(page).reshape(self.shape[self.outer :])[key[self.outer :]]
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Arrays of one shape, counted by a first axis."""
+
+    arrays: tuple[Sliceable, ...]
+
+    def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        first, *rest = key
+        assert isinstance(first, int)
+        return self.arrays[first][tuple(rest)]
+
+
 def signals(path: Path) -> list[Signal]:
     """Return one signal per series of a TIFF file; raises `BadInput` where it is broken."""
     import tifffile
 
     try:
         with quiet(), tifffile.TiffFile(path) as tiff:
+            if _is_one_series(tiff):
+                return [_stacked(path, tiff)]
             return [_signal(path, tiff, number) for number in range(len(tiff.series))]
     except BadInput:
         raise
     except Exception as error:
         raise unreadable(path, f"tifffile {tifffile.__version__}", error) from error
+
+
+def _is_one_series(tiff: tifffile.TiffFile) -> bool:
+    """Tell whether the pages, each written as a series of its own, are images of one size and kind."""
+    kinds = {(series.shape, str(series.dtype), series.axes) for series in tiff.series}
+    return len(tiff.series) > 1 and len(kinds) == 1 and tiff.series[0].axes == "YX"
+
+
+def _stacked(path: Path, tiff: tifffile.TiffFile) -> Signal:
+    first = _signal(path, tiff, 0)
+    axes = (Axis(len(tiff.series), "frame", navigate=True), *first.axes)
+    arrays = tuple(_array(path, tiff, series) for series in tiff.series)
+    return replace(first, name=path.name, array=Stack(arrays), axes=axes)
 
 
 def _signal(path: Path, tiff: tifffile.TiffFile, number: int) -> Signal:
@@ -82,7 +110,7 @@ def _signal(path: Path, tiff: tifffile.TiffFile, number: int) -> Signal:
 
 
 def _is_grey_ramp(colormap: NDArray[Any] | None) -> bool:
-    """Tell whether a palette (3, N) is black to white but for a few colours of annotations, as Zeiss microscopes write."""
+    """Tell whether a palette (3, N) is black to white but for a few annotation colours, as Zeiss microscopes write."""
     if colormap is None:
         return False
     ramp = np.linspace(0, int(np.max(colormap)), colormap.shape[1])
