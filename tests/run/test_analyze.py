@@ -13,7 +13,7 @@ import pytest
 
 from micrograph.core import BadInput, Flag, MissingCalibration
 from micrograph.io import read_columns
-from micrograph.run import RunSettings, Step, analyze, stream
+from micrograph.run import RunSettings, analyze, stream
 
 TABLES = ("objects", "frames", "summary")
 TOY = Path(__file__).with_name("toy.py")
@@ -74,10 +74,10 @@ def test_parts_batches_and_cuts_do_not_change_the_tables(toy: ModuleType, tmp_pa
 def test_rows_are_on_disk_after_the_first_frame(toy: ModuleType, tmp_path: Path) -> None:
     seen: list[int] = []
 
-    def watch(step: Step) -> None:
+    def watch(done: int, total: int, note: str) -> None:
         seen.append(len(list((tmp_path / "parts").glob("objects-*.parquet"))))
 
-    analyze(toy.recipe(), toy.movie(4), toy.predict, tmp_path, watchers=[watch])
+    analyze(toy.recipe(), toy.movie(4), toy.predict, tmp_path, progress=watch)
     assert seen == [0, 1, 2, 2]
 
 
@@ -88,10 +88,11 @@ def test_a_run_killed_in_the_middle_is_resumed_to_the_same_bytes(toy: ModuleType
     done: list[int] = []
     recipe, movie = toy.recipe(), toy.movie(50, bad=(0, 9))
     resume = RunSettings(resume=True)
-    watch = [lambda step: done.append(step.index)]
-    resumed = analyze(recipe, movie, toy.predict, tmp_path / "killed", settings=resume, watchers=watch)
+    resumed = analyze(
+        recipe, movie, toy.predict, tmp_path / "killed", settings=resume, progress=lambda *seen: done.append(seen[0])
+    )
     whole = analyze(recipe, movie, toy.predict, tmp_path / "whole")
-    assert done == list(range(16, 50))
+    assert done == list(range(17, 51))
     assert everything(resumed.folder) == everything(whole.folder)
     assert {path.name for path in resumed.folder.iterdir()} == {path.name for path in whole.folder.iterdir()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from micrograph.draw.style import BLACK, BLUE, looks, new_figure, with_error
 
 Array = NDArray[np.float64]
+#: Where the smallest of several numbers is less than this share of the largest, the axis is logarithmic.
+UNEVEN = 0.05
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,13 @@ def intensity_figure(
             )
         if mixture and name in mixture:
             curve = np.linspace(edges[0], edges[-1], 400)
-            axes.plot(curve, len(values) * (edges[1] - edges[0]) * _density(curve, mixture[name]), color=BLACK, lw=1.3)
-    _label(axes, title, "site intensity (detector units x pixel)", "number of sites")
+            height = len(values) * (edges[1] - edges[0]) * _density(curve, mixture[name])
+            axes.plot(curve, height, color=BLACK, lw=1.3, label=f"{name}: fitted normal curve")
+    shown = [int(np.sum(names == name)) for name in np.unique(names)]
+    if shown and min(shown) < UNEVEN * max(shown):
+        axes.set_yscale("log")
+        axes.set_ylim(0.5, 2 * max(shown))
+    _label(axes, title, "integrated intensity of a site (detector units)", "number of sites")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=11)
     return figure
@@ -107,12 +115,16 @@ def counts_figure(names: Sequence[str], counts: ArrayLike, low: ArrayLike, high:
     errors = np.clip([number - bottom, top - number], 0, None)
     axes.barh(rows, number, color=colors, height=0.65, xerr=errors, error_kw={"capsize": 4, "elinewidth": 1.4})
     reach = float(np.nanmax(top, initial=1.0))
+    uneven = len(names) > 1 and float(np.nanmin(top)) < UNEVEN * reach
     for row in range(len(names)):
         written = f"{number[row]:.4g}  ({bottom[row]:.4g} to {top[row]:.4g})"
-        axes.text(max(top[row], number[row]) + 0.02 * reach, row, written, va="center", fontsize=11)
+        end = (float(np.nanmax([top[row], number[row], 0.0])), row)
+        axes.annotate(written, end, (8, 0), textcoords="offset points", va="center", fontsize=11)
     axes.set_yticks(rows, list(names))
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1.35 * reach)
+    if uneven:
+        axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xlim(0, reach**1.5 + 1 if uneven else 1.4 * reach)
     _label(axes, title, "number, with 95 % interval", "")
     return figure
 
@@ -126,8 +138,9 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def _finite(values: ArrayLike) -> Array:
-    array = np.asarray(values, dtype=float).ravel()
-    return array[np.isfinite(array)]
+    array = np.asarray(values, dtype=np.float64).ravel()
+    finite: Array = array[np.isfinite(array)]
+    return finite
 
 
 def _bins(values: Array) -> Array:
@@ -146,4 +159,5 @@ def _bins(values: Array) -> Array:
 
 def _density(x: Array, normal: Normal) -> Array:
     z = (x - normal.mean) / normal.deviation
-    return np.asarray(normal.weight * np.exp(-0.5 * z**2) / (normal.deviation * np.sqrt(2 * np.pi)), dtype=float)
+    density: Array = np.exp(-0.5 * z**2) * (normal.weight / (normal.deviation * math.sqrt(2 * math.pi)))
+    return density

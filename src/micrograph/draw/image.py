@@ -7,7 +7,8 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.font_manager import FontProperties
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from micrograph.draw.style import new_figure
@@ -57,30 +58,19 @@ def extent_nm(shape: tuple[int, ...], pixel_nm: float) -> tuple[float, float, fl
 
 def picture_ratio(shape: tuple[int, ...]) -> float:
     """Return the height of a figure over its width that suits an image of `shape` with a title."""
-    return float(np.clip(0.92 * shape[0] / shape[1], 0.35, 1.3)) + 0.06
+    return float(np.clip(0.92 * shape[0] / shape[1], 0.12, 1.3)) + 0.06
 
 
-def add_scale_bar(axes: Axes, width_nm: float, height_nm: float) -> None:
+def add_scale_bar(axes: Axes, width_nm: float) -> None:
     """Draw a white bar of a round length, about a fifth of the width, with its length, on a dark ground, lower left."""
     length = round_length(width_nm / 5)
-    margin = 0.03 * min(width_nm, height_nm)
-    box_height = 0.085 * height_nm
-    left, bottom = axes.get_xlim()[0] + margin, axes.get_ylim()[0] - margin
-    ground = (left, bottom - box_height)
-    axes.add_patch(Rectangle(ground, length + 2 * margin, box_height, color="black", alpha=0.6, zorder=8, lw=0))
-    bar = (left + margin, bottom - 0.3 * box_height)
-    axes.add_patch(Rectangle(bar, length, 0.14 * box_height, color="white", zorder=9, lw=0))
-    middle = left + margin + length / 2
-    axes.text(
-        middle,
-        bottom - 0.4 * box_height,
-        length_text(length),
-        color="white",
-        ha="center",
-        va="bottom",
-        fontsize=11,
-        zorder=9,
-    )
+    bar = AnchoredSizeBar(
+        axes.transData, length, length_text(length), "lower left", pad=0.4, borderpad=0.5, sep=3, color="white",
+        label_top=True, size_vertical=0.006 * width_nm, fontproperties=FontProperties(size=11),
+    )  # fmt: skip
+    bar.patch.set(facecolor="black", alpha=0.6, linewidth=0)
+    bar.set_zorder(9)
+    axes.add_artist(bar)
 
 
 def round_length(nm: float) -> float:
@@ -120,4 +110,4 @@ def _frame_picture(axes: Axes, shape: tuple[int, ...], pixel_nm: float, title: s
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_autoscale_on(False)
-    add_scale_bar(axes, shape[1] * pixel_nm, shape[0] * pixel_nm)
+    add_scale_bar(axes, shape[1] * pixel_nm)

@@ -14,13 +14,15 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from micrograph.draw.image import picture_ratio, show_image
-from micrograph.draw.style import Look, looks, new_figure
+from micrograph.draw.style import looks, new_figure
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 #: With more defects than this, the legend alone tells their names.
 MOST_NAMES = 40
+#: A class with less than this share of all sites is drawn large.
+RARE = 0.1
 _DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 _RING_PT = 15.0
 
@@ -68,21 +70,22 @@ def rows_within(table: DataFrame, corner_nm: tuple[float, float], size_nm: tuple
 
 
 def _draw_sites(axes: Axes, objects: DataFrame, spacing_pt: float) -> list[Line2D]:
-    """Draw the sites as open shapes and return the legend's entries."""
-    size = float(np.clip(0.45 * spacing_pt, 1.5, 9.0))
+    """Draw common classes as dots and rare ones as larger open shapes; return the legend's entries."""
     handles = []
+    dot, shape = float(np.clip(0.25 * spacing_pt, 1.2, 6.0)), float(np.clip(0.6 * spacing_pt, 5.0, 11.0))
     for name, look in looks(objects["class"]).items():
         mine = objects[objects["class"] == name]
-        axes.plot(mine["x_nm"], mine["y_nm"], linestyle="none", markersize=size, **_open(look, size))
-        handles.append(Line2D([], [], linestyle="none", markersize=8, label=f"{name} ({len(mine)})", **_open(look, 8)))
+        rare = len(mine) < RARE * len(objects)
+        style: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": look.marker,
+            "markeredgecolor": look.color,
+            "markerfacecolor": "none" if rare else look.color,
+            "markeredgewidth": 1.5 if rare else 0.0,
+        }
+        axes.plot(mine["x_nm"], mine["y_nm"], markersize=shape if rare else dot, zorder=4 if rare else 3, **style)
+        handles.append(Line2D([], [], markersize=8, label=f"{name} ({len(mine)})", **style))
     return handles
-
-
-def _open(look: Look, size: float) -> dict[str, Any]:
-    filled = size < 4
-    face = look.color if filled else "none"
-    width = 0.0 if filled else 1.4
-    return {"marker": look.marker, "markeredgecolor": look.color, "markerfacecolor": face, "markeredgewidth": width}
 
 
 def _draw_rings(axes: Axes, defects: DataFrame) -> list[Line2D]:

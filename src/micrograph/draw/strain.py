@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.tri import Triangulation
+from matplotlib.tri import LinearTriInterpolator, Triangulation
 from numpy.typing import ArrayLike, NDArray
 
 from micrograph.draw.image import picture_ratio, show_image
@@ -14,6 +14,8 @@ from micrograph.draw.style import new_figure
 
 #: Triangles with a side longer than this many typical sides bridge a hole and are not filled.
 LONGEST_SIDE = 1.8
+#: Points a side at which the shading is worked out.
+GRID = 500
 
 
 def strain_figure(
@@ -42,7 +44,10 @@ def strain_figure(
     if mesh is None:
         shown = axes.scatter(x, y, c=strain, s=18, **colours)
     else:
-        shown = axes.tripcolor(mesh, strain, shading="gouraud", alpha=0.75, **colours)
+        grid_y, grid_x = (np.linspace(side.min(), side.max(), GRID) for side in (y, x))
+        shade = LinearTriInterpolator(mesh, strain)(*np.meshgrid(grid_x, grid_y))
+        extent = (grid_x[0], grid_x[-1], grid_y[-1], grid_y[0])
+        shown = axes.imshow(shade, extent=extent, interpolation="nearest", alpha=0.7, **colours)
     figure.colorbar(shown, ax=axes, label="strain (%)", shrink=0.8, extend="both")
     return figure
 

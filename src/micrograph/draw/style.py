@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -45,22 +46,37 @@ KNOWN = {
     "Te0": Look(RED, "X"),
     "vac_W": Look(RED, "X"),
     "vac_Mo": Look(RED, "X"),
+    "Si1C3": Look(ORANGE),
+    "Si1C4": Look(YELLOW),
+    "V1": Look(RED),
+    "V2": Look(PURPLE),
+    "5-7": Look(GREEN),
+    "SW": Look(SKY),
+    "vac_Se": Look(RED),
+    "vac_S": Look(RED),
+    "V_W": Look(ORANGE),
     "unknown": Look(GREY, "h"),
 }
-_FREE = (ORANGE, GREEN, PURPLE, YELLOW, RED, BLUE, SKY)
+_FREE = tuple(Look(color, marker) for marker in MARKERS for color in (PURPLE, GREEN, YELLOW, RED, BLUE, SKY, ORANGE))
 WIDTH_PX = 1000
 DPI = 125
 WIDTH_IN = WIDTH_PX / DPI
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """Return a look for every name: the fixed one of a known class, else one that is not taken yet, in sorted order."""
+    """Return a look for every name, in sorted order: the fixed one of a known name, else one of its own.
+
+    Names that are not known start from a place given by the name itself, so that they rarely change between pictures.
+    """
     wanted = sorted(set(map(str, names)))
     found = {name: KNOWN[name] for name in wanted if name in KNOWN}
-    taken = {(look.color, look.marker) for look in found.values()}
-    free = [Look(color, marker) for marker in MARKERS for color in _FREE if (color, marker) not in taken]
-    for number, name in enumerate(name for name in wanted if name not in KNOWN):
-        found[name] = free[number % len(free)]
+    for name in wanted:
+        if name not in found:
+            start = zlib.crc32(name.encode())
+            ring = [_FREE[(start + step) % len(_FREE)] for step in range(len(_FREE))]
+            taken = set(found.values())
+            free = (look for look in ring if look not in taken)
+            found[name] = next(free, ring[0])
     return {name: found[name] for name in wanted}
 
 

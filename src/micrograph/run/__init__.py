@@ -2,7 +2,7 @@
 
 from micrograph.run.analyze import Result, RunSettings, analyze
 from micrograph.run.recipe import Fold, Recipe, Tables
-from micrograph.run.streaming import Predict, Step, Watcher, stream
+from micrograph.run.streaming import Predict, Step, Watcher, require_calibration, stream
 
 __all__ = [
     "Fold",
@@ -14,5 +14,6 @@ __all__ = [
     "Tables",
     "Watcher",
     "analyze",
+    "require_calibration",
     "stream",
 ]

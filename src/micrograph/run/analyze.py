@@ -7,8 +7,8 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,13 @@ from micrograph.run.budget import batch_within, frame_bytes
 from micrograph.run.parts import Part, fold_part, joined, merge, parts_of, tables_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
-from micrograph.run.streaming import (
-    Predict,
-    Watcher,
-    as_step,
-    check_promises,
-    is_usable,
-    notify,
-    observe,
-    require_calibration,
-)
+from micrograph.run.streaming import Predict, check_promises, is_usable, observe, require_calibration
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+#: Called with (frames done, frames in all, what the last one held).
+Progress = Callable[[int, int, str], object]
 
 RECORD, PLAN, MAPS = "run.json", "plan.json", "maps.zarr"
 
@@ -65,6 +59,21 @@ class LazyTables(Mapping[str, "DataFrame"]):
             raise KeyError(name)
         return read_table(path)
 
+    def head(self, name: str, rows: int) -> DataFrame:
+        """Return the first rows of a table without reading the others."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.folder / f"{name}.parquet") as file:
+            batch = next(file.iter_batches(batch_size=rows), None)
+            table: DataFrame = (file.schema_arrow.empty_table() if batch is None else batch).to_pandas()
+        return table
+
+    def of_frame(self, name: str, frame: int) -> DataFrame:
+        """Return the rows of one frame, holding no others."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / f"{name}.parquet", filters=[("frame", "==", frame)])
+
     def __iter__(self) -> Iterator[str]:
         return (path.stem for path in sorted(self.folder.glob("*.parquet")))
 
@@ -76,13 +85,13 @@ class LazyTables(Mapping[str, "DataFrame"]):
 class Result:
     """A finished analysis: its tables (read when asked for), its folder, and the run record (run.json).
 
-    `preview` predicts the first usable frame once more, for pictures; ``None`` if no frame was usable.
+    `preview` returns the prediction of the first usable frame, for pictures; ``None`` if no frame was usable.
     """
 
     recipe: Recipe
     folder: Path
     record: Mapping[str, Any]
-    tables: Tables
+    tables: LazyTables
     preview: Callable[[], Prediction | None]
 
     @property
@@ -98,14 +107,15 @@ def analyze(
     out: Path | None = None,
     *,
     settings: RunSettings | None = None,
-    watchers: Iterable[Watcher] = (),
+    progress: Progress | None = None,
 ) -> Result:
     """Analyse every frame of `recording` and write tables (Parquet and CSV) and run.json into the folder `out`.
 
-    Without `out` the files live as long as the result. Watchers see a `Step` a frame; its summary holds the parts that
-    are finished. `predict` may offer ``many(frames)``, ``digest`` (of the weights) and ``card`` beside being called.
-    Raises `BadInput` for a recording without frames, an unusable folder, a memory budget that is too small, and for
-    `settings.resume` when the earlier run was another; `MissingCalibration` if the recipe needs what is unknown.
+    Without `out` the files live as long as the result. `progress` is called after every frame with how many are done,
+    of how many, and a few words on the last one. `predict` may offer ``many(frames)``, ``digest`` (of the weights) and
+    ``card`` beside being called. Raises `BadInput` for a recording without frames, an unusable folder, a memory budget
+    that is too small, and for `settings.resume` when the earlier run was another; `MissingCalibration` if the recipe
+    needs what is unknown.
     """
     settings = settings or RunSettings()
     require_calibration(recipe, recording.calibration)
@@ -118,25 +128,26 @@ def analyze(
     tables = LazyTables(folder)
     if out is None:
         weakref.finalize(tables, shutil.rmtree, folder, ignore_errors=True)
-    run = _Run(recipe, recording, predict, folder, key, tuple(watchers))
+    run = _Run(recipe, recording, predict, folder, key, progress)
     if not settings.resume:
         run.forget()
     record = run.finished() if settings.resume else None
     if record is None:
         record = run.to_the_end()
-    return Result(recipe, folder, record, tables, functools.partial(_preview, recording, predict))
+    return Result(recipe, folder, record, tables, functools.partial(_preview, recording, predict, run.first))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One run into one folder. `key` decides the result: a resumed run must have the same."""
+    """One run into one folder. `key` decides the result: a resumed run must have the same. `first`: first prediction."""
 
     recipe: Recipe
     recording: Recording
     predict: Predict
     folder: Path
     key: Mapping[str, Any]
-    watchers: tuple[Watcher, ...]
+    progress: Progress | None
+    first: list[Prediction] = field(default_factory=list)
 
     @property
     def parts_folder(self) -> Path:
@@ -165,7 +176,7 @@ class _Run:
         tally, state = Tally(), self.recipe.summary.start()
         for part in parts:
             if not part.finished:
-                part.write(self._observed(part, state))
+                part.write(self._observed(part))
             tables = part.read()
             tally.add(tables["frames"])
             state = fold_part(self.recipe.summary, state, tables)
@@ -177,15 +188,20 @@ class _Run:
         self.forget()
         return record
 
-    def _observed(self, part: Part, state: Any) -> Tables:
-        """Return the tables of the frames of one part, showing each frame to the watchers."""
+    def _observed(self, part: Part) -> Tables:
+        """Return the tables of the frames of one part, telling the progress after each."""
         cut = self.recording[part.positions.start : part.positions.stop]
         found: list[Tables] = []
-        for seen in observe(self.recipe, cut, self.predict, self.key["plan"]["batch"]):
+        for position, seen in zip(
+            part.positions, observe(self.recipe, cut, self.predict, self.key["plan"]["batch"]), strict=True
+        ):
             found.append(seen.tables)
+            if seen.prediction is not None and not self.first:
+                self.first.append(seen.prediction)
             if self.key["plan"]["maps"] and seen.prediction is not None:
                 self._keep_maps(seen.prediction)
-            notify(self.watchers, as_step(seen, functools.partial(self.recipe.summary.result, state)))
+            if self.progress is not None:
+                self.progress(position + 1, len(self.recording), f"{len(seen.tables['objects'])} objects")
         return joined(found)
 
     def _keep_maps(self, prediction: Prediction) -> None:
@@ -243,5 +259,10 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _preview(recording: Recording, predict: Predict) -> Prediction | None:
-    return next((predict(frame) for frame in recording if is_usable(frame)), None)
+def _preview(recording: Recording, predict: Predict, kept: list[Prediction]) -> Prediction | None:
+    """Return the prediction of the first usable frame: the one that was kept, else a new one."""
+    for frame in recording:
+        if is_usable(frame):
+            same = kept and kept[0].frame.index == frame.index
+            return kept[0] if same else predict(frame)
+    return None

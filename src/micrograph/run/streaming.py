@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -86,17 +86,12 @@ def stream(
     for seen in observe(recipe, frames, predict, batch):
         if Flag.BAD_FRAME not in seen.flags:
             state = recipe.summary.step(state, seen.tables)
-        step = as_step(seen, functools.partial(recipe.summary.result, state))
-        notify(watchers, step)
+        step = Step(**vars(seen), summarise=functools.partial(recipe.summary.result, state))
+        _notify(watchers, step)
         yield step
 
 
-def as_step(seen: Observation, summarise: Callable[[], DataFrame]) -> Step:
-    """Return the observation with a way to the summary so far."""
-    return Step(**vars(seen), summarise=summarise)
-
-
-def notify(watchers: Iterable[Watcher], step: Step) -> None:
+def _notify(watchers: Iterable[Watcher], step: Step) -> None:
     """Show `step` to every watcher; log those that fail and go on."""
     for watcher in watchers:
         try:
@@ -204,26 +199,27 @@ def _completed(found: Tables, frame: Frame, prediction: Prediction | None) -> Ta
     """Return the tables with the frame's number and its flags in every row, and always one row in 'frames'."""
     import pandas as pd
 
-    flags = prediction.flags if prediction else Flag.BAD_FRAME
     tables = dict(found)
     if "frames" not in tables:
-        tables["frames"] = pd.DataFrame({"frame": [frame.index]})
-        if prediction:
-            tables["frames"]["count"] = [len(tables["objects"])]
+        tables["frames"] = pd.DataFrame({"count": [len(tables["objects"])]} if prediction else {}, index=[0])
+    flags = np.int64(prediction.flags if prediction else Flag.BAD_FRAME)
     for name, table in tables.items():
-        table = table.reset_index(drop=True)
-        own = table["flags"].to_numpy(np.int64) if "flags" in table else np.zeros(len(table), np.int64)
-        table = table.assign(frame=np.full(len(table), frame.index, np.int64), flags=own | np.int64(flags))
-        tables[name] = table[["frame", *(column for column in table if column != "frame")]]
-    tables["frames"] = _completed_row(tables["frames"], frame, prediction)
+        columns: dict[str, Any] = {str(column): values.array for column, values in table.items()}
+        own = np.asarray(columns["flags"], np.int64) if "flags" in columns else np.zeros(len(table), np.int64)
+        late = _facts(frame, prediction) if name == "frames" else {}
+        known = {"frame": np.full(len(table), frame.index, np.int64), "flags": own | flags}
+        # A later key of a dict keeps the place of an earlier one: 'frame' comes first, the facts last.
+        tables[name] = pd.DataFrame(
+            {"frame": None} | columns | known | {k: v for k, v in late.items() if k not in columns}
+        )
     return tables
 
 
-def _completed_row(row: DataFrame, frame: Frame, prediction: Prediction | None) -> DataFrame:
-    """Return the row of 'frames' with the time, the distance from the training domain and the model's notes."""
+def _facts(frame: Frame, prediction: Prediction | None) -> dict[str, str | float]:
+    """Return what 'frames' says of every frame: time, distance from the training domain, the model's notes."""
     facts: dict[str, str | float] = {"notes": "; ".join(prediction.notes) if prediction else ""}
     if prediction:
         facts["domain_distance"] = float(prediction.domain_distance)
     if frame.calibration.frame_time_s is not None:
         facts["t_s"] = frame.index * frame.calibration.frame_time_s
-    return row.assign(**{name: value for name, value in facts.items() if name not in row})
+    return facts
