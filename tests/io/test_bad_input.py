@@ -125,7 +125,7 @@ def written(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.tif", "packed.tif", "x.h5", "x.png", "x.jpg", "x.bmp"])
-@pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.95])
+@pytest.mark.parametrize("kept", [0.02, 0.3, 0.6])
 def test_a_truncated_file_is_refused(tmp_path: Path, name: str, kept: float) -> None:
     path = written(tmp_path / name)
     whole = path.read_bytes()

@@ -30,7 +30,9 @@ def axes(units: str, scale: float, movie: bool) -> list[dict[str, Any]]:
 
 def tree(data: np.ndarray, units: str, scale: float) -> dict[str, Any]:
     """Return the dictionary that rosettasciio's writers take."""
-    stated = [{"_type": "UniformDataAxis", "index_in_array": i, **a} for i, a in enumerate(axes(units, scale, data.ndim == 3))]
+    stated = [
+        {"_type": "UniformDataAxis", "index_in_array": i, **a} for i, a in enumerate(axes(units, scale, data.ndim == 3))
+    ]
     beam = {"Acquisition_instrument": {"TEM": {"beam_energy": 60.0, "convergence_angle": 30.0}}}
     return {
         "data": data,
@@ -127,7 +129,11 @@ CASES = (
     Case("image.npy", lambda path: np.save(path, IMAGE), movie=False),
     Case("stored.npz", lambda path: np.savez(path, movie=MOVIE, times=np.arange(3))),
     Case("packed.npz", lambda path: np.savez_compressed(path, movie=MOVIE)),
-    Case("one.h5", lambda path: h5py.File(path, "w").create_dataset("a/b", data=IMAGE[None, ..., None]).file.close(), False),
+    Case(
+        "one.h5",
+        lambda path: h5py.File(path, "w").create_dataset("a/b", data=IMAGE[None, ..., None]).file.close(),
+        False,
+    ),
     Case("scaled.h5", write_hdf5, True, 0.02, 0.5),
     Case("image.png", lambda path: Image.fromarray(IMAGE).save(path), movie=False),
     Case("imagej.tif", write_imagej, True, 0.02, 0.5),

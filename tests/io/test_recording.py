@@ -19,7 +19,17 @@ GREY = np.random.default_rng(3).integers(0, 255, (20, 30)).astype(np.uint8)
 
 @pytest.mark.parametrize(
     ("unit", "nm"),
-    [("nm", 2.0), ("Å", 0.2), ("A", 0.2), ("pm", 2e-3), ("um", 2e3), ("µm", 2e3), ("μm", 2e3), ("micron", 2e3), ("m", 2e9)],
+    [
+        ("nm", 2.0),
+        ("Å", 0.2),
+        ("A", 0.2),
+        ("pm", 2e-3),
+        ("um", 2e3),
+        ("µm", 2e3),
+        ("μm", 2e3),
+        ("micron", 2e3),
+        ("m", 2e9),
+    ],
 )
 def test_lengths_come_in_nm(unit: str, nm: float) -> None:
     assert length_nm(Axis(5, scale=-2.0, unit=unit)) == pytest.approx(nm)

@@ -1,4 +1,4 @@
-"""Readers of other projects speak to the terminal; here they are asked to raise or be silent."""
+"""Readers of other projects speak to the terminal; here they are heard, and silent."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ from collections.abc import Iterator
 LOGGERS = ("rsciio", "tifffile", "PIL", "imageio")
 
 
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self.heard.append(record.getMessage())
+
+
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence warnings and log messages of the reading libraries inside the block."""
+def quiet() -> Iterator[list[str]]:
+    """Silence warnings and log messages of the reading libraries inside the block; yield the list of what they log."""
+    listener = _Listener()
     loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
+    before = [(logger.handlers, logger.propagate) for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             for logger in loggers:
-                logger.setLevel(logging.CRITICAL + 1)
-            yield
+                logger.handlers, logger.propagate = [listener], False
+            yield listener.heard
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+                logger.handlers, logger.propagate = handlers, propagate

@@ -64,7 +64,8 @@ def signals(path: Path) -> list[Signal]:
     import tifffile
 
     try:
-        with quiet(), tifffile.TiffFile(path) as tiff:
+        with quiet() as said, tifffile.TiffFile(path) as tiff:
+            _check_chain(tiff, said)
             if _is_one_series(tiff):
                 return [_stacked(path, tiff)]
             return [_signal(path, tiff, number) for number in range(len(tiff.series))]
@@ -72,6 +73,14 @@ def signals(path: Path) -> list[Signal]:
         raise
     except Exception as error:
         raise unreadable(path, f"tifffile {tifffile.__version__}", error) from error
+
+
+def _check_chain(tiff: tifffile.TiffFile, said: list[str]) -> None:
+    """Raise `ValueError` where the chain of pages is cut; tifffile would only log it and return fewer frames."""
+    len(tiff.pages)
+    cut = [message for message in said if "invalid page offset" in message or "corrupted" in message]
+    if cut:
+        raise ValueError(cut[0].split("> ", 1)[-1])
 
 
 def _is_one_series(tiff: tifffile.TiffFile) -> bool:
