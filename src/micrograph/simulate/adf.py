@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from micrograph.core import BadInput
 from micrograph.simulate.gridding import Grid, evaluate, grid_for, spread
 from micrograph.simulate.optics import FWHM_PER_SIGMA, Microscope, amplitude
-from micrograph.simulate.scattering import check_numbers, cross_section_A2
+from micrograph.simulate.scattering import check_numbers, cross_section_A2, response
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -60,17 +60,35 @@ def adf_points(
         raise BadInput(f"An image of {shape} pixels of {pixel_nm} nm was asked for: both must be greater than zero.")
     grid = grid_for(shape, pixel_nm, MARGIN_NM, microscope)
     near = grid.reaches(positions_nm) & (z > 0)
-    weights_nm2 = cross_section_A2(z[near], microscope) * 1e-2
-    spectrum = spread(positions_nm[near, :2], weights_nm2, grid)
-    return evaluate(spectrum * _transfer(microscope, grid, thermal_nm), grid)
+    spectrum = _scatterers(positions_nm[near, :2], z[near], microscope, grid)
+    spectrum *= _transfer(microscope, grid, thermal_nm)
+    return evaluate(spectrum, grid)
+
+
+def _scatterers(
+    positions_nm: NDArray[np.float64], numbers: NDArray[np.int_], microscope: Microscope, grid: Grid
+) -> NDArray[np.complex64]:
+    """Spectrum of all atoms on the grid: every species with its cross-section (nm^2) and its response."""
+    ky, kx = grid.frequencies()
+    frequency = np.hypot(ky[:, None], kx[None, :])
+    total = np.zeros(frequency.shape, np.complex64)
+    for number in np.unique(numbers):
+        of_species = numbers == number
+        weights_nm2 = np.full(int(of_species.sum()), 1e-2 * float(cross_section_A2(number, microscope)))
+        transfer = np.interp(frequency, *response(int(number), microscope)).astype(np.float32)
+        total += spread(positions_nm[of_species], weights_nm2, grid) * transfer
+    return total
 
 
 def _transfer(microscope: Microscope, grid: Grid, thermal_nm: float) -> NDArray[np.complex64]:
-    """Optical transfer function of probe, source and thermal motion on the grid's ``rfft2`` frequencies, per nm^2."""
+    """Transfer function of probe, source and thermal motion on the grid's ``rfft2`` frequencies; 1 at zero.
+
+    It is the complex conjugate of the probe's spectrum: a point scatterer shows the probe mirrored.
+    """
     import scipy.fft
 
     wave = amplitude(microscope, grid.shape, grid.size_nm)
-    spectrum: NDArray[np.complex64] = scipy.fft.rfft2(wave.real**2 + wave.imag**2)
+    spectrum: NDArray[np.complex64] = np.conj(scipy.fft.rfft2(wave.real**2 + wave.imag**2))
     variance = thermal_nm**2 + (microscope.source_fwhm_nm / FWHM_PER_SIGMA) ** 2
     damping = [np.exp(-2 * np.pi**2 * variance * k**2) for k in grid.frequencies()]
     spectrum *= damping[0].astype(np.float32)[:, None]

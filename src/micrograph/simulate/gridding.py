@@ -6,6 +6,7 @@ Points are spread with a Kaiser-Bessel kernel of six grid points on a grid that 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +78,9 @@ def spread(positions_nm: NDArray[np.float64], weights: NDArray[np.float64], grid
     value = (weights[:, None] * across_y)[:, :, None] * across_x[:, None, :]
     density = np.bincount(place.ravel(), value.ravel(), minlength=grid.shape[0] * grid.shape[1])
     spectrum: NDArray[np.complex64] = scipy.fft.rfft2(density.reshape(grid.shape).astype(np.float32))
-    spectrum /= _kernel_transform(np.fft.fftfreq(grid.shape[0])).astype(np.float32)[:, None]
-    spectrum /= _kernel_transform(np.fft.rfftfreq(grid.shape[1])).astype(np.float32)[None, :]
     cell_nm2 = grid.size_nm[0] * grid.size_nm[1] / (grid.shape[0] * grid.shape[1])
-    spectrum /= np.float32(cell_nm2)
+    spectrum *= (_undo_kernel(grid.shape[0]) / np.float32(cell_nm2))[:, None]
+    spectrum *= _undo_kernel(grid.shape[1])[None, : spectrum.shape[1]]
     return spectrum
 
 
@@ -103,14 +103,21 @@ def evaluate(spectrum: NDArray[np.complex64], grid: Grid) -> NDArray[np.float32]
 
 def _kernel_weights(turns: NDArray[np.float64], length: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Grid points (N, 6) that a point at `turns` (fractions of the period) touches, and the kernel's values there."""
+    import scipy.special
+
     at = turns * length
     first = np.ceil(at - _WIDTH / 2).astype(np.intp)
     points = first[:, None] + np.arange(_WIDTH)
     reach = np.clip(1 - (2 * (points - at[:, None]) / _WIDTH) ** 2, 0, None)
-    return points % length, np.i0(_BETA * np.sqrt(reach)) / np.i0(_BETA)
+    return points % length, scipy.special.i0(_BETA * np.sqrt(reach)) / scipy.special.i0(_BETA)
 
 
-def _kernel_transform(cycles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fourier transform of the kernel at frequencies in cycles per grid step."""
+@functools.lru_cache(maxsize=64)
+def _undo_kernel(length: int) -> NDArray[np.float32]:
+    """One over the kernel's Fourier transform at the frequencies of ``fft`` of `length` points."""
+    import scipy.special
+
+    cycles = np.fft.fftfreq(length)
     root = np.sqrt((_BETA**2 - (np.pi * _WIDTH * cycles) ** 2).astype(complex))
-    return np.asarray(_WIDTH / np.i0(_BETA) * np.real(np.sinh(root) / root))
+    transform = _WIDTH / scipy.special.i0(_BETA) * np.real(np.sinh(root) / root)
+    return np.asarray(1 / transform, np.float32)

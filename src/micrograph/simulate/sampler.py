@@ -94,7 +94,9 @@ class StemSampler:
         """Return the ranges in which a model trained on these samples is valid, for its card."""
         scan = {**SCAN_RANGES, **self.scan}
         microscope = {**MICROSCOPE_RANGES, **self.microscope}
-        shown = {name: microscope[name] for name in ("convergence_mrad", "defocus_nm", "astigmatism_nm", "source_fwhm_nm")}
+        shown = {
+            name: microscope[name] for name in ("convergence_mrad", "defocus_nm", "astigmatism_nm", "source_fwhm_nm")
+        }
         shown |= {name: scan[name] for name in ("jitter_nm", "drift_nm")}
         amount = {"electrons_per_column": self.electrons} if self.electrons else {"dose_e_per_A2": self.dose_e_per_A2}
         return {"pixel_nm": self.pixel_nm, "voltage_kV": self.voltage_kV, **amount, **shown}
