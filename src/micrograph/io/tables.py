@@ -172,7 +172,7 @@ class TableWriter:
         assert self._schema is not None
         names = [field.name for field in self._schema if pyarrow.types.is_string(field.type)]
         parquet = pyarrow.parquet.ParquetWriter(
-            self._files[0], self._schema, compression="zstd", use_dictionary=names or False
+            self._files[0], self._schema, compression="snappy", use_dictionary=names or False
         )
         file = self._stack.enter_context(self._files[1].open("wb"))
         file.write(_header(self._schema.names))
