@@ -18,7 +18,7 @@ def covariances(sigma_nm: ArrayLike | None, n: int) -> Array:
     """
     given = np.asarray(0.0 if sigma_nm is None else sigma_nm, dtype=np.float64)
     if given.shape not in ((), (n,), (n, 2), (n, 2, 2)):
-        raise BadInput(f"sigma_nm has shape {given.shape}: for {n} points give a number, ({n},), ({n}, 2) or ({n}, 2, 2).")
+        raise BadInput(f"sigma_nm has shape {given.shape}: give a number, ({n},), ({n}, 2) or ({n}, 2, 2).")
     diagonal = given[..., [0, 1], [0, 1]] if given.ndim == 3 else given
     if not np.isfinite(given).all() or (diagonal < 0).any():
         raise BadInput("sigma_nm holds negative or non-finite values: leave out the points whose fit failed.")
@@ -31,7 +31,7 @@ def covariances(sigma_nm: ArrayLike | None, n: int) -> Array:
 
 
 def points(y_nm: ArrayLike, x_nm: ArrayLike) -> Array:
-    """Return positions as one (n, 2) array [y, x] in nm; raises `BadInput` if lengths differ or a value is not finite."""
+    """Return positions as (n, 2) array [y, x] in nm; raises `BadInput` if lengths differ or one is not finite."""
     y, x = np.asarray(y_nm, dtype=np.float64), np.asarray(x_nm, dtype=np.float64)
     if y.ndim != 1 or y.shape != x.shape:
         raise BadInput(f"y_nm and x_nm have shapes {y.shape} and {x.shape}: give two lists of the same length.")

@@ -61,7 +61,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class BondStatistics:
-    """Bonds of one pair of labels: their number, weighted mean length with 1-sigma, and the spread beyond the errors."""
+    """Bonds of one pair of labels: number, weighted mean length with 1-sigma, spread beyond the position errors."""
 
     pair: tuple[str, str]
     count: int

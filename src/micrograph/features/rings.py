@@ -1,7 +1,7 @@
 """Rings of atoms: the faces of the planar graph of bonds.
 
 Every bond is two half-edges. From the half-edge u -> v the walk goes on to the next bond of v in the order of angles;
-that rule is a permutation of the half-edges whose cycles are the faces (M. de Berg et al., Computational Geometry, ch. 2).
+that rule is a permutation of the half-edges whose cycles are the faces (de Berg, Computational Geometry, ch. 2).
 """
 
 from __future__ import annotations
