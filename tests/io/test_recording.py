@@ -1,5 +1,7 @@
 """What happens between the array in a file and the frame: grey, square pixels, units."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import h5py
@@ -10,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from micrograph.core import BadInput
 from micrograph.io import open_recording
 from micrograph.io.axes import Axis, axis_of, length_nm, reciprocal, time_s
+from micrograph.io.metadata import velox_angles
 from micrograph.io.recording import square
 
 GREY = np.random.default_rng(3).integers(0, 255, (20, 30)).astype(np.uint8)
@@ -167,8 +171,6 @@ def test_a_big_file_does_not_enter_memory(tmp_path: Path) -> None:
 
 
 def test_a_big_array_in_fortran_order_is_refused(tmp_path: Path) -> None:
-    from micrograph.core import BadInput
-
     path = tmp_path / "big.npy"
     with path.open("wb") as file:
         head = {"descr": "<f4", "fortran_order": True, "shape": (400, 512, 512)}
@@ -176,3 +178,40 @@ def test_a_big_array_in_fortran_order_is_refused(tmp_path: Path) -> None:
         file.truncate(file.tell() + 400 * 512 * 512 * 4)
     with pytest.raises(BadInput, match="ascontiguousarray"):
         open_recording(path)
+
+
+def test_velox_states_its_angles_in_radians() -> None:
+    detectors = {
+        "Detector-0": {"DetectorName": "BF", "CollectionAngleRange": {"begin": "0", "end": "0.01"}},
+        "Detector-1": {"DetectorName": "HAADF", "CollectionAngleRange": {"begin": "0.05", "end": "0.2"}},
+    }
+    tree = {"Optics": {"BeamConvergence": "0.0214"}, "Detectors": detectors, "BinaryResult": {"Detector": "HAADF"}}
+    found = velox_angles(tree)
+    assert found == {
+        "convergence_mrad": pytest.approx(21.4),
+        "inner_mrad": pytest.approx(50.0),
+        "outer_mrad": pytest.approx(200.0),
+    }
+    assert velox_angles({}) == velox_angles({"Optics": {"BeamConvergence": "unknown"}}) == {}
+
+
+def test_a_zeiss_palette_of_greys_and_annotation_colours_is_grey(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
+    ramp[:, 9::9] = [[65535], [0], [0]]
+    tifffile.imwrite(tmp_path / "sem.tif", GREY, photometric="palette", colormap=ramp)
+    recording = open_recording(tmp_path / "sem.tif")
+    np.testing.assert_array_equal(recording.frame(0).data, GREY)
+    assert "palette" in recording.metadata["notes"][0]
+    false_colours = np.random.default_rng(0).integers(0, 65535, (3, 256)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "false.tif", GREY, photometric="palette", colormap=false_colours)
+    with pytest.raises(BadInput, match="false colours"):
+        open_recording(tmp_path / "false.tif")
+
+
+def test_sixteen_bit_colours_are_not_cut_to_eight(tmp_path: Path) -> None:
+    head = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(2 * 19))), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks]
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    with pytest.raises(BadInput, match="16-bit"):
+        open_recording(tmp_path / "x.png")

@@ -32,3 +32,19 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     for part in parents:
         tree = tree.setdefault(part, {})
     tree.setdefault(name, value)
+
+
+def velox_angles(original: dict[str, Any]) -> dict[str, float]:
+    """Return convergence and detector angles in mrad out of the tree of a Velox image, which states them in rad."""
+    detectors = original.get("Detectors")
+    name = lookup(original, "BinaryResult.Detector")
+    one = [each for each in (detectors or {}).values() if each.get("DetectorName") == name]
+    stated = {
+        "convergence_mrad": lookup(original, "Optics.BeamConvergence"),
+        "inner_mrad": lookup(one[0], "CollectionAngleRange.begin") if one else None,
+        "outer_mrad": lookup(one[0], "CollectionAngleRange.end") if one else None,
+    }
+    with contextlib.suppress(TypeError, ValueError):
+        angles = {field: 1e3 * float(value) for field, value in stated.items() if value is not None}
+        return {field: angle for field, angle in angles.items() if 0 < angle < 1e3}
+    return {}

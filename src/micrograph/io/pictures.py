@@ -71,6 +71,10 @@ def signals(path: Path) -> list[Signal]:
         raise unreadable(path, "Pillow", error) from error
     if frames > 1:
         raise BadInput(f"{path.name} is an animation of {frames} pictures: save them as a TIFF series or as PNG files.")
+    if mode in CHANNELS and _is_deep_png(path):
+        raise BadInput(
+            f"{path.name} holds 16-bit colours, which would lose depth: save it as 16-bit grey, PNG or TIFF."
+        )
     channels = CHANNELS.get(mode, 0 if mode in DIRECT else 4)
     shape = (size[1], size[0], channels) if channels else (size[1], size[0])
     dtype = np.dtype(DIRECT.get(mode, "u1"))
@@ -100,6 +104,13 @@ def folder_signals(path: Path, suffixes: Sequence[str], open_file: Callable[[Pat
     return [
         replace(first, name=path.name, array=array, dtype=dtype, axes=axes, reader=reader, colour=False, trusted=True)
     ]
+
+
+def _is_deep_png(path: Path) -> bool:
+    """Tell whether a file is a PNG of 16 bits a channel, of which Pillow gives only 8 for colours."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head.startswith(b"\x89PNG") and head[-1] == 16
 
 
 def _images(path: Path, suffixes: Sequence[str]) -> list[Path]:

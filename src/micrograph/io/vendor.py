@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 from dataclasses import dataclass
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from micrograph.io.axes import axis_of, instrument
 from micrograph.io.files import first_line, unreadable
-from micrograph.io.metadata import mapped
+from micrograph.io.metadata import mapped, velox_angles
 from micrograph.io.quiet import quiet
 from micrograph.io.signals import Key, Signal
 
@@ -65,6 +64,8 @@ def signals(path: Path) -> list[Signal]:
                 return [_signal(path, module, name, number, each) for number, each in enumerate(found)]
             except Exception as error:
                 refusals.append((name, first_line(error)))
+    from importlib import metadata as packages
+
     readers = f"rosettasciio {packages.version('rosettasciio')}"
     if len(refusals) == 1:
         raise unreadable(path, f"the {refusals[0][0]} reader of {readers}", refusals[0][1])
@@ -110,6 +111,7 @@ def _signal(path: Path, module: str, reader: str, number: int, found: dict[str, 
     data, general = found["data"], metadata.get("General", {})
     if not hasattr(data, "shape") or len(found["axes"]) != len(data.shape):
         raise ValueError(f"signal {number} has axes that do not fit its data")
+    angles = velox_angles(found.get("original_metadata") or {}) if reader == "EMD" else {}
     axes = tuple(axis_of(stated, int(size)) for stated, size in zip(found["axes"], data.shape, strict=True))
     return Signal(
         name=str(general.get("title") or path.name),
@@ -117,7 +119,7 @@ def _signal(path: Path, module: str, reader: str, number: int, found: dict[str, 
         dtype=np.dtype(data.dtype),
         axes=axes,
         reader=f"rosettasciio {reader}",
-        stated=instrument(metadata),
+        stated=instrument(metadata).with_known(**angles),
         colour=bool(data.dtype.names),
         trusted=True,
         metadata={key: str(general[key]) for key in ("title", "date", "time") if general.get(key)},
