@@ -1,12 +1,13 @@
 """The unit cell of a point set, from the vectors between its points.
 
 A lattice vector carries (nearly) every point onto another one, however many points the cell holds; a vector between two
-different sites of the cell does so for some points only. The cell is spanned by the shortest two vectors of the first kind.
+different sites of the cell does so for some points only. The shortest two vectors of the first kind span the cell.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class PointSet:
     """Points (N, 2) [y, x] with their search tree, typical nearest distance, and the half planes of the convex hull."""
 
     position: Array
-    tree: object
+    tree: Any
     spacing: float
     hull: Array
 
@@ -38,7 +39,7 @@ class PointSet:
 
     def nearest(self, position: Array, reach: float, k: int = 1) -> tuple[Array, Index]:
         """Return distances (inf if beyond `reach`) and row numbers (N if none) of the nearest points."""
-        distance, row = self.tree.query(position, k=k, distance_upper_bound=reach)  # type: ignore[attr-defined]
+        distance, row = self.tree.query(position, k=k, distance_upper_bound=reach)
         return distance, np.asarray(row, dtype=np.intp)
 
 
@@ -49,7 +50,7 @@ def point_set(position: Array) -> PointSet | None:
     if len(position) < 8:
         return None
     tree = cKDTree(position)
-    spacing = float(np.median(tree.query(position, k=2)[0][:, 1]))
+    spacing = float(np.median(np.asarray(tree.query(position, k=2)[0])[:, 1]))
     try:
         hull = ConvexHull(position).equations
     except QhullError:
@@ -62,8 +63,8 @@ def find_cell(cloud: PointSet) -> Array | None:
     candidates = _difference_peaks(cloud)
     if len(candidates) < 2:
         return None
-    support = np.array([_support(cloud, vector) for vector in candidates])
-    good = candidates[support >= max(LEAST_SUPPORT, LEAST_OF_BEST * support.max())]
+    support, sigma = np.array([_support(cloud, vector) for vector in candidates]).T
+    good = candidates[support >= np.maximum(LEAST_SUPPORT, LEAST_OF_BEST * support.max() - sigma)]
     good = good[np.argsort(np.hypot(good[:, 0], good[:, 1]))]
     for other in good[1:]:
         area = abs(good[0, 0] * other[1] - good[0, 1] * other[0])
@@ -129,12 +130,15 @@ def _difference_peaks(cloud: PointSet, centres: int = 600, k: int = 61) -> Array
     return np.asarray(np.stack(total, axis=1) / np.maximum(share, 1)[:, None])
 
 
-def _support(cloud: PointSet, vector: Array, centres: int = 200) -> float:
-    """Return the part of the points that find a partner at `vector`, of those whose partner would be inside the hull."""
+def _support(cloud: PointSet, vector: Array, centres: int = 200) -> tuple[float, float]:
+    """Return the part of the points that find a partner at +-`vector` (of those for which it would be in the hull),
+    and the 1-sigma of a part of one half.
+    """
     n = len(cloud.position)
     start = cloud.position[np.unique(np.linspace(0, n - 1, min(n, centres)).astype(np.intp))]
     target = np.concatenate([start + vector, start - vector])
     inside = (target @ cloud.hull[:, :2].T + cloud.hull[:, 2] <= 0.1 * cloud.spacing).all(axis=1)
     if inside.sum() < max(4, len(start) / 5):
-        return 0.0
-    return float(np.isfinite(cloud.nearest(target[inside], cloud.tolerance)[0]).mean())
+        return 0.0, 0.0
+    found = np.isfinite(cloud.nearest(target[inside], cloud.tolerance)[0])
+    return float(found.mean()), 0.5 / float(np.sqrt(len(found)))

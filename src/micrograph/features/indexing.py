@@ -19,12 +19,12 @@ LEAST_FILLED = 0.4
 
 
 def index_points(cloud: PointSet, cell: Array) -> tuple[Index, Array]:
-    """Return the index (N, 3) [h, k, site] of each point (site -1: on no site) and the sites' offsets (n, 2) in cells."""
+    """Return the index (N, 3) [h, k, site] of each point (site -1: on none) and the sites' offsets (n, 2) in cells."""
     part, index = _walk(cloud, cell)
     size = np.bincount(part)
     main = part == size.argmax()
     anchor = np.flatnonzero(main)[_nearest_of(cloud.position[main], cloud.position)]
-    offset = (cloud.position - cloud.position[anchor]) @ np.linalg.inv(cell) - index + index[anchor]
+    offset: Array = (cloud.position - cloud.position[anchor]) @ np.linalg.inv(cell) - index + index[anchor]
     typical = _offsets_by_part(offset, part, size)
     basis, site = _sites(typical, size, cell, cloud.tolerance)
     whole = np.rint(typical - np.append(basis, typical[-1:], axis=0)[site]).astype(np.intp)
@@ -86,7 +86,7 @@ def _offsets_by_part(offset: Array, part: Index, size: Index) -> Array:
 
 
 def _sites(typical: Array, size: Index, cell: Array, tolerance: float) -> tuple[Array, Index]:
-    """Group the parts of 3 points or more by offset modulo the cell; return site offsets (n, 2) and the site (P,) or -1."""
+    """Group parts of 3 points or more by offset modulo the cell; return site offsets (n, 2) and site (P,) or -1."""
     site = np.full(len(size), -1, dtype=np.intp)
     basis: list[Array] = []
     filled: list[int] = []
@@ -130,9 +130,7 @@ def _adopt(index: Index, basis: Array, cloud: PointSet, cell: Array) -> None:
 def _one_point_a_site(index: Index, basis: Array, cloud: PointSet, cell: Array) -> None:
     """Where two points claim one site, leave it to the one nearer to where the lattice has it."""
     claimed = np.flatnonzero(index[:, 2] >= 0)
-    unique, first, back, count = np.unique(
-        index[claimed], axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
+    unique, back, count = np.unique(index[claimed], axis=0, return_inverse=True, return_counts=True)
     if len(unique) == len(claimed):
         return
     ideal = (index[claimed, :2] + basis[index[claimed, 2]]) @ cell

@@ -132,7 +132,7 @@ class Lattice:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Linear fit of positions: parameters (n + 2, 2) [sites..., a, b] by [y, x], their covariance, residuals, weights."""
+    """Linear fit of positions: parameters (n + 2, 2) [sites..., a, b] by [y, x], their covariance, residuals."""
 
     parameters: Array
     covariance: Array
@@ -144,8 +144,8 @@ def fit_lattice(
 ) -> Lattice | None:
     """Return the lattice of the atoms at `y_nm, x_nm` (N,), ``None`` if there is none or if N < 8.
 
-    sigma_nm: position errors as in `covariances`; they weigh the atoms. guess: (2, 2) cell vectors a and b as [y, x] nm to
-    start from (a previous frame's ``lattice.cell``); the search follows only if they do not fit. The 1-sigma of the cell
+    sigma_nm: position errors as in `covariances`; they weigh the atoms. guess: (2, 2) cell vectors a and b as [y, x]
+    nm to start from (a previous frame's ``lattice.cell``); the search follows if they do not fit. The cell's 1-sigma
     comes from the scatter of the residuals, taken as independent from atom to atom. Raises `BadInput`.
     """
     position = points(y_nm, x_nm)
@@ -223,7 +223,7 @@ def _fit(position: Array, variance: Array, index: Index, sites: int) -> _Fit | N
         if np.linalg.cond(normal) > 1e12:
             return None
         parameters = np.linalg.solve(normal, design.T @ (position * weight[:, None]))
-        residual = position - design @ parameters
+        residual: Array = position - design @ parameters
         size = np.hypot(residual[:, 0], residual[:, 1])
         trust = np.clip(1 - (size / (6 * max(float(np.median(size)) / 1.1774, 1e-12))) ** 2, 0, None) ** 2
     free = max(1.0, float((trust > 0).sum() - len(parameters)))

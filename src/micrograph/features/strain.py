@@ -1,0 +1,139 @@
+"""Strain and rotation around each atom, from the places of its neighbours.
+
+Around an atom the neighbours' measured places are fitted by an affine image of their ideal places, r = F R + t; with
+F = Q U, the rotation is that of Q and the strain is U - 1 (Galindo et al., doi:10.1016/j.ultramic.2007.02.036).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from micrograph.core import BadInput
+from micrograph.features.covariance import covariances, points
+from micrograph.features.lattice import Lattice
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Strain:
+    """Strain (N,) at N atoms, NaN where too few neighbours are known; axes x to the right, y down (increasing rows).
+
+    exx, eyy, exy: components of U - 1 (exy is half the engineering shear); rotation_deg counter-clockwise on the
+    screen; each with its 1-sigma from the position errors; neighbours: (N,) atoms used, the atom itself included.
+    """
+
+    exx: Array
+    eyy: Array
+    exy: Array
+    rotation_deg: Array
+    exx_sigma: Array
+    eyy_sigma: Array
+    exy_sigma: Array
+    rotation_sigma_deg: Array
+    neighbours: NDArray[np.intp]
+
+
+def local_strain(
+    lattice: Lattice,
+    y_nm: ArrayLike,
+    x_nm: ArrayLike,
+    sigma_nm: ArrayLike | None = None,
+    *,
+    reference: tuple[float, float, float] | None = None,
+    reach_nm: float | None = None,
+) -> Strain:
+    """Return the strain at the atoms `y_nm, x_nm` (N,) that `lattice` was fitted to, against its mean cell.
+
+    sigma_nm: position errors as in `covariances`; without them the lattice's rms displacement is taken. reference: a, b
+    in nm and gamma in degrees of the unstrained cell, turned to lie best on the lattice, instead of the mean cell. reach_nm:
+    neighbours' distance in the unstrained lattice, by default 1.05 times the longer cell vector. At least 4 atoms not
+    on a line are needed. Raises `BadInput`.
+    """
+    position = points(y_nm, x_nm)
+    n = len(position)
+    if n != len(lattice.index):
+        raise BadInput(f"The lattice was fitted to {len(lattice.index)} atoms and {n} are given: give the same atoms.")
+    covariance = covariances(lattice.rms_nm if sigma_nm is None else sigma_nm, n)
+    known = np.flatnonzero(lattice.on_site)
+    cell = lattice.cell if reference is None else oriented_cell(reference, lattice.cell)
+    index = lattice.index[known]
+    ideal = (index[:, :2] + lattice.basis[index[:, 2]]) @ cell
+    reach = 1.05 * float(np.linalg.norm(cell, axis=1).max()) if reach_nm is None else reach_nm
+    gradient, variance, count = _affine(ideal, position[known], covariance[known], reach)
+    values = np.full((8, n), np.nan)
+    values[:, known] = np.concatenate([_polar(gradient), np.sqrt(_variances(variance))])
+    values[3::4] = np.degrees(values[3::4])
+    neighbours = np.zeros(n, dtype=np.intp)
+    neighbours[known] = count
+    return Strain(*values, neighbours)
+
+
+def oriented_cell(reference: tuple[float, float, float], cell: Array) -> Array:
+    """Return the cell with a, b (nm) and gamma (degrees) of `reference`, of the handedness of `cell` and turned onto it."""
+    a, b, gamma = reference
+    if not (a > 0 and b > 0 and 0 < gamma < 180):
+        raise BadInput(
+            f"The reference cell is ({a:g} nm, {b:g} nm, {gamma:g} deg): lengths must be positive, gamma in 0..180."
+        )
+    angle = np.radians(gamma) * np.sign(cell[0, 1] * cell[1, 0] - cell[0, 0] * cell[1, 1])
+    plain = np.array([[0.0, a], [b * np.sin(angle), b * np.cos(angle)]])
+    u, _, vt = np.linalg.svd(plain.T @ cell)
+    return np.asarray(plain @ u @ np.diag([1.0, np.linalg.det(u @ vt)]) @ vt)
+
+
+def _affine(ideal: Array, position: Array, covariance: Array, reach: float) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Return F (n, 2, 2) at each atom, the covariance (n, 2, 2, 2, 2) of F[p, q] with F[r, s], and the atoms used."""
+    from scipy.spatial import cKDTree
+
+    n = len(ideal)
+    pairs = cKDTree(ideal).query_pairs(reach, output_type="ndarray")
+    own = np.arange(n)
+    centre, other = np.r_[pairs[:, 0], pairs[:, 1], own], np.r_[pairs[:, 1], pairs[:, 0], own]
+    count = np.bincount(centre, minlength=n)
+    from_atom = ideal[other] - ideal[centre]
+    mean = _sums(centre, from_atom, n) / count[:, None]
+    arm = from_atom - mean[centre]
+    moment = _sums(centre, (arm[:, :, None] * arm[:, None, :]).reshape(-1, 4), n).reshape(-1, 2, 2)
+    spread = np.linalg.eigvalsh(moment)
+    poor = (count < 4) | (spread[:, 0] < 0.05 * spread[:, 1])
+    moment[poor] = np.nan
+    inverse = _inverse(moment)
+    lever = np.einsum("eqr,er->eq", inverse[centre], arm)
+    moved = position[other] - position[centre]
+    gradient = _sums(centre, (moved[:, :, None] * lever[:, None, :]).reshape(-1, 4), n).reshape(-1, 2, 2)
+    terms = covariance[other][:, :, None, :, None] * (lever[:, :, None] * lever[:, None, :])[:, None, :, None, :]
+    variance = _sums(centre, terms.reshape(-1, 16), n).reshape(-1, 2, 2, 2, 2)
+    return gradient, variance, count
+
+
+def _sums(group: NDArray[np.intp], values: Array, n: int) -> Array:
+    """Return the sums (n, K) of the rows of `values` (E, K) by group."""
+    return np.stack([np.bincount(group, weights=column, minlength=n) for column in values.T], axis=1)
+
+
+def _inverse(matrix: Array) -> Array:
+    """Return the inverses of (n, 2, 2) matrices, NaN where they hold NaN."""
+    determinant = matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]
+    out = np.stack([matrix[:, 1, 1], -matrix[:, 0, 1], -matrix[:, 1, 0], matrix[:, 0, 0]], axis=1)
+    return (out / determinant[:, None]).reshape(-1, 2, 2)
+
+
+def _polar(gradient: Array) -> Array:
+    """Return exx, eyy, exy, rotation (4, n) in radians of F (n, 2, 2), whose axes are [y, x]."""
+    yy, yx, xy, xx = gradient.reshape(-1, 4).T
+    angle = np.arctan2(xy - yx, xx + yy)
+    cos, sin = np.cos(angle), np.sin(angle)
+    stretch_xx, stretch_yy = cos * xx - sin * yx, cos * yy + sin * xy
+    stretch_xy = (cos * xy - sin * yy + cos * yx + sin * xx) / 2
+    return np.stack([stretch_xx - 1, stretch_yy - 1, stretch_xy, angle])
+
+
+def _variances(variance: Array) -> Array:
+    """Return the variances (4, n) of exx, eyy, exy, rotation for small strain and rotation."""
+    xx, yy = variance[:, 1, 1, 1, 1], variance[:, 0, 0, 0, 0]
+    cross, both = variance[:, 0, 1, 1, 0], variance[:, 0, 1, 0, 1] + variance[:, 1, 0, 1, 0]
+    return np.stack([xx, yy, (both + 2 * cross) / 4, (both - 2 * cross) / 4])
