@@ -1,1 +1,6 @@
-"""Result and run record to one HTML page."""
+"""A result as a page to read: numbers with their errors first, then doubts, pictures, tables and provenance."""
+
+from micrograph.report.figures import figures
+from micrograph.report.page import result_figures, write_report
+
+__all__ = ["figures", "result_figures", "write_report"]

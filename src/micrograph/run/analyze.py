@@ -47,7 +47,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class LazyTables(Mapping[str, "DataFrame"]):
-    """The tables of a folder by name; a table is read when it is asked for, and not kept."""
+    """The tables of a folder by name; a table, or a part of one, is read when it is asked for, and not kept."""
 
     folder: Path
 
@@ -73,6 +73,12 @@ class LazyTables(Mapping[str, "DataFrame"]):
         import pandas as pd
 
         return pd.read_parquet(self.folder / f"{name}.parquet", filters=[("frame", "==", frame)])
+
+    def columns(self, name: str, columns: tuple[str, ...]) -> DataFrame:
+        """Return some columns of a table, reading no others."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / f"{name}.parquet", columns=list(columns))
 
     def __iter__(self) -> Iterator[str]:
         return (path.stem for path in sorted(self.folder.glob("*.parquet")))
@@ -139,7 +145,7 @@ def analyze(
 
 @dataclass(frozen=True)
 class _Run:
-    """One run into one folder. `key` decides the result: a resumed run must have the same. `first`: first prediction."""
+    """One run into one folder. `key` decides the result; `first` keeps the first prediction."""
 
     recipe: Recipe
     recording: Recording

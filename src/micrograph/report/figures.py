@@ -1,0 +1,184 @@
+"""Which pictures fit a result: chosen by the tables and columns that are there, not by the recipe's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from micrograph.core import Flag, Prediction
+from micrograph.draw import (
+    Curve,
+    counts_figure,
+    cut_out,
+    distance_figure,
+    image_figure,
+    intensity_figure,
+    rows_within,
+    score_figure,
+    sites_figure,
+    strain_figure,
+    time_figure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from micrograph.run import Recipe
+
+#: With more sites than this, a detail is shown too.
+MOST_SITES = 1500
+DETAIL_NM = 6.0
+MOST_SCORES = 4
+#: Rows and frames with one of these flags do not count in curves over time.
+UNCOUNTED = int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME)
+MOST_NAMES_IN_TIME = 5
+#: Frames are gathered into so many points of a curve over time.
+MOST_POINTS = 150
+_STRAIN = re.compile(r"^(?:strain|eps|e)_(?P<part>xx|yy|xy|yx)(?P<percent>_percent)?$")
+_WHERE = {"xx": "along x", "yy": "along y", "xy": "shear", "yx": "shear"}
+
+
+def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
+    """Return the pictures of one frame and of the whole recording by name.
+
+    prediction: of the frame that is shown; tables: 'objects' and 'defects' of that very frame, 'frames' and 'summary'
+    of the whole recording, and 'defects_over_time' (``frame, name, flags``) for a movie. What is missing is left out.
+    """
+    found: dict[str, Figure] = {}
+    if prediction is not None:
+        found |= _frame_figures(recipe, prediction, tables)
+    if "objects" in tables and len(tables["objects"]):
+        found |= _object_figures(tables["objects"], tables.get("frames"))
+    if "summary" in tables:
+        found |= _summary_figures(tables["summary"])
+    if "frames" in tables and len(tables["frames"]) > 2:
+        found |= _time_figures(tables["frames"], tables.get("defects_over_time"))
+    return found
+
+
+def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
+    image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm
+    if pixel_nm is None:
+        return {}
+    number = f"frame {prediction.frame.index}"
+    objects, defects = tables.get("objects"), tables.get("defects")
+    found: dict[str, Figure] = {}
+    if objects is not None and {"y_nm", "x_nm", "class"} <= set(objects):
+        found["sites"] = sites_figure(image, pixel_nm, objects, f"{recipe.title}: {number}", defects)
+        if len(objects) > MOST_SITES:
+            found["detail"] = _detail(prediction, pixel_nm, objects, defects)
+        found |= _strain_figures(image, pixel_nm, objects, number)
+    found["image"] = image_figure(image, pixel_nm, f"As recorded: {number}")
+    for name, score in list(prediction.maps.items())[:MOST_SCORES]:
+        found[f"score-{name}"] = score_figure(score, prediction.pixel_nm, f"Score of '{name}': {number}")
+    return found
+
+
+def _detail(prediction: Prediction, pixel_nm: float, objects: DataFrame, defects: DataFrame | None) -> Figure:
+    """Return the surroundings of the best defect, or of the middle of the image."""
+    if defects is not None and len(defects):
+        best = defects.iloc[int(np.argmax(defects["score"]))] if "score" in defects else defects.iloc[0]
+        centre = (float(best["y_nm"]), float(best["x_nm"]))
+    else:
+        height, width = prediction.frame.data.shape
+        centre = (height * pixel_nm / 2, width * pixel_nm / 2)
+    part, corner = cut_out(prediction.frame.data, pixel_nm, centre, DETAIL_NM)
+    size = (part.shape[0] * pixel_nm, part.shape[1] * pixel_nm)
+    near = None if defects is None else rows_within(defects, corner, size)
+    title = f"Detail at y = {corner[0]:.1f} nm, x = {corner[1]:.1f} nm (upper left corner)"
+    return sites_figure(part, pixel_nm, rows_within(objects, corner, size), title, near)
+
+
+def _strain_figures(image: np.ndarray, pixel_nm: float, objects: DataFrame, number: str) -> dict[str, Figure]:
+    found = {}
+    points = objects[["y_nm", "x_nm"]].to_numpy(float)
+    for column in objects:
+        match = _STRAIN.match(str(column))
+        if match and objects[column].notna().any():
+            strain = objects[column].to_numpy(float) * (1 if match["percent"] else 100)
+            title = f"Strain, {_WHERE[match['part']]}: {number}"
+            found[f"strain-{match['part']}"] = strain_figure(image, pixel_nm, points, strain, title)
+    return found
+
+
+def _object_figures(objects: DataFrame, frames: DataFrame | None) -> dict[str, Figure]:
+    found = {}
+    distances = neighbour_distances(objects) if {"y_nm", "x_nm"} <= set(objects) else np.empty(0)
+    if len(distances) > 10:
+        value, sigma = float(np.mean(distances)), float(np.std(distances, ddof=1) / np.sqrt(len(distances)))
+        if frames is not None and {"bond_nm", "bond_sigma_nm"} <= set(frames):
+            row = frames[frames["frame"] == objects["frame"].iloc[0]].iloc[0]
+            value, sigma = float(row["bond_nm"]), float(row["bond_sigma_nm"])
+        found["distances"] = distance_figure(distances, "Distances between neighbouring sites", value, sigma)
+    if {"intensity", "class"} <= set(objects):
+        found["intensity"] = intensity_figure(objects["intensity"], list(objects["class"]), "Intensity of the sites")
+    return found
+
+
+def neighbour_distances(objects: DataFrame, reach: float = 1.25) -> np.ndarray:
+    """Return every distance in nm between sites at most `reach` times the typical nearest distance apart, once each."""
+    from scipy.spatial import cKDTree
+
+    points = objects[["y_nm", "x_nm"]].to_numpy(float)
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) < 2:
+        return np.empty(0)
+    tree = cKDTree(points)
+    nearest = np.median(np.asarray(tree.query(points, k=[2])[0]))
+    pairs = tree.query_pairs(reach * float(nearest), output_type="ndarray")
+    distances: np.ndarray = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    return distances
+
+
+def _summary_figures(summary: DataFrame) -> dict[str, Figure]:
+    if not {"name", "count", "count_low", "count_high"} <= set(summary) or not len(summary):
+        return {}
+    rows = summary.sort_values("count", ascending=False, kind="stable").head(15)
+    title = "How many of each"
+    return {"counts": counts_figure(list(rows["name"]), rows["count"], rows["count_low"], rows["count_high"], title)}
+
+
+def _time_figures(frames: DataFrame, defects: DataFrame | None) -> dict[str, Figure]:
+    usable = _counted(frames)
+    if len(usable) < 3:
+        return {}
+    time_column = "t_s" if "t_s" in usable else "frame"
+    label = "time (s)" if time_column == "t_s" else "frame"
+    found = {}
+    if defects is not None and len(defects) and "area_nm2" in usable and usable["area_nm2"].sum() > 0:
+        curves = _density_curves(usable, defects, time_column)
+        found["density-time"] = time_figure(curves, "Density over time", label, "density (1/nm²)")
+    if {"a_nm", "a_sigma_nm"} <= set(usable) and usable["a_nm"].notna().sum() > 2:
+        known = usable[usable["a_nm"].notna()]
+        time, value, sigma = (known[column].to_numpy(float) for column in (time_column, "a_nm", "a_sigma_nm"))
+        curve = Curve(time, value, value - 1.96 * sigma, value + 1.96 * sigma)
+        found["lattice-time"] = time_figure({"a": curve}, "Lattice parameter over time", label, "length (nm)")
+    return found
+
+
+def _counted(table: DataFrame) -> DataFrame:
+    clean: DataFrame = table[(table["flags"].to_numpy(np.int64) & UNCOUNTED) == 0]
+    return clean
+
+
+def _density_curves(frames: DataFrame, defects: DataFrame, time_column: str) -> dict[str, Curve]:
+    """Return density over time by name, in 1/nm², with Garwood's exact 95 % interval of the count."""
+    from scipy.stats import chi2
+
+    chunk = np.arange(len(frames)) * min(MOST_POINTS, len(frames)) // len(frames)
+    area = np.bincount(chunk, frames["area_nm2"].to_numpy(float))
+    time = np.bincount(chunk, frames[time_column].to_numpy(float)) / np.bincount(chunk)
+    place = dict(zip(frames["frame"], chunk, strict=True))
+    defects = _counted(defects)
+    curves = {}
+    for name in defects["name"].value_counts().index[:MOST_NAMES_IN_TIME]:
+        at = defects.loc[defects["name"] == name, "frame"].map(place).dropna().to_numpy(np.intp)
+        count = np.bincount(at, minlength=len(area))
+        low, high = chi2.ppf(0.025, 2 * count) / 2, chi2.ppf(0.975, 2 * count + 2) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            curves[str(name)] = Curve(time, count / area, np.nan_to_num(low) / area, high / area)
+    return curves

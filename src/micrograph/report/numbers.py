@@ -1,0 +1,112 @@
+"""The headline: the numbers that were asked for, each with its error, its unit and its meaning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from micrograph.core import Column
+from micrograph.draw import with_error
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: Endings of column names with the unit as a reader writes it; longest first.
+UNITS = {
+    "_per_nm2": "nm⁻²",
+    "_per_s": "s⁻¹",
+    "_percent": "%",
+    "_nm2": "nm²",
+    "_mrad": "mrad",
+    "_deg": "°",
+    "_nm": "nm",
+    "_kV": "kV",
+    "_s": "s",
+}
+_LATTICE = {
+    "a_nm": "lattice parameter a",
+    "b_nm": "lattice parameter b",
+    "gamma_deg": "angle between a and b",
+    "bond_nm": "bond length",
+    "rotation_deg": "rotation of the lattice",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number for the top of the report: what it is, value with error and unit, a remark."""
+
+    name: str
+    value: str
+    remark: str = ""
+
+
+def unit_of(column: str) -> str:
+    """Return the unit that ends a column's name, '' if none does."""
+    return next((unit for ending, unit in UNITS.items() if column.endswith(ending)), "")
+
+
+def sigma_of(column: str) -> str:
+    """Return the name of the 1-sigma column of `column`: `_sigma` before its unit."""
+    ending = next((ending for ending in UNITS if column.endswith(ending)), "")
+    return f"{column.removesuffix(ending)}_sigma{ending}"
+
+
+def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]) -> list[Headline]:
+    """Return the lattice from 'frames', then the rows of the summary."""
+    about = {column.name: column.about for column in columns}
+    if {"name", "count"} <= set(summary):
+        return [*_lattice(frames), *(_counted(row) for row in summary.to_dict("records"))]
+    return [*_lattice(frames), *_plain(summary, about)]
+
+
+def _lattice(frames: DataFrame) -> Iterator[Headline]:
+    """Yield the mean lattice of all frames; its error is the larger of the fits' and of the scatter between frames."""
+    for column, name in _LATTICE.items():
+        if column not in frames:
+            continue
+        values = frames[column].to_numpy(float)
+        known = np.isfinite(values)
+        number = int(known.sum())
+        if not number:
+            continue
+        sigma = math.nan
+        if sigma_of(column) in frames:
+            sigma = float(np.sqrt(np.sum(frames[sigma_of(column)].to_numpy(float)[known] ** 2)) / number)
+        if number > 1:
+            sigma = float(np.fmax(sigma, np.std(values[known], ddof=1) / math.sqrt(number)))
+        remark = "one frame" if number == 1 else f"mean of {number} frames"
+        yield Headline(name, with_error(float(values[known].mean()), sigma, unit_of(column)), remark)
+
+
+def _counted(row: Mapping[Any, Any]) -> Headline:
+    """Return density with its error, and the count with its interval, of one name."""
+    count = f"{row['count']:.4g}"
+    if "count_low" in row and "count_high" in row:
+        count += f" (95 %: {row['count_low']:.4g} to {row['count_high']:.4g})"
+    density = row.get("density_per_nm2", math.nan)
+    if not math.isfinite(density):
+        return Headline(str(row["name"]), count)
+    value = with_error(density, row.get("density_sigma_per_nm2"), "nm⁻²")
+    limits = row.get("density_low_per_nm2"), row.get("density_high_per_nm2")
+    interval = f"95 %: {limits[0]:.4g} to {limits[1]:.4g} nm⁻²; " if None not in limits else ""
+    return Headline(str(row["name"]), value, f"{interval}number {count}")
+
+
+def _plain(summary: DataFrame, about: Mapping[str, str]) -> Iterator[Headline]:
+    """Yield every number of a summary of one row, or of the first row of a longer one."""
+    if not len(summary):
+        return
+    row = summary.iloc[0]
+    for column in map(str, summary.columns):
+        if "_sigma" in column:
+            continue
+        if summary[column].dtype.kind not in "iuf":
+            yield Headline(column, str(row[column]), about.get(column, ""))
+            continue
+        sigma = float(row[sigma_of(column)]) if sigma_of(column) in summary else None
+        yield Headline(column, with_error(float(row[column]), sigma, unit_of(column)), about.get(column, ""))

@@ -1,0 +1,140 @@
+"""A result as one HTML page that needs nothing else: numbers, doubts, pictures, tables, and where they come from."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micrograph.core import Column, Flag
+from micrograph.core.provenance import whole
+from micrograph.draw import to_png
+from micrograph.report.figures import figures
+from micrograph.report.numbers import headlines
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from micrograph.run import Result
+
+ROWS = 10
+CAPTIONS = {
+    "sites": "Every site in the colour of its class; defects are ringed and named. The legend counts both.",
+    "detail": "A part of the same frame, enlarged.",
+    "image": "The frame as recorded; black and white are the 0.5 and 99.5 percentiles.",
+    "score": "What the network says: 1 is certain, 0 is nothing there.",
+    "strain": "Relative to the mean lattice; red is stretched, blue compressed.",
+    "distances": "Each pair of neighbouring sites once; the line is the mean with its standard error, "
+    "or the fitted bond length where the recipe gives one.",
+    "intensity": "Integrated intensity of each site by class.",
+    "counts": "Number found in all frames together, with the 95 % interval of the count.",
+    "density-time": "Number per area with its exact 95 % counting interval.",
+    "lattice-time": "Fitted in each frame, with its 95 % interval.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the page: PNG as base64 text, and what it shows."""
+
+    name: str
+    png: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The first rows of a table as text, with unit and meaning of each column."""
+
+    name: str
+    columns: list[Column]
+    rows: list[list[str]]
+    total: int
+
+
+def write_report(result: Result, pictures: Mapping[str, Figure] | None = None) -> Path:
+    """Write ``report.html`` and the folder ``figures`` beside the result's tables and return the page's path.
+
+    `pictures` are those of `figures` unless given. The page holds its pictures and loads nothing from anywhere.
+    """
+    if pictures is None:
+        pictures = result_figures(result)
+    pngs = {name: to_png(figure) for name, figure in pictures.items()}
+    for name, png in pngs.items():
+        with whole(result.folder / "figures" / f"{name}.png") as temporary:
+            temporary.write_bytes(png)
+    path = result.folder / "report.html"
+    with whole(path) as temporary:
+        temporary.write_text(_page(result, pngs), encoding="utf-8")
+    return path
+
+
+def result_figures(result: Result) -> dict[str, Figure]:
+    """Return the pictures that fit a result, reading no more of a long movie than one frame and its small tables."""
+    prediction = result.preview()
+    tables = {name: result.tables[name] for name in ("frames", "summary")}
+    if prediction is not None:
+        index = prediction.frame.index
+        tables |= {
+            name: result.tables.of_frame(name, index) for name in ("objects", "defects") if name in result.tables
+        }
+    if "defects" in result.tables and len(tables["frames"]) > 2:
+        tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))
+    return figures(result.recipe, prediction, tables)
+
+
+def _page(result: Result, pngs: Mapping[str, bytes]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("micrograph", "report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["figure"] = _figure
+    record = json.loads(json.dumps(result.record, default=str))
+    answers = result.recipe.task.answers
+    numbers = headlines(result.summary, result.tables["frames"], answers.get("summary", ()))
+    card = record.get("card") or {}
+    return environment.get_template("report.html").render(
+        recipe=result.recipe,
+        record=record,
+        headlines=numbers,
+        pictures=[Picture(name, base64.b64encode(png).decode(), _caption(name)) for name, png in pngs.items()],
+        excerpts=[_excerpt(result, name, answers.get(name, ())) for name in _ordered(result.tables)],
+        domain=card.get("domain") or {},
+        measured=card.get("measured") or [],
+        calibration={name: value for name, value in record["key"]["input"]["calibration"].items() if value is not None},
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{value:.4g}"
+
+
+def _caption(name: str) -> str:
+    return CAPTIONS.get(name) or CAPTIONS.get(name.split("-")[0], "")
+
+
+def _ordered(names: Mapping[str, DataFrame]) -> list[str]:
+    first = [name for name in ("summary", "objects", "defects", "frames") if name in names]
+    return first + sorted(set(names) - set(first))
+
+
+def _excerpt(result: Result, name: str, promised: tuple[Column, ...]) -> Excerpt:
+    table = result.tables.head(name, ROWS)
+    known = {column.name: column for column in promised}
+    columns = [known.get(str(column), Column(str(column), "", "")) for column in table]
+    rows = [[_cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
+    return Excerpt(name, columns, rows, int(result.record["tables"].get(name, len(table))))
+
+
+def _cell(column: Any, value: Any) -> str:
+    if column == "flags":
+        return Flag(int(value)).words()
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.5g}"
+    return "" if value is None else str(value)
