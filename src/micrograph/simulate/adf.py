@@ -34,11 +34,8 @@ def adf(
     frame (which is in angstrom). Atoms beyond the image count up to `MARGIN_NM` outside of it; nothing is repeated.
     `thermal_nm` is the root mean square displacement per axis of every atom. Atoms of number 0 (empty sites) are dark.
     """
-    positions = atoms.get_positions()[:, [1, 0, 2]] / 10.0
-    positions[:, :2] -= origin_nm
-    return adf_points(
-        positions, atoms.get_atomic_numbers(), microscope, pixel_nm=pixel_nm, shape=shape, thermal_nm=thermal_nm
-    )
+    positions = atoms.positions[:, [1, 0]] / 10.0 - np.array(origin_nm)
+    return adf_points(positions, atoms.numbers, microscope, pixel_nm=pixel_nm, shape=shape, thermal_nm=thermal_nm)
 
 
 def adf_points(
@@ -50,7 +47,7 @@ def adf_points(
     shape: tuple[int, int],
     thermal_nm: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Return the ADF image (H, W) of points (N, 2) as (y, x) or (N, 3) as (y, x, z) in nm with atomic `numbers` (N,).
+    """Return the ADF image (H, W) of points (N, 2 or more; y, x first, in nm) with atomic `numbers` (N,).
 
     Positions count from the centre of pixel (0, 0), as in `micrograph.core.Sites`. Otherwise as `adf`.
     """

@@ -35,7 +35,7 @@ def slow_background(shape: tuple[int, int], rng: np.random.Generator, *, depth: 
     a = rng.normal(0, 1, 5)
     surface = a[0] * y + a[1] * x + 0.5 * (a[2] * y**2 + a[3] * x**2 + a[4] * y * x)
     surface -= surface.mean()
-    return (1 + depth * surface / max(float(abs(surface).max()), 1e-9)).astype(np.float32)
+    return np.asarray(1 + depth * surface / max(float(abs(surface).max()), 1e-9), np.float32)
 
 
 def smooth_field(shape: tuple[int, int], sigma_px: float, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ class Grid:
     fine_shape: tuple[int, int]
     stride: int
 
-    def frequencies(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def frequencies(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Spatial frequencies (1/nm) of ``rfft2`` along y and x."""
         (h, w), (size_y, size_x) = self.shape, self.size_nm
         return np.fft.fftfreq(h, size_y / h), np.fft.rfftfreq(w, size_x / w)
@@ -77,7 +77,7 @@ def spread(positions_nm: NDArray[np.float64], weights: NDArray[np.float64], grid
     place = rows[:, :, None] * grid.shape[1] + columns[:, None, :]
     value = (weights[:, None] * across_y)[:, :, None] * across_x[:, None, :]
     density = np.bincount(place.ravel(), value.ravel(), minlength=grid.shape[0] * grid.shape[1])
-    spectrum: NDArray[np.complex64] = scipy.fft.rfft2(density.reshape(grid.shape).astype(np.float32))
+    spectrum = np.asarray(scipy.fft.rfft2(density.reshape(grid.shape).astype(np.float32)), np.complex64)
     cell_nm2 = grid.size_nm[0] * grid.size_nm[1] / (grid.shape[0] * grid.shape[1])
     spectrum *= (_undo_kernel(grid.shape[0]) / np.float32(cell_nm2))[:, None]
     spectrum *= _undo_kernel(grid.shape[1])[None, : spectrum.shape[1]]

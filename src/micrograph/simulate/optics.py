@@ -70,7 +70,7 @@ def interaction_rad_per_V_A(voltage_kV: float) -> float:
     return float(2.0 * np.pi / (wavelength_A * energy) * (_MC2_EV + energy) / (2.0 * _MC2_EV + energy))
 
 
-def phase(microscope: Microscope, ky: NDArray[np.float64], kx: NDArray[np.float64]) -> NDArray[np.float64]:
+def phase(microscope: Microscope, ky: NDArray[np.floating], kx: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the aberration phase chi in rad at the spatial frequencies `ky`, `kx` (1/nm, arrays that broadcast).
 
     ``chi = 2 pi / lambda * (C10 t^2/2 + C12 t^2/2 cos 2(p - p12) + C21 t^3/3 cos(p - p21) + C30 t^4/4)`` with
@@ -89,7 +89,7 @@ def phase(microscope: Microscope, ky: NDArray[np.float64], kx: NDArray[np.float6
         + microscope.coma_nm * coma / 3
         + microscope.cs_mm * 1e6 * square**2 / 4
     )
-    return 2 * np.pi / wavelength * path
+    return np.asarray(2 * np.pi / wavelength * path)
 
 
 def amplitude(microscope: Microscope, shape: tuple[int, int], size_nm: tuple[float, float]) -> NDArray[np.complex64]:

@@ -84,10 +84,10 @@ class Distortion:
 
     def move_atoms(self, atoms: Atoms, origin_nm: tuple[float, float] = (0.0, 0.0)) -> Atoms:
         """Return a copy of ASE `atoms` at their apparent positions; pixel (0, 0) lies at `origin_nm` (y, x) in them."""
-        copy = atoms.copy()
-        y_x = self.move(copy.positions[:, [1, 0]] / 10.0 - np.array(origin_nm)) + np.array(origin_nm)
-        copy.positions[:, [1, 0]] = y_x * 10.0
-        return copy
+        moved: Atoms = atoms.copy()  # type: ignore[no-untyped-call]
+        y_x = self.move(moved.positions[:, [1, 0]] / 10.0 - np.array(origin_nm)) + np.array(origin_nm)
+        moved.positions[:, [1, 0]] = y_x * 10.0
+        return moved
 
 
 def draw_distortion(scan: Scan, size_nm: tuple[float, float], rng: np.random.Generator) -> Distortion:

@@ -100,7 +100,7 @@ def _nodes(microscope: Microscope, count: int) -> tuple[NDArray[np.float64], flo
     low = max(microscope.inner_mrad - microscope.convergence_mrad, 0.0) * _per_mrad(microscope)
     high = (microscope.outer_mrad + microscope.convergence_mrad) * _per_mrad(microscope)
     step = (high - low) / count
-    return low + step * (np.arange(count) + 0.5), step
+    return np.asarray(low + step * (np.arange(count) + 0.5), float), step
 
 
 def cross_section_A2(numbers: ArrayLike, microscope: Microscope) -> NDArray[np.float64]:
@@ -176,5 +176,5 @@ def make_cross_sections(path: Path = TABLE) -> None:
     for z in range(1, HEAVIEST + 1):
         potential = np.asarray(potentials.projected_potential(chemical_symbols[z])(r), dtype=float)
         table[z - 1] = (np.exp(1j * sigma[:, None] * potential) - 1) @ kernel.T / sigma[:, None]
-    parts = {"real": table.real.astype(np.float16), "imag": table.imag.astype(np.float16)}
-    np.savez_compressed(path, frequency_per_A=frequency, sigma=sigma, **parts)
+    real, imag = table.real.astype(np.float16), table.imag.astype(np.float16)
+    np.savez_compressed(path, frequency_per_A=frequency, sigma=sigma, real=real, imag=imag)
