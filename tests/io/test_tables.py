@@ -132,3 +132,10 @@ def test_an_unreadable_table_is_refused_in_words(tmp_path: Path, name: str) -> N
     if name == "broken.parquet":
         with pytest.raises(BadInput, match="part"):
             merge_parts([tmp_path / name], tmp_path / "t")
+
+
+def test_merging_parts_without_rows_keeps_columns_and_types(tmp_path: Path) -> None:
+    parts = [write_table(table(5)[:0], tmp_path / f"part-{i}")[0] for i in range(3)]
+    found = read_table(merge_parts(parts, tmp_path / "objects", COLUMNS)[0])
+    assert list(found.columns) == ["frame", "y_nm", "y_sigma_nm", "class"]
+    assert found["y_nm"].dtype == np.float64

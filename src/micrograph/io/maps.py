@@ -76,7 +76,7 @@ class MapWriter:
     def _array(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> zarr.Array[Any]:
         from zarr.codecs import BloscCodec
 
-        codec = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+        codec = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle" if dtype == "float16" else "noshuffle")
         return self._group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=codec)
 
     def _continued(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -66,18 +66,24 @@ def merge_parts(parts: Iterable[Path], stem: Path, columns: Columns = ()) -> tup
 
     Memory stays at one row group whatever the length of the table. Raises `BadInput` where a part cannot be read.
     """
+    with TableWriter(stem, columns) as writer:
+        for part in parts:
+            for table in _row_groups(part):
+                writer.append_arrow(table)
+    return writer.paths
+
+
+def _row_groups(part: Path) -> Iterator[pa.Table]:
     import pyarrow as pa
     import pyarrow.parquet
 
-    with TableWriter(stem, columns) as writer:
-        for part in parts:
-            try:
-                with pa.parquet.ParquetFile(part) as file:
-                    for batch in file.iter_batches(batch_size=ROW_GROUP):
-                        writer.append_arrow(pa.Table.from_batches([batch]))
-            except (OSError, pa.ArrowInvalid) as error:
-                raise BadInput(f"The part {part} of the table cannot be read: remove it and run again.") from error
-    return writer.paths
+    try:
+        with pa.parquet.ParquetFile(part) as file:
+            # A part without rows has no batch, but its types count.
+            yield file.schema_arrow.empty_table()
+            yield from (pa.Table.from_batches([batch]) for batch in file.iter_batches(batch_size=ROW_GROUP))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInput(f"The part {part} of the table cannot be read: remove it and run again.") from error
 
 
 class TableWriter:
