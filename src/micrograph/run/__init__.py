@@ -2,7 +2,7 @@
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
 from micrograph.run.recipe import Fold, Recipe, Tables
-from micrograph.run.streaming import Predict, Step, Watcher, require_calibration, stream
+from micrograph.run.streaming import Predict, Step, Watcher, analyser, require_calibration, stream
 
 __all__ = [
     "Fold",
@@ -14,6 +14,7 @@ __all__ = [
     "Step",
     "Tables",
     "Watcher",
+    "analyser",
     "analyze",
     "require_calibration",
     "stream",

@@ -81,10 +81,10 @@ class LazyTables(Mapping[str, "DataFrame"]):
         return pd.read_parquet(self.folder / f"{name}.parquet", columns=list(columns))
 
     def __iter__(self) -> Iterator[str]:
-        return (path.stem for path in sorted(self.folder.glob("*.parquet")))
+        return (path.stem for path in sorted(self.folder.glob("[!.]*.parquet")))
 
     def __len__(self) -> int:
-        return len(list(self.folder.glob("*.parquet")))
+        return len(list(self.folder.glob("[!.]*.parquet")))
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Result:
 
     recipe: Recipe
     folder: Path
-    record: Mapping[str, Any]
+    record: dict[str, Any]
     tables: LazyTables
     preview: Callable[[], Prediction | None]
 
@@ -163,7 +163,7 @@ class _Run:
         """Remove the parts of an earlier run."""
         shutil.rmtree(self.parts_folder, ignore_errors=True)
 
-    def finished(self) -> Mapping[str, Any] | None:
+    def finished(self) -> dict[str, Any] | None:
         """Return the record of the earlier run if it was finished; refuse an earlier run that was another."""
         plan, record = read_json(self.parts_folder / PLAN), read_json(self.folder / RECORD)
         if plan is not None:
@@ -174,7 +174,7 @@ class _Run:
             require_same(record.get("key", {}), self.key, self.folder)
         return record
 
-    def to_the_end(self) -> Mapping[str, Any]:
+    def to_the_end(self) -> dict[str, Any]:
         """Work through all parts that are not finished, merge, and return the record."""
         began = time.perf_counter()
         write_json(self.parts_folder / PLAN, self.key)
@@ -224,6 +224,9 @@ class _Run:
 
         self._clear()
         answers = self.recipe.task.answers
+        for name in tables_of(parts):
+            for half_written in self.folder.glob(f".{name}-????????.*"):
+                half_written.unlink()
         rows = {name: merge(parts, name, self.folder / name, answers.get(name, ())) for name in tables_of(parts)}
         write_table(summary, self.folder / "summary", answers.get("summary", ()))
         if (self.parts_folder / MAPS).exists():

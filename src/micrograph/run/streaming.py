@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Flag, Frame, MicrographError, MissingCalibration, Prediction, Stream
 
@@ -127,6 +128,17 @@ def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: in
                 first = False
             usable = None if Flag.BAD_FRAME in flags else prediction
             yield Observation(frame.index, tables, usable, flags, share + time.perf_counter() - began)
+
+
+def analyser(recipe: Recipe, predict: Predict) -> Callable[[NDArray[Any], float], Tables]:
+    """Return a function from one image (H, W) and its ``pixel_nm`` to the recipe's tables, as checks need it."""
+
+    def analyse(image: NDArray[Any], pixel_nm: float) -> Tables:
+        frame = Frame(np.asarray(image, dtype=np.float32), 0, Calibration(pixel_nm=pixel_nm))
+        (seen,) = observe(recipe, [frame], predict)
+        return seen.tables
+
+    return analyse
 
 
 def is_usable(frame: Frame) -> bool:
