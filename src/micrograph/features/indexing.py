@@ -20,15 +20,16 @@ LEAST_FILLED = 0.4
 
 def index_points(cloud: PointSet, cell: Array) -> tuple[Index, Array]:
     """Return the index (N, 3) [h, k, site] of each point (site -1: on none) and the sites' offsets (n, 2) in cells."""
-    part, index = _walk(cloud, cell)
+    part, walked = _walk(cloud, cell)
     size = np.bincount(part)
     main = part == size.argmax()
     anchor = np.flatnonzero(main)[_nearest_of(cloud.position[main], cloud.position)]
-    offset: Array = (cloud.position - cloud.position[anchor]) @ np.linalg.inv(cell) - index + index[anchor]
+    step: Array = np.asarray((cloud.position - cloud.position[anchor]) @ np.linalg.inv(cell), dtype=np.float64)
+    offset = step - walked + walked[anchor]
     typical = _offsets_by_part(offset, part, size)
     basis, site = _sites(typical, size, cell, cloud.tolerance)
     whole = np.rint(typical - np.append(basis, typical[-1:], axis=0)[site]).astype(np.intp)
-    out = np.column_stack([index + whole[part], site[part]])
+    out = np.column_stack([walked + whole[part], site[part]])
     out[out[:, 2] < 0] = -1
     _adopt(out, basis, cloud, cell)
     _one_point_a_site(out, basis, cloud, cell)

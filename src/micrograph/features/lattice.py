@@ -214,18 +214,20 @@ def _roughness(position: Array, displacement: Array) -> float:
 
 
 def _fit(position: Array, variance: Array, index: Index, sites: int) -> _Fit | None:
-    """Return the robust weighted fit (Tukey's biweight at 6 robust sigma) of positions to sites."""
+    """Return the weighted fit of positions to sites, without those off by more than 5 robust sigma."""
     design = np.column_stack([index[:, 2, None] == np.arange(sites), index[:, :2]]).astype(np.float64)
-    trust = np.ones(len(position))
+    trust, scatter2 = np.ones(len(position)), float(variance.mean()) + 1e-12
     for _ in range(4):
-        weight = trust / (variance / max(variance.mean(), 1e-30) if variance.any() else 1.0)
+        weight = trust / (variance + scatter2)
         normal = design.T @ (design * weight[:, None])
         if np.linalg.cond(normal) > 1e12:
             return None
         parameters = np.linalg.solve(normal, design.T @ (position * weight[:, None]))
-        residual: Array = position - design @ parameters
-        size = np.hypot(residual[:, 0], residual[:, 1])
-        trust = np.clip(1 - (size / (6 * max(float(np.median(size)) / 1.1774, 1e-12))) ** 2, 0, None) ** 2
-    free = max(1.0, float((trust > 0).sum() - len(parameters)))
-    scatter = (residual * weight[:, None]).T @ residual / free
+        residual: Array = np.asarray(position - design @ parameters, dtype=np.float64)
+        size2 = (residual**2).sum(axis=1)
+        typical2 = float(np.median(size2)) / (2 * np.log(2))
+        trust = (size2 <= 25 * max(typical2, 1e-24)).astype(np.float64)
+        scatter2 = max(typical2 - float(np.median(variance)), 0.01 * typical2, 1e-24)
+    free = max(1.0, float(np.count_nonzero(weight) - len(parameters)))
+    scatter: Array = (residual * weight[:, None]).T @ residual / free
     return _Fit(parameters, np.kron(np.linalg.inv(normal), scatter), residual)

@@ -23,7 +23,7 @@ def missing_sites(
 
     y_nm, x_nm: (N,) the atoms that `lattice` was fitted to. The displacement of the nearest atoms is added to the ideal
     places, and a site is empty if no atom lies within 0.45 site spacings of it. Sites of which less than
-    `least_surrounded` of the nearest sites are occupied lie outside the layer or inside a larger hole, and are left out.
+    `least_surrounded` of the nearest sites are occupied lie outside the layer or in a larger hole: they are left out.
     """
     from scipy.spatial import cKDTree
 
@@ -35,11 +35,11 @@ def missing_sites(
         return sites
     ideal = cKDTree(lattice.position(lattice.index[known]))
     place = np.stack([sites.y_nm, sites.x_nm], axis=1)
-    distance, near = ideal.query(place, k=6)
+    distance, near = map(np.asarray, ideal.query(place, k=6))
     place = place + lattice.displacement_nm[known][near].mean(axis=1)
     spacing = lattice.site_spacing_nm
-    empty = cKDTree(atoms).query(place)[0] > 0.45 * spacing
-    around = (distance < 1.2 * spacing).sum(axis=1)
+    empty = np.asarray(cKDTree(atoms).query(place)[0]) > 0.45 * spacing
+    around = np.count_nonzero(distance < 1.2 * spacing, axis=1)
     enough = around >= least_surrounded * np.minimum(_coordination(lattice, 1.2 * spacing), 6)[sites.index[:, 2]]
     which = empty & enough & (distance[:, 0] > 1e-6)
     return LatticeSites(place[which, 0], place[which, 1], sites.index[which])
@@ -50,4 +50,4 @@ def _coordination(lattice: Lattice, reach: float) -> NDArray[np.intp]:
     shifts = np.mgrid[-3:4, -3:4].reshape(2, -1).T
     steps = (lattice.basis[None, :, None] - lattice.basis[:, None, None] + shifts) @ lattice.cell
     length = np.linalg.norm(steps, axis=-1)
-    return ((length < reach) & (length > 1e-9)).sum(axis=(1, 2))
+    return np.asarray(np.count_nonzero((length < reach) & (length > 1e-9), axis=(1, 2)))

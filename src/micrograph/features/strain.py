@@ -49,9 +49,9 @@ def local_strain(
     """Return the strain at the atoms `y_nm, x_nm` (N,) that `lattice` was fitted to, against its mean cell.
 
     sigma_nm: position errors as in `covariances`; without them the lattice's rms displacement is taken. reference: a, b
-    in nm and gamma in degrees of the unstrained cell, turned to lie best on the lattice, instead of the mean cell. reach_nm:
-    neighbours' distance in the unstrained lattice, by default 1.05 times the longer cell vector. At least 4 atoms not
-    on a line are needed. Raises `BadInput`.
+    in nm and gamma in degrees of the unstrained cell, turned to lie best on the lattice, instead of the mean cell.
+    reach_nm: neighbours' distance in the unstrained lattice, by default 1.05 times the longer cell vector. At least 4
+    atoms not on a line are needed. Raises `BadInput`.
     """
     position = points(y_nm, x_nm)
     n = len(position)
@@ -69,24 +69,26 @@ def local_strain(
     values[3::4] = np.degrees(values[3::4])
     neighbours = np.zeros(n, dtype=np.intp)
     neighbours[known] = count
-    return Strain(*values, neighbours)
+    exx, eyy, exy, turn, exx_sigma, eyy_sigma, exy_sigma, turn_sigma = values
+    return Strain(exx, eyy, exy, turn, exx_sigma, eyy_sigma, exy_sigma, turn_sigma, neighbours)
 
 
 def oriented_cell(reference: tuple[float, float, float], cell: Array) -> Array:
-    """Return the cell with a, b (nm) and gamma (degrees) of `reference`, of the handedness of `cell` and turned onto it."""
+    """Return the cell with a, b (nm) and gamma (degrees) of `reference`, turned (and mirrored) onto `cell`."""
     a, b, gamma = reference
     if not (a > 0 and b > 0 and 0 < gamma < 180):
         raise BadInput(
-            f"The reference cell is ({a:g} nm, {b:g} nm, {gamma:g} deg): lengths must be positive, gamma in 0..180."
+            f"The reference cell is ({a:g} nm, {b:g} nm, {gamma:g} deg): give positive lengths, gamma in 0..180."
         )
     angle = np.radians(gamma) * np.sign(cell[0, 1] * cell[1, 0] - cell[0, 0] * cell[1, 1])
     plain = np.array([[0.0, a], [b * np.sin(angle), b * np.cos(angle)]])
-    u, _, vt = np.linalg.svd(plain.T @ cell)
-    return np.asarray(plain @ u @ np.diag([1.0, np.linalg.det(u @ vt)]) @ vt)
+    u, _, vt = np.linalg.svd(np.linalg.solve(plain, cell))
+    return np.asarray(plain @ u @ vt)
 
 
 def _affine(ideal: Array, position: Array, covariance: Array, reach: float) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Return F (n, 2, 2) at each atom, the covariance (n, 2, 2, 2, 2) of F[p, q] with F[r, s], and the atoms used."""
+    """Return F (n, 2, 2) at each atom, variances (n, 3, 3) [error, arm] by yy, yx, xx, the atoms used."""
+    from scipy.sparse import csr_array
     from scipy.spatial import cKDTree
 
     n = len(ideal)
@@ -95,24 +97,20 @@ def _affine(ideal: Array, position: Array, covariance: Array, reach: float) -> t
     centre, other = np.r_[pairs[:, 0], pairs[:, 1], own], np.r_[pairs[:, 1], pairs[:, 0], own]
     count = np.bincount(centre, minlength=n)
     from_atom = ideal[other] - ideal[centre]
-    mean = _sums(centre, from_atom, n) / count[:, None]
+    total = csr_array((np.ones(len(centre)), (centre, np.arange(len(centre)))), shape=(n, len(centre)))
+    mean = total @ from_atom / count[:, None]
     arm = from_atom - mean[centre]
-    moment = _sums(centre, (arm[:, :, None] * arm[:, None, :]).reshape(-1, 4), n).reshape(-1, 2, 2)
+    moment = (total @ (arm[:, :, None] * arm[:, None, :]).reshape(-1, 4)).reshape(-1, 2, 2)
     spread = np.linalg.eigvalsh(moment)
     poor = (count < 4) | (spread[:, 0] < 0.05 * spread[:, 1])
     moment[poor] = np.nan
     inverse = _inverse(moment)
     lever = np.einsum("eqr,er->eq", inverse[centre], arm)
     moved = position[other] - position[centre]
-    gradient = _sums(centre, (moved[:, :, None] * lever[:, None, :]).reshape(-1, 4), n).reshape(-1, 2, 2)
-    terms = covariance[other][:, :, None, :, None] * (lever[:, :, None] * lever[:, None, :])[:, None, :, None, :]
-    variance = _sums(centre, terms.reshape(-1, 16), n).reshape(-1, 2, 2, 2, 2)
+    gradient = (total @ (moved[:, :, None] * lever[:, None, :]).reshape(-1, 4)).reshape(-1, 2, 2)
+    error, arms = _three(covariance[other]), _three(lever[:, :, None] * lever[:, None, :])
+    variance = (total @ (error[:, :, None] * arms[:, None, :]).reshape(-1, 9)).reshape(-1, 3, 3)
     return gradient, variance, count
-
-
-def _sums(group: NDArray[np.intp], values: Array, n: int) -> Array:
-    """Return the sums (n, K) of the rows of `values` (E, K) by group."""
-    return np.stack([np.bincount(group, weights=column, minlength=n) for column in values.T], axis=1)
 
 
 def _inverse(matrix: Array) -> Array:
@@ -120,6 +118,11 @@ def _inverse(matrix: Array) -> Array:
     determinant = matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]
     out = np.stack([matrix[:, 1, 1], -matrix[:, 0, 1], -matrix[:, 1, 0], matrix[:, 0, 0]], axis=1)
     return (out / determinant[:, None]).reshape(-1, 2, 2)
+
+
+def _three(matrix: Array) -> Array:
+    """Return the elements (n, 3) yy, yx, xx of symmetric (n, 2, 2) matrices."""
+    return np.stack([matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 1]], axis=1)
 
 
 def _polar(gradient: Array) -> Array:
@@ -134,6 +137,5 @@ def _polar(gradient: Array) -> Array:
 
 def _variances(variance: Array) -> Array:
     """Return the variances (4, n) of exx, eyy, exy, rotation for small strain and rotation."""
-    xx, yy = variance[:, 1, 1, 1, 1], variance[:, 0, 0, 0, 0]
-    cross, both = variance[:, 0, 1, 1, 0], variance[:, 0, 1, 0, 1] + variance[:, 1, 0, 1, 0]
-    return np.stack([xx, yy, (both + 2 * cross) / 4, (both - 2 * cross) / 4])
+    yx, xy, cross = variance[:, 0, 2], variance[:, 2, 0], variance[:, 1, 1]
+    return np.stack([variance[:, 2, 2], variance[:, 0, 0], (yx + xy + 2 * cross) / 4, (yx + xy - 2 * cross) / 4])
