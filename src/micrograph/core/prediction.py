@@ -17,8 +17,8 @@ class Prediction:
     """Maps of a model over a frame, on the model's own grid.
 
     maps: head name -> (h, w) float32 probability in 0..1; sigma: 1-sigma over the ensemble, same keys (zeros for one
-    member). ``pixel_nm`` is the pitch of the maps; map pixel (i, j) lies at frame pixel ``(i + 0.5) * step - 0.5`` with
-    ``step = pixel_nm / frame.calibration.pixel_nm``. ``domain_distance`` is 0 at the centre of the training domain and 1
+    member). ``pixel_nm`` is the pitch of the maps; map pixel (i, j) lies at frame pixel ``(i + 0.5) * steps[0] - 0.5``,
+    ``(j + 0.5) * steps[1] - 0.5``. ``domain_distance`` is 0 at the centre of the training domain and 1
     at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set.
     """
 
@@ -31,10 +31,10 @@ class Prediction:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def step(self) -> float:
-        """Frame pixels per map pixel."""
-        assert self.frame.calibration.pixel_nm is not None
-        return self.pixel_nm / self.frame.calibration.pixel_nm
+    def steps(self) -> tuple[float, float]:
+        """Frame pixels per map pixel along y and x (they differ by rounding)."""
+        height, width = next(iter(self.maps.values())).shape
+        return self.frame.data.shape[0] / height, self.frame.data.shape[1] / width
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ def _peaks(
         y, x, score, head = y[keep], x[keep], score[keep], head[keep]
     order = np.lexsort((x, y))
     y, x, score, head = y[order], x[order], score[order], head[order]
-    step = prediction.step
-    return (y + 0.5) * step - 0.5, (x + 0.5) * step - 0.5, score, head
+    step_y, step_x = prediction.steps
+    return (y + 0.5) * step_y - 0.5, (x + 0.5) * step_x - 0.5, score, head
 
 
 def _strongest(

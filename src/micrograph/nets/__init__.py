@@ -1,1 +1,38 @@
 """Torch modules, heads, checkpoints. Knows tensors only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from micrograph.nets.checkpoint import Checkpoint, find_weights, load, read_card, save, update_card
+from micrograph.nets.spec import Head, NetSpec
+
+if TYPE_CHECKING:
+    from micrograph.nets.grid import normalise, to_model_grid
+    from micrograph.nets.unet import UNet, build
+
+__all__ = [
+    "Checkpoint",
+    "Head",
+    "NetSpec",
+    "UNet",
+    "build",
+    "find_weights",
+    "load",
+    "normalise",
+    "read_card",
+    "save",
+    "to_model_grid",
+    "update_card",
+]
+
+_LAZY = {"normalise": "grid", "to_model_grid": "grid", "UNet": "unet", "build": "unet"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the modules that need torch when they are first used."""
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(f"micrograph.nets.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'micrograph.nets' has no attribute '{name}'")

@@ -1,1 +1,21 @@
-"""The reviewed systems, one short file each."""
+"""The reviewed systems, one short file each. `RECIPES` is the list: add a name here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from micrograph.core import BadInput
+
+if TYPE_CHECKING:
+    from micrograph.run import Recipe
+
+RECIPES = ("atoms", "graphene-dopants", "tmd-defects")
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe called `name`; refuse an unknown one with a sentence that lists the known ones."""
+    if name not in RECIPES:
+        raise BadInput(f"There is no recipe '{name}': the recipes are {', '.join(RECIPES)}.")
+    recipe: Recipe = importlib.import_module(f"micrograph.recipes.{name.replace('-', '_')}").RECIPE
+    return recipe

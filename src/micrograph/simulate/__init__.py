@@ -4,6 +4,7 @@ from micrograph.simulate.adf import adf, adf_points
 from micrograph.simulate.contaminate import contamination, slow_background
 from micrograph.simulate.optics import Microscope, probe
 from micrograph.simulate.ranges import params_of, random_microscope, random_scan
+from micrograph.simulate.sampler import StemSampler, Structure
 from micrograph.simulate.scan import Distortion, Scan, distort_positions, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
 
@@ -11,6 +12,8 @@ __all__ = [
     "Distortion",
     "Microscope",
     "Scan",
+    "StemSampler",
+    "Structure",
     "adf",
     "adf_points",
     "contamination",

@@ -1,0 +1,64 @@
+"""One row a frame: how many, over which area, in which lattice, and every reason for doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from micrograph.core import Flag, Prediction
+from micrograph.features.lattice import Lattice
+
+#: Flags of a column on whose ground nothing is counted.
+UNCLEAN = int(Flag.EDGE | Flag.LOW_CONFIDENCE)
+
+
+def analysed_area_nm2(
+    y_nm: NDArray[np.float64], x_nm: NDArray[np.float64], size_nm: tuple[float, float], reach_nm: float = 0.25
+) -> float:
+    """Return the area within `reach_nm` of any of the given clean columns, inside a field of `size_nm` (y, x)."""
+    from scipy.spatial import cKDTree
+
+    if len(y_nm) == 0:
+        return 0.0
+    pitch = 0.1
+    rows = np.arange(pitch / 2, size_nm[0], pitch)
+    columns = np.arange(pitch / 2, size_nm[1], pitch)
+    grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    distance, _ = cKDTree(np.column_stack([y_nm, x_nm])).query(grid, distance_upper_bound=reach_nm)
+    return float(np.isfinite(distance).mean() * size_nm[0] * size_nm[1])
+
+
+def frame_row(
+    prediction: Prediction,
+    table: pd.DataFrame,
+    lattice: Lattice | None,
+    *,
+    reach_nm: float = 0.25,
+    doubts: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the row of table 'frames'; any of `doubts` sets OUT_OF_DOMAIN and joins the prediction's own notes."""
+    pixel = prediction.frame.calibration.pixel_nm
+    assert pixel is not None
+    size = (prediction.frame.data.shape[0] * pixel, prediction.frame.data.shape[1] * pixel)
+    flags = prediction.flags | (Flag.OUT_OF_DOMAIN if doubts else Flag.OK)
+    clean = (table["flags"].to_numpy(np.int64) & UNCLEAN) == 0
+    area = analysed_area_nm2(table["y_nm"].to_numpy()[clean], table["x_nm"].to_numpy()[clean], size, reach_nm)
+    nan = float("nan")
+    row = {
+        "frame": prediction.frame.index,
+        "columns": len(table),
+        "area_nm2": area,
+        "a_nm": lattice.a_nm if lattice else nan,
+        "a_sigma_nm": lattice.a_sigma_nm if lattice else nan,
+        "b_nm": lattice.b_nm if lattice else nan,
+        "b_sigma_nm": lattice.b_sigma_nm if lattice else nan,
+        "gamma_deg": lattice.gamma_deg if lattice else nan,
+        "gamma_sigma_deg": lattice.gamma_sigma_deg if lattice else nan,
+        "domain_distance": prediction.domain_distance,
+        "flags": int(flags),
+        "notes": " ".join((*prediction.notes, *doubts)),
+    }
+    return pd.DataFrame([row])

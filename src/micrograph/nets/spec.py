@@ -1,0 +1,51 @@
+"""What a network is to answer, without torch: heads, size, and the pixel at which it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from micrograph.core import BrokenCheckpoint
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output map: 'spots' marks the sites whose label is in `labels`, 'region' the mask of the same name."""
+
+    name: str
+    kind: Literal["spots", "region"]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """A U-Net: its heads, width (`base` channels at the finest level), depth, the pixel (nm) at which it looks.
+
+    `spot_nm` is the 1-sigma of the Gaussian that marks a site in training; `weights` names the shipped checkpoint.
+    """
+
+    heads: tuple[Head, ...]
+    base: int = 12
+    levels: int = 3
+    pixel_nm: float = 0.03
+    spot_nm: float = 0.035
+    weights: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the output maps, in order."""
+        return tuple(head.name for head in self.heads)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the specification as plain values for a card."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> NetSpec:
+        """Return the specification that a card holds; refuse one that is not understood."""
+        try:
+            heads = tuple(Head(h["name"], h["kind"], tuple(h["labels"])) for h in values["heads"])
+            return NetSpec(**{**values, "heads": heads})
+        except (KeyError, TypeError) as error:
+            raise BrokenCheckpoint(f"The card's network specification is not understood ({error}).") from error

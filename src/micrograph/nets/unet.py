@@ -1,0 +1,60 @@
+"""One configurable U-Net: residual blocks, a dilated bottleneck, one output map a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from micrograph.nets.spec import NetSpec
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions with batch norm and a residual path: (B, I, H, W) -> (B, O, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
+        self.renorm = nn.BatchNorm2d(outputs)
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, I, H, W) to (B, O, H, W)."""
+        y = torch.relu(self.norm(self.first(x)))
+        return torch.relu(self.renorm(self.second(y)) + self.skip(x))
+
+
+class UNet(nn.Module):
+    """Encoder and decoder with skips; returns logits a head and pooled features for the out-of-domain score."""
+
+    def __init__(self, outputs: int, base: int = 12, levels: int = 3) -> None:
+        super().__init__()
+        widths = [base * 2**level for level in range(levels)]
+        inputs = [1, *widths[:-1]]
+        self.multiple = 2 ** (levels - 1)
+        self.down = nn.ModuleList([Block(i, o) for i, o in zip(inputs, widths, strict=True)])
+        self.bottom = Block(widths[-1], widths[-1], dilation=2)
+        self.up = nn.ModuleList([Block(low + high, low) for low, high in zip(widths[-2::-1], widths[:0:-1], strict=True)])
+        self.head = nn.Conv2d(base, outputs, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, 1, H, W) to logits (B, K, H, W) and embedding (B, D), D = deepest + finest width."""
+        if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
+            fit = [-(-n // self.multiple) * self.multiple for n in x.shape[-2:]]
+            raise ValueError(f"An input of {tuple(x.shape[-2:])} does not fit this network: pad it to {tuple(fit)}.")
+        kept = []
+        for level, block in enumerate(self.down):
+            x = block(x if level == 0 else nn.functional.max_pool2d(x, 2))  # (B, base 2^level, H / 2^level, ...)
+            kept.append(x)
+        x = deep = self.bottom(x)
+        for block, skip in zip(self.up, kept[-2::-1], strict=True):
+            x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")  # (B, 2 C, 2 h, 2 w)
+            x = block(torch.cat([x, skip], 1))  # (B, C, 2 h, 2 w)
+        embedding = torch.cat([deep.mean((2, 3)), x.mean((2, 3))], 1)
+        return self.head(x), embedding
+
+
+def build(spec: NetSpec) -> UNet:
+    """Return a freshly initialised network for `spec`."""
+    return UNet(len(spec.heads), spec.base, spec.levels)

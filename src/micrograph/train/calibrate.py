@@ -1,0 +1,81 @@
+"""After training: scores that are probabilities, and the borders of the training domain. On fresh samples only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from micrograph.nets import NetSpec
+from micrograph.train.feed import Examples
+
+#: A peak counts as right within this distance (nm) of a site.
+RADIUS_NM = 0.05
+#: Share of the training domain that lies inside its border.
+INSIDE = 0.995
+#: Fewest pixels that must belong to sites before an image says something of the domain.
+_LEAST_TARGET = 20.0
+
+
+@torch.no_grad()
+def calibrate(
+    net: nn.Module, spec: NetSpec, fresh: Examples, count: int
+) -> tuple[dict[str, Tensor], dict[str, tuple[float, float]]]:
+    """Return the domain statistics ('domain.*' tensors) and, per spots head, (a, b) of ``p = sigmoid(a logit + b)``."""
+    device = next(net.parameters()).device
+    embeddings, logits, hits = [], {}, {}
+    for item in range(count):
+        image, targets = fresh[item]
+        answer, embedding = net(image[None].to(device))
+        if float(targets.sum()) > _LEAST_TARGET:
+            embeddings.append(embedding[0].cpu().numpy().astype(float))
+        for channel, head in enumerate(spec.heads):
+            if head.kind == "spots":
+                found, right = _peaks(answer[0, channel].cpu(), targets[channel], RADIUS_NM / spec.spot_nm)
+                logits.setdefault(head.name, []).append(found)
+                hits.setdefault(head.name, []).append(right)
+    confidence = {name: platt(np.concatenate(logits[name]), np.concatenate(hits[name])) for name in logits}
+    return domain_statistics(np.array(embeddings)), confidence
+
+
+def _peaks(logits: Tensor, target: Tensor, sigmas: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the logits of the local maxima of (h, w) and whether a target spot's centre is within `sigmas` of each."""
+    top = functional.max_pool2d(logits[None, None], 3, 1, 1)[0, 0]
+    peak = (logits == top) & (logits > -4.0)
+    near = target[peak] >= float(np.exp(-0.5 * sigmas**2))
+    return logits[peak].numpy().astype(float), near.numpy()
+
+
+def platt(logits: NDArray[np.float64], hits: NDArray[np.bool_]) -> tuple[float, float]:
+    """Fit ``p = sigmoid(a logit + b)`` by maximum likelihood with a weak pull to (1, 0)."""
+    from scipy.optimize import minimize
+
+    if len(logits) == 0:
+        return 1.0, 0.0
+
+    def cost(ab: NDArray[np.float64]) -> float:
+        z = ab[0] * logits + ab[1]
+        return float(np.sum(np.logaddexp(0, z) - hits * z) + (ab[0] - 1) ** 2 + ab[1] ** 2)
+
+    a, b = minimize(cost, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(max(a, 0.05)), float(b)
+
+
+def domain_statistics(embeddings: NDArray[np.float64]) -> dict[str, Tensor]:
+    """Return mean (D,), whitening matrix (D, D) and border of the Mahalanobis distance of embeddings (N, D).
+
+    Lee et al. 2018, arXiv:1807.03888; the covariance is shrunk towards its diagonal.
+    """
+    mean = embeddings.mean(axis=0)
+    centred = embeddings - mean
+    covariance = centred.T @ centred / max(len(embeddings) - 1, 1)
+    shrunk = 0.9 * covariance + 0.1 * np.diag(np.diag(covariance)) + 1e-8 * np.eye(len(mean))
+    values, vectors = np.linalg.eigh(shrunk)
+    whitening = vectors / np.sqrt(values)
+    distance = np.linalg.norm(centred @ whitening, axis=1)
+    parts = {"mean": mean, "whitening": whitening, "border": np.array([np.quantile(distance, INSIDE)])}
+    return {f"domain.{name}": torch.from_numpy(part).float() for name, part in parts.items()}

@@ -1,0 +1,185 @@
+"""The one trainer: a sampler and a network specification in, a calibrated checkpoint out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from micrograph.core import Sampler
+from micrograph.core.provenance import versions, whole
+from micrograph.nets import Checkpoint, NetSpec, build, save
+from micrograph.train.calibrate import calibrate
+from micrograph.train.feed import Examples, batches
+
+#: Called with (step, steps, running loss).
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. `reuse`: how often a simulated sample is seen, each time cut and turned anew.
+
+    precision: 'auto' takes bf16 on processors that compute in it and fp32 elsewhere. Same seed, same samples.
+    """
+
+    steps: int = 3500
+    batch: int = 8
+    patch: int = 96
+    seed: int = 0
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-3
+    reuse: int = 3
+    workers: int = 1
+    precision: str = "auto"
+    checkpoint_every: int = 200
+    calibration_samples: int = 400
+
+
+def train(
+    sampler: Sampler,
+    spec: NetSpec,
+    settings: TrainSettings,
+    out: Path,
+    *,
+    resume: bool = True,
+    progress: Progress | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Train `spec` on samples of `sampler` and write weights and card to `out` (.safetensors).
+
+    An interrupted training goes on from ``out.ckpt`` when `resume` is set and the settings are the same. Afterwards the
+    confidence is calibrated and the out-of-domain statistics are taken, both on fresh samples.
+    """
+    torch.manual_seed(settings.seed)
+    run = _Run.begin(spec, settings)
+    kept = out.with_suffix(".ckpt")
+    if resume:
+        run.restore(kept)
+    examples = Examples(sampler, spec, settings.patch, settings.seed, settings.reuse)
+    loss = math.nan
+    for image, targets in batches(examples, run.step, settings.steps, settings.batch, settings.workers):
+        value = run.learn(image, targets)
+        loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
+        if progress is not None:
+            progress(run.step, settings.steps, loss)
+        if run.step % settings.checkpoint_every == 0:
+            run.keep(kept)
+    run.keep(kept)
+    fresh = Examples(sampler, spec, settings.patch, settings.seed + 1_000_003, 1)
+    statistics, confidence = calibrate(run.average, spec, fresh, settings.calibration_samples)
+    checkpoint = Checkpoint(
+        spec,
+        {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | statistics,
+        {**(card or {}), "confidence": confidence, "training": {**asdict(settings), "loss": loss}, "versions": versions()},
+    )
+    save(out, checkpoint)
+    kept.unlink(missing_ok=True)
+    return checkpoint
+
+
+def loss_of(logits: Tensor, targets: Tensor, spec: NetSpec) -> Tensor:
+    """Binary cross-entropy; on spots the bright pixels weigh up to five times as much."""
+    total = logits.new_zeros(())
+    for channel, head in enumerate(spec.heads):
+        target = targets[:, channel]
+        weight = 1 + 4 * target if head.kind == "spots" else torch.full_like(target, 0.3)
+        total = total + functional.binary_cross_entropy_with_logits(logits[:, channel], target, weight)
+    return total
+
+
+@dataclass
+class _Run:
+    """The moving parts of one training: network, its running average, optimiser, step."""
+
+    spec: NetSpec
+    settings: TrainSettings
+    fabric: Any
+    net: Any
+    average: nn.Module
+    optimiser: Any
+    step: int = 0
+
+    @staticmethod
+    def begin(spec: NetSpec, settings: TrainSettings) -> _Run:
+        from lightning_fabric import Fabric
+
+        fabric = Fabric(accelerator="auto", devices=1, precision=precision_for(settings.precision))
+        net = build(spec).to(memory_format=torch.channels_last)
+        average = build(spec)
+        average.load_state_dict(net.state_dict())
+        optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        net, optimiser = fabric.setup(net, optimiser)
+        return _Run(spec, settings, fabric, net, average.to(fabric.device).eval(), optimiser)
+
+    def learn(self, image: Tensor, targets: Tensor) -> float:
+        """Take one step on a batch and return its loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * _schedule(self.step / self.settings.steps)
+        image = self.fabric.to_device(image).contiguous(memory_format=torch.channels_last)
+        logits, _ = self.net(image)
+        loss = loss_of(logits.float(), self.fabric.to_device(targets), self.spec)
+        self.optimiser.zero_grad()
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(self.net, self.optimiser, max_norm=2.0, error_if_nonfinite=False)
+        self.optimiser.step()
+        self.step += 1
+        self._follow(min(0.995, 1 - 1 / (1 + self.step)))
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        own, followed = self.average.state_dict(), self.net.module.state_dict()
+        for key, tensor in own.items():
+            if tensor.is_floating_point():
+                tensor.lerp_(followed[key].to(tensor), 1 - decay)
+            else:
+                tensor.copy_(followed[key])
+
+    def keep(self, path: Path) -> None:
+        """Write all that a resumed training needs."""
+        state = {
+            "settings": repr((self.spec, self.settings)),
+            "step": self.step,
+            "net": self.net.module.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with whole(path) as temporary:
+            torch.save(state, temporary)
+
+    def restore(self, path: Path) -> None:
+        """Go on from `path` if it is there and of the same settings."""
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True, map_location=self.fabric.device)
+        if state["settings"] != repr((self.spec, self.settings)):
+            return
+        self.net.module.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+
+
+def _schedule(progress: float) -> float:
+    """Learning rate relative to its peak: a short linear rise, then a cosine down to one per cent."""
+    if progress < 0.05:
+        return 0.05 + 0.95 * progress / 0.05
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))
+
+
+def precision_for(wish: str) -> Any:
+    """Return Fabric's precision for 'auto': bf16 on GPUs and processors with bf16 arithmetic, else fp32."""
+    if wish != "auto":
+        return wish
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
+        return "bf16-mixed"
+    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return "bf16-mixed" if fast else "32-true"
+
