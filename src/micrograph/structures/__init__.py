@@ -1,20 +1,11 @@
 """What is there: lattices, layers, defects, edges, crystals (ASE)."""
 
-from micrograph.structures.graphene import (
-    displaced,
-    graphene,
-    substituted,
-    with_hole,
-    with_silicon,
-    with_vacancies,
-    without,
-    without_dangling,
-)
-from micrograph.structures.lattices import random_crystal
-from micrograph.structures.sites import sites_of
+from micrograph.structures.graphene import graphene, with_silicon, with_vacancies
+from micrograph.structures.lattice2d import random_lattice_2d
+from micrograph.structures.sites import columns, random_displacements, sites_of
 from micrograph.structures.tmd import (
     MATERIALS,
-    material_of,
+    Material,
     tmd,
     with_chalcogen_substitutions,
     with_chalcogen_vacancies,
@@ -24,20 +15,17 @@ from micrograph.structures.tmd import (
 
 __all__ = [
     "MATERIALS",
-    "displaced",
+    "Material",
+    "columns",
     "graphene",
-    "material_of",
-    "random_crystal",
+    "random_displacements",
+    "random_lattice_2d",
     "sites_of",
-    "substituted",
     "tmd",
     "with_chalcogen_substitutions",
     "with_chalcogen_vacancies",
     "with_dopants",
-    "with_hole",
     "with_metal_vacancies",
     "with_silicon",
     "with_vacancies",
-    "without",
-    "without_dangling",
 ]

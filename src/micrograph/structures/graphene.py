@@ -1,107 +1,130 @@
-"""Graphene: flat sheets, vacancies, silicon, holes."""
+"""Graphene: flat sheets with vacancies and silicon."""
 
 from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
-from micrograph.structures.sites import hexagonal_cell, labelled, lattice_points, within
+from micrograph.core import BadInput
+from micrograph.structures.layer import (
+    MARGIN_NM,
+    Array,
+    Index,
+    Size,
+    copy_of,
+    deformation,
+    hexagonal_cell,
+    inside,
+    lattice_points,
+    layer,
+    part_of,
+    points_of,
+)
 
-#: Lattice constant (nm); the bond is a / sqrt(3) = 0.142 nm.
 A_NM = 0.246
+BOND_NM = A_NM / np.sqrt(3)
+
+#: Si-C distance seen along the beam and height of silicon above the sheet for silicon on a carbon site: the bond is
+#: 0.175 nm (doi:10.1103/PhysRevLett.109.206803), of which HAADF images show 0.155 nm (doi:10.1088/1361-6528/abb8a6).
+SI_C_SEEN_NM = 0.155
+SI_HEIGHT_NM = 0.081
 
 
 def graphene(
-    size_nm: tuple[float, float],
+    size_nm: Size,
     *,
     rotation_deg: float = 0.0,
+    strain: tuple[float, float, float] = (0.0, 0.0, 0.0),
     a_nm: float = A_NM,
-    strain: NDArray[np.float64] | None = None,
     shift_nm: tuple[float, float] = (0.0, 0.0),
-    margin_nm: float = 0.6,
+    margin_nm: float = MARGIN_NM,
 ) -> Atoms:
-    """Return a flat sheet over a field of `size_nm` (h, w) from the origin and `margin_nm` around it; labels 'C'.
+    """Return a flat sheet over the field `size_nm` (h, w), its corner at the origin, and its margin; labels 'C'.
 
-    `strain` is a 2 x 2 matrix in (x, y); `shift_nm` (x, y) moves the lattice.
+    At rotation 0 a zigzag row runs along x; the rotation is counter-clockwise; strain is (exx, eyy, exy) and follows
+    it; shift (y, x) moves an atom away from the origin.
     """
-    cell = hexagonal_cell(a_nm, rotation_deg, strain)
-    points = lattice_points(cell, size_nm, margin_nm, np.asarray(shift_nm, float))
-    basis = np.array([[0.0, 0.0], [1 / 3, 2 / 3]]) @ cell
-    points = (points[:, None, :] + basis).reshape(-1, 2)
-    points = points[within(points, size_nm, margin_nm)]
-    return labelled(np.c_[points, np.zeros(len(points))], np.full(len(points), 6), ["C"] * len(points))
+    cell = hexagonal_cell(a_nm) @ deformation(rotation_deg, strain)
+    first = lattice_points(cell, size_nm, margin_nm, np.asarray(shift_nm))
+    points = np.concatenate([first, first + cell.sum(axis=0) / 3])
+    return layer(points[inside(points, size_nm, margin_nm)], 0.0, 6, "C")
 
 
-def without(atoms: Atoms, which: NDArray[np.intp] | NDArray[np.bool_]) -> Atoms:
-    """Return a copy of `atoms` without the atoms of the given rows."""
+def with_vacancies(
+    atoms: Atoms, rng: np.random.Generator, *, rate: float | None = None, count: int | None = None
+) -> Atoms:
+    """Empty each carbon site with probability `rate`, or `count` of them: number 0, label 'vac_C'; nothing relaxes."""
+    changed = copy_of(atoms)
+    chosen = _drawn(np.flatnonzero(atoms.numbers == 6), rng, rate, count)
+    changed.numbers[chosen] = 0
+    changed.arrays["label"][chosen] = "vac_C"
+    return changed
+
+
+def with_silicon(
+    atoms: Atoms,
+    rng: np.random.Generator,
+    *,
+    rate: float | None = None,
+    count: int | None = None,
+    fourfold_fraction: float = 0.0,
+) -> Atoms:
+    """Put silicon on each carbon site with probability `rate`, or on `count` of them.
+
+    A 3-fold silicon (Si1C3) stands above the sheet and pushes its carbon neighbours out; the given share becomes 4-fold
+    instead (Si1C4): it takes the place of two bonded carbons, midway between them.
+    """
+    chosen = _drawn(np.flatnonzero(atoms.numbers == 6), rng, rate, count)
+    fourfold = rng.random(len(chosen)) < fourfold_fraction
+    changed = copy_of(atoms)
+    _substitute(changed, chosen[~fourfold])
+    return _replace_pairs(changed, chosen[fourfold], rng)
+
+
+def _drawn(rows: Index, rng: np.random.Generator, rate: float | None, count: int | None) -> Index:
+    if (rate is None) == (count is None):
+        raise BadInput("Give either a rate (share of the sites) or a count (number of sites), and not both.")
+    if count is not None:
+        if not 0 <= count <= len(rows):
+            raise BadInput(f"{count} sites were asked for and there are {len(rows)}: ask for fewer.")
+        return rng.choice(rows, count, replace=False)
+    if rate is None or not 0 <= rate <= 1:
+        raise BadInput(f"The rate is {rate}: it is the share of sites and must lie between 0 and 1.")
+    return rows[rng.random(len(rows)) < rate]
+
+
+def _substitute(atoms: Atoms, rows: Index) -> None:
+    """Turn the atoms in `rows` into 3-fold silicon and push their carbon neighbours to the seen Si-C distance."""
+    atoms.numbers[rows] = 14
+    atoms.arrays["label"][rows] = "Si"
+    atoms.positions[rows, 2] += 10 * SI_HEIGHT_NM
+    _, carbon, away, length = _neighbours(atoms, rows)
+    step = 10 * (SI_C_SEEN_NM - length)[:, None] * away
+    np.add.at(atoms.positions, carbon[:, None], np.column_stack([step[:, ::-1], np.zeros(len(step))])[:, None, :])
+
+
+def _neighbours(atoms: Atoms, rows: Index) -> tuple[Index, Index, Array, Array]:
+    """Return pairs (row, carbon bonded to it), unit vectors (y, x) from the one to the other, and distances (nm)."""
+    from scipy.spatial import cKDTree
+
+    points = points_of(atoms)
+    near = cKDTree(points).query_ball_point(points[rows], 1.2 * BOND_NM)
+    centre = np.repeat(rows, [len(found) for found in near])
+    other = np.concatenate([np.asarray(found, dtype=np.intp) for found in near] or [np.empty(0, dtype=np.intp)])
+    carbon = (atoms.numbers[other] == 6) & (other != centre)
+    centre, other = centre[carbon], other[carbon]
+    vector = points[other] - points[centre]
+    length = np.hypot(vector[:, 0], vector[:, 1])
+    return centre, other, vector / length[:, None], length
+
+
+def _replace_pairs(atoms: Atoms, rows: Index, rng: np.random.Generator) -> Atoms:
+    """Replace each atom of `rows` and one of its carbon neighbours by a silicon midway; skip what is taken already."""
     keep = np.ones(len(atoms), dtype=bool)
-    keep[which] = False
-    kept: Atoms = atoms[keep]
-    return kept
-
-
-def with_vacancies(atoms: Atoms, rate: float, rng: np.random.Generator) -> Atoms:
-    """Remove every atom with probability `rate`."""
-    return without(atoms, rng.random(len(atoms)) < rate)
-
-
-def with_silicon(atoms: Atoms, rate: float, rng: np.random.Generator) -> Atoms:
-    """Replace every carbon with probability `rate` by 3-fold silicon; its neighbours are pushed out to 0.170 nm."""
-    chosen = np.flatnonzero((rng.random(len(atoms)) < rate) & (atoms.numbers == 6))
-    return substituted(atoms, chosen)
-
-
-def substituted(atoms: Atoms, rows: NDArray[np.intp], *, bond_nm: float = 0.170) -> Atoms:
-    """Put silicon on the given rows and push each one's carbon neighbours (within 0.17 nm) out to `bond_nm`."""
-    from scipy.spatial import cKDTree
-
-    copy: Atoms = atoms.copy()
-    xy = copy.positions[:, :2] / 10.0
-    tree = cKDTree(xy)
-    silicon = set(map(int, rows))
-    moved = xy.copy()
-    for row in rows:
-        for neighbour in tree.query_ball_point(xy[row], 0.17):
-            if neighbour in silicon:
-                continue
-            direction = xy[neighbour] - xy[row]
-            length = np.hypot(*direction)
-            moved[neighbour] += direction / length * (bond_nm - length)
-    copy.positions[:, :2] = moved * 10.0
-    copy.numbers[rows] = 14
-    copy.arrays["label"][rows] = "Si"
-    return copy
-
-
-def with_hole(atoms: Atoms, centre_nm: tuple[float, ...], radius_nm: float, rng: np.random.Generator) -> Atoms:
-    """Cut a rough hole about `centre_nm` (x, y), and every atom that is left with fewer than two neighbours."""
-    offset = atoms.positions[:, :2] / 10.0 - np.asarray(centre_nm)
-    angle = np.arctan2(offset[:, 1], offset[:, 0])
-    lobes = sum(rng.normal(0, 0.15 / k) * np.cos(k * angle + rng.uniform(0, 6.28)) for k in (1, 2, 3, 4))
-    return without_dangling(without(atoms, np.hypot(offset[:, 0], offset[:, 1]) < radius_nm * (1 + lobes)))
-
-
-def without_dangling(atoms: Atoms, bond_nm: float = 0.19) -> Atoms:
-    """Remove, until none is left, atoms with fewer than two neighbours within `bond_nm`."""
-    from scipy.spatial import cKDTree
-
-    while len(atoms):
-        tree = cKDTree(atoms.positions[:, :2] / 10.0)
-        pairs = tree.query_pairs(bond_nm, output_type="ndarray")
-        degree = np.bincount(pairs.ravel(), minlength=len(atoms))
-        if (degree >= 2).all():
-            break
-        atoms = without(atoms, degree < 2)
-    return atoms
-
-
-def displaced(atoms: Atoms, sigma_nm: float, rng: np.random.Generator) -> Atoms:
-    """Move every column in the plane by a normal random step of `sigma_nm` per axis; stacked atoms move together."""
-    from micrograph.structures.sites import _columns
-
-    copy: Atoms = atoms.copy()
-    group = _columns(copy.positions[:, [1, 0]] / 10.0)
-    steps = rng.normal(0, sigma_nm * 10.0, (int(group.max(initial=-1)) + 1, 2))
-    copy.positions[:, :2] += steps[group]
-    return copy
+    first, second, _, _ = _neighbours(atoms, rows)
+    for pair in rng.permutation(np.column_stack([first, second])):
+        if keep[pair].all() and (atoms.numbers[pair] == 6).all():
+            atoms.positions[pair[0]] = atoms.positions[pair].mean(axis=0)
+            atoms.numbers[pair[0]], atoms.arrays["label"][pair[0]] = 14, "Si"
+            keep[pair[1]] = False
+    return part_of(atoms, keep)

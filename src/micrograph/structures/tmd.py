@@ -1,4 +1,8 @@
-"""Monolayers of transition-metal dichalcogenides (2H): MoS2, WS2, MoSe2, WSe2, with vacancies and dopants."""
+"""2H monolayers of transition-metal dichalcogenides with dopants, substitutions and vacancies.
+
+Columns of two chalcogens are named by what is in them: 'Se2' full, 'Se1' one missing, 'Se0' both missing, 'SSe' mixed,
+'S1' the other chalcogen alone. Empty metal sites are 'vac_W'. Empty sites stay as atoms of number 0.
+"""
 
 from __future__ import annotations
 
@@ -6,122 +10,162 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
-from numpy.typing import NDArray
+from ase.data import atomic_numbers, chemical_symbols
 
 from micrograph.core import BadInput
-from micrograph.structures.sites import hexagonal_cell, labelled, lattice_points, within
+from micrograph.structures.layer import (
+    MARGIN_NM,
+    Index,
+    Size,
+    copy_of,
+    deformation,
+    hexagonal_cell,
+    inside,
+    lattice_points,
+    layer,
+)
 
 
 @dataclass(frozen=True)
-class Dichalcogenide:
-    """A material: metal, chalcogen, lattice constant and height of the chalcogens above the metals (nm)."""
+class Material:
+    """Metal and chalcogen, lattice constant and distance between the two chalcogen planes (nm)."""
 
     metal: str
     chalcogen: str
     a_nm: float
-    height_nm: float
+    thickness_nm: float
 
 
-#: Lattice constants: Schutte 1987, doi:10.1016/0022-4596(87)90057-0 (W) and Bronsema 1986 (Mo).
+#: Lattice constants and chalcogen planes of the bulk 2H crystals (selenides: Schutte 1987,
+#: doi:10.1016/0022-4596(87)90057-0 and Bronsema 1986, doi:10.1002/zaac.19865400904).
 MATERIALS = {
-    "MoS2": Dichalcogenide("Mo", "S", 0.3160, 0.156),
-    "WS2": Dichalcogenide("W", "S", 0.3153, 0.157),
-    "MoSe2": Dichalcogenide("Mo", "Se", 0.3288, 0.167),
-    "WSe2": Dichalcogenide("W", "Se", 0.3282, 0.168),
+    "MoS2": Material("Mo", "S", 0.3160, 0.317),
+    "WS2": Material("W", "S", 0.3153, 0.314),
+    "MoSe2": Material("Mo", "Se", 0.3288, 0.334),
+    "WSe2": Material("W", "Se", 0.3282, 0.334),
 }
 
 
-def material_of(name: str) -> Dichalcogenide:
-    """Return the material called `name`; refuse one that is not known."""
+def material(name: str) -> Material:
+    """Return the material called `name`; raise `BadInput` if it is not known."""
     if name not in MATERIALS:
-        raise BadInput(f"The material is '{name}': known are {', '.join(MATERIALS)}.")
+        raise BadInput(f"The material is '{name}', which is not known: take one of {', '.join(MATERIALS)}.")
     return MATERIALS[name]
 
 
 def tmd(
     name: str,
-    size_nm: tuple[float, float],
+    size_nm: Size,
     *,
     rotation_deg: float = 0.0,
-    strain: NDArray[np.float64] | None = None,
+    strain: tuple[float, float, float] = (0.0, 0.0, 0.0),
     shift_nm: tuple[float, float] = (0.0, 0.0),
-    margin_nm: float = 0.6,
+    margin_nm: float = MARGIN_NM,
 ) -> Atoms:
-    """Return a monolayer over a field of `size_nm` (h, w) from the origin and a margin; labels as 'W' and 'Se2'.
+    """Return a perfect monolayer over the field `size_nm` (h, w) and its margin; labels such as 'W' and 'Se2'.
 
-    Atoms come metal by metal, then chalcogens in pairs (lower, upper) of one column.
+    At rotation 0 a zigzag row runs along x; the rotation is counter-clockwise; strain is (exx, eyy, exy) and follows
+    it; shift (y, x) moves a metal away from the origin. Rows: metals first, then the chalcogens in pairs of lower and
+    upper atom. Raises `BadInput` for a material not in `MATERIALS`.
     """
-    material = material_of(name)
-    cell = hexagonal_cell(material.a_nm, rotation_deg, strain)
-    metal = lattice_points(cell, size_nm, margin_nm, np.asarray(shift_nm, float))
-    chalcogen = metal + np.array([1 / 3, 2 / 3]) @ cell
-    metal, chalcogen = (points[within(points, size_nm, margin_nm)] for points in (metal, chalcogen))
-    pairs = np.repeat(chalcogen, 2, axis=0)
-    height = np.tile([-material.height_nm, material.height_nm], len(chalcogen))
-    positions = np.concatenate([np.c_[metal, np.zeros(len(metal))], np.c_[pairs, height]])
-    z_metal, z_chalcogen = atomic_numbers[material.metal], atomic_numbers[material.chalcogen]
-    numbers = np.concatenate([np.full(len(metal), z_metal), np.full(len(pairs), z_chalcogen)])
-    labels = [material.metal] * len(metal) + [f"{material.chalcogen}2"] * len(pairs)
-    return labelled(positions, numbers, labels)
+    made = material(name)
+    cell = hexagonal_cell(made.a_nm) @ deformation(rotation_deg, strain)
+    metal = lattice_points(cell, size_nm, margin_nm, np.asarray(shift_nm))
+    chalcogen = metal + cell.sum(axis=0) / 3
+    metal, chalcogen = metal[inside(metal, size_nm, margin_nm)], chalcogen[inside(chalcogen, size_nm, margin_nm)]
+    count = [len(metal), 2 * len(chalcogen)]
+    return layer(
+        np.concatenate([metal, np.repeat(chalcogen, 2, axis=0)]),
+        made.thickness_nm / 2 * np.concatenate([np.zeros(count[0]), np.tile([-1.0, 1.0], len(chalcogen))]),
+        np.repeat([atomic_numbers[made.metal], atomic_numbers[made.chalcogen]], count),
+        np.repeat([made.metal, f"{made.chalcogen}2"], count),
+        material=name,
+    )
 
 
-def _metals(atoms: Atoms, name: str) -> NDArray[np.intp]:
-    return np.flatnonzero(atoms.arrays["label"] == material_of(name).metal)
+def with_dopants(atoms: Atoms, element: str, rate: float, rng: np.random.Generator) -> Atoms:
+    """Put `element` on each metal site with probability `rate`; sites that are doped or empty already stay."""
+    number = _number(element)
+    changed = copy_of(atoms)
+    chosen = _drawn(_metals(atoms), rate, rng)
+    changed.numbers[chosen] = number
+    changed.arrays["label"][chosen] = element
+    return changed
 
 
-def with_dopants(atoms: Atoms, name: str, element: str, rate: float, rng: np.random.Generator) -> Atoms:
-    """Put `element` on every metal site of the material `name` with probability `rate`."""
-    copy: Atoms = atoms.copy()
-    sites = _metals(copy, name)
-    chosen = sites[rng.random(len(sites)) < rate]
-    copy.numbers[chosen] = atomic_numbers[element]
-    copy.arrays["label"][chosen] = element
-    return copy
-
-
-def with_metal_vacancies(atoms: Atoms, name: str, rate: float, rng: np.random.Generator) -> Atoms:
-    """Empty every metal site with probability `rate`; the site stays, with number 0 and label 'vac_W'."""
-    copy: Atoms = atoms.copy()
-    sites = _metals(copy, name)
-    chosen = sites[rng.random(len(sites)) < rate]
-    copy.numbers[chosen] = 0
-    copy.arrays["label"][chosen] = f"vac_{material_of(name).metal}"
-    return copy
+def with_metal_vacancies(atoms: Atoms, rate: float, rng: np.random.Generator) -> Atoms:
+    """Empty each metal site with probability `rate`: number 0, label 'vac_W'."""
+    changed = copy_of(atoms)
+    chosen = _drawn(_metals(atoms), rate, rng)
+    changed.numbers[chosen] = 0
+    changed.arrays["label"][chosen] = f"vac_{_of(atoms).metal}"
+    return changed
 
 
 def with_chalcogen_vacancies(
-    atoms: Atoms, name: str, rate: float, rng: np.random.Generator, *, double: float = 0.15
+    atoms: Atoms, rate: float, rng: np.random.Generator, *, double_fraction: float = 0.15
 ) -> Atoms:
-    """Take one chalcogen out of a column with probability `rate`, both in the share `double` of these."""
-    copy: Atoms = atoms.copy()
-    element = material_of(name).chalcogen
-    lower = _full_columns(copy, element)
-    hit = rng.random(len(lower)) < rate
-    both = hit & (rng.random(len(lower)) < double)
-    single = hit & ~both
-    top = rng.random(len(lower)) < 0.5
-    copy.numbers[lower[single] + top[single]] = 0
-    copy.numbers[np.r_[lower[both], lower[both] + 1]] = 0
-    for offset in (0, 1):
-        copy.arrays["label"][lower[single] + offset] = f"{element}1"
-        copy.arrays["label"][lower[both] + offset] = f"{element}0"
-    return copy
+    """Empty each full chalcogen column with probability `rate`, of both atoms in the given share, else of one."""
+    changed = copy_of(atoms)
+    lower = _drawn(_full_columns(atoms), rate, rng)
+    both = rng.random(len(lower)) < double_fraction
+    upper_goes = rng.random(len(lower)) < 0.5
+    changed.numbers[lower[both | ~upper_goes]] = 0
+    changed.numbers[lower[both | upper_goes] + 1] = 0
+    return _columns_named(changed, lower)
 
 
-def with_chalcogen_substitutions(atoms: Atoms, name: str, element: str, rate: float, rng: np.random.Generator) -> Atoms:
-    """Replace one chalcogen of a full column by `element` with probability `rate`; the label joins both, as 'SSe'."""
-    copy: Atoms = atoms.copy()
-    host = material_of(name).chalcogen
-    lower = _full_columns(copy, host)
-    chosen = lower[rng.random(len(lower)) < rate]
-    copy.numbers[chosen] = atomic_numbers[element]
-    label = "".join(sorted((host, element)))
-    copy.arrays["label"][chosen] = label
-    copy.arrays["label"][chosen + 1] = label
-    return copy
+def with_chalcogen_substitutions(
+    atoms: Atoms, element: str, rate: float, rng: np.random.Generator, *, double_fraction: float = 0.15
+) -> Atoms:
+    """Put `element` into each full chalcogen column with probability `rate`, on both places in the given share."""
+    number = _number(element)
+    changed = copy_of(atoms)
+    lower = _drawn(_full_columns(atoms), rate, rng)
+    both = rng.random(len(lower)) < double_fraction
+    upper_changes = rng.random(len(lower)) < 0.5
+    changed.numbers[lower[both | ~upper_changes]] = number
+    changed.numbers[lower[both | upper_changes] + 1] = number
+    return _columns_named(changed, lower)
 
 
-def _full_columns(atoms: Atoms, element: str) -> NDArray[np.intp]:
-    """Return the rows of the lower atoms of full chalcogen columns (the upper atom is the next row)."""
-    return np.flatnonzero(atoms.arrays["label"] == f"{element}2")[::2]
+def _of(atoms: Atoms) -> Material:
+    if "material" not in atoms.info:
+        raise BadInput("These atoms do not come from tmd(): start from tmd('WSe2', size_nm) or another material.")
+    return material(str(atoms.info["material"]))
+
+
+def _number(element: str) -> int:
+    if element not in chemical_symbols[1:]:
+        raise BadInput(f"The element is '{element}', which is not a chemical symbol: write it like 'V' or 'Se'.")
+    return int(atomic_numbers[element])
+
+
+def _metals(atoms: Atoms) -> Index:
+    return np.flatnonzero(atoms.arrays["label"] == _of(atoms).metal)
+
+
+def _full_columns(atoms: Atoms) -> Index:
+    """Return the rows of the lower atoms of full columns; the upper atom is in the next row."""
+    return np.flatnonzero(atoms.arrays["label"] == f"{_of(atoms).chalcogen}2")[::2]
+
+
+def _drawn(rows: Index, rate: float, rng: np.random.Generator) -> Index:
+    if not 0 <= rate <= 1:
+        raise BadInput(f"The rate is {rate}: it is the share of sites and must lie between 0 and 1.")
+    return rows[rng.random(len(rows)) < rate]
+
+
+def _columns_named(atoms: Atoms, lower: Index) -> Atoms:
+    """Write the labels of the columns whose lower atoms are in the rows `lower` from what is in them."""
+    host = _of(atoms).chalcogen
+    for row in lower:
+        atoms.arrays["label"][row : row + 2] = _column_name(atoms.numbers[row : row + 2], host)
+    return atoms
+
+
+def _column_name(numbers: Index, host: str) -> str:
+    present = sorted(chemical_symbols[number] for number in numbers if number)
+    if len(set(present)) == 2:
+        return "".join(present)
+    return f"{present[0] if present else host}{len(present)}"
