@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Sample, Sites
 from micrograph.core.provenance import whole
 from micrograph.simulate.optics import FWHM_PER_SIGMA, Microscope
+from micrograph.validate.carbon_net import defective_scene
 from micrograph.validate.exact import image_spectrum, sample_image, scattering_products
 from micrograph.validate.scenes import (
     Cell,
@@ -40,6 +41,11 @@ def _graphene(seed: int, cell: Cell, silicon: int, **aberrations: float) -> Scen
     return graphene_scene(cell, replace(_GRAPHENE, **aberrations), silicon, np.random.default_rng(seed))
 
 
+def _defects(seed: int, *kinds: str, **aberrations: float) -> Scene:
+    microscope = replace(_GRAPHENE, **aberrations)
+    return defective_scene(Cell((2, 1), (5, 3)), microscope, kinds, np.random.default_rng(seed))
+
+
 def _tmd(formula: str, seed: int, cell: Cell, **optics: float) -> Scene:
     return tmd_scene(formula, cell, replace(_TMD, **optics), np.random.default_rng(seed))
 
@@ -58,6 +64,12 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "tmd_wse2_2": lambda: _tmd("WSe2", 202, Cell((1, 0), (11, 7)), convergence_mrad=30.0),
     "tmd_wse2_3": lambda: _tmd("WSe2", 203, Cell((3, 2), (3, 2)), convergence_mrad=28.0, defocus_nm=-2.0),
     "tmd_mos2_1": lambda: _tmd("MoS2", 211, Cell((1, 1), (7, 12)), convergence_mrad=30.0, defocus_nm=1.0),
+    "graphene_defects_0": lambda: _defects(400, "5-7"),
+    "graphene_defects_1": lambda: _defects(401, "SW", "SW", "SW", defocus_nm=1.0),
+    "graphene_defects_2": lambda: _defects(402, "Si2C4", "Si2C4", "Si2C4", "Si2C4"),
+    "graphene_defects_3": lambda: _defects(403, "V1", "V1", "V2", "V2", **_BENT),
+    "graphene_defects_4": lambda: _defects(404, "Si1C4", "Si1C4", "Si3C6", "Si3C6"),
+    "graphene_defects_5": lambda: _defects(405, "Si1C3", "Si2C4", "V1", "SW", defocus_nm=-1.0),
     "srtio3_001": lambda: strontium_titanate_scene(6, 5, _OXIDE, np.random.default_rng(300)),
 }
 

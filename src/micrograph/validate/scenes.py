@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Sites
+from micrograph.core import BadInput, Sites
 from micrograph.simulate.optics import Microscope
 from micrograph.validate.exact import Specimen
 
@@ -68,18 +68,18 @@ def hexagonal_points(a_nm: float, cell: Cell) -> tuple[NDArray[np.float64], NDAr
 def graphene_scene(cell: Cell, microscope: Microscope, silicon: int, rng: np.random.Generator) -> Scene:
     """Return graphene whose atoms are displaced by 12 pm (sigma per axis), with `silicon` atoms on carbon sites.
 
-    A silicon stands 0.05 nm above the sheet and pushes its three neighbours 13 pm outwards.
+    A silicon stands 0.05 nm above the sheet and pushes its three neighbours 28 pm outwards, to 0.170 nm.
     """
     first, second, size = hexagonal_points(0.246, cell)
     ideal = np.concatenate([first, second])
     points = ideal + rng.normal(0, 0.012, ideal.shape)
     numbers, height = np.full(len(points), 6), np.zeros(len(points))
     defects: list[Defect] = []
-    for site in _apart(ideal, size, silicon, 0.8, rng):
+    for site in apart(ideal, size, silicon, 0.8, rng) if silicon else ():
         away = periodic_difference(ideal, ideal[site], size)
         distance = np.hypot(*away.T)
         neighbours = (distance > 0) & (distance < 0.16)
-        points[neighbours] += 0.013 * away[neighbours] / distance[neighbours, None]
+        points[neighbours] += 0.028 * away[neighbours] / distance[neighbours, None]
         numbers[site], height[site] = 14, 0.05
         defects.append(("Si1C3", float(points[site, 0]), float(points[site, 1])))
     positions = np.column_stack([points, height])
@@ -160,15 +160,19 @@ def periodic_difference(
     return np.asarray((points - origin + size / 2) % size - size / 2)
 
 
-def _apart(
+def apart(
     points: NDArray[np.float64], size_nm: tuple[float, float], count: int, distance_nm: float, rng: np.random.Generator
 ) -> list[int]:
-    """Choose `count` points at random with at least `distance_nm` between them."""
-    chosen: list[int] = []
-    for site in rng.permutation(len(points)):
-        others = points[chosen].reshape(-1, 2)
-        if len(chosen) < count and np.all(
-            np.hypot(*periodic_difference(others, points[site], size_nm).T) > distance_nm
-        ):
-            chosen.append(int(site))
-    return chosen
+    """Choose `count` of the points (N, 2) at random, `distance_nm` from one another and half of it from the border."""
+    size = np.array(size_nm)
+    inner = np.flatnonzero(np.all(np.minimum(points, size - points) > distance_nm / 2, axis=1))
+    for _ in range(1000):
+        chosen: list[int] = []
+        for site in rng.permutation(inner):
+            if np.all(np.hypot(*(points[chosen].reshape(-1, 2) - points[site]).T) > distance_nm):
+                chosen.append(int(site))
+            if len(chosen) == count:
+                return chosen
+    raise BadInput(
+        f"{count} defects {distance_nm} nm apart do not fit into a field of {size[0]:.2f} x {size[1]:.2f} nm."
+    )
