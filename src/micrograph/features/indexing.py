@@ -46,6 +46,8 @@ def _walk(cloud: PointSet, cell: Array) -> tuple[Index, Index]:
     found = [_links(cloud, step @ cell, code) for code, step in enumerate(steps)]
     start, end, code = (np.concatenate(each) for each in zip(*found, strict=True))
     rows, columns, value = np.r_[start, end], np.r_[end, start], np.r_[code + 1, code + 4]
+    once = np.unique(rows * n + columns, return_index=True)[1]
+    rows, columns, value = rows[once], columns[once], value[once]
     count, part = connected_components(csr_array((value, (rows, columns)), shape=(n, n)), directed=False)
     root = np.unique(part, return_index=True)[1]
     rows, columns, value = np.r_[rows, np.full(count, n)], np.r_[columns, root], np.r_[value, np.full(count, 7)]

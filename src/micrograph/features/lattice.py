@@ -23,8 +23,8 @@ Extent = tuple[float, float, float, float]
 
 #: Part of the atoms that must be on sites, or the points have no lattice.
 LEAST_ON_SITES = 0.4
-#: Least gain in log-likelihood over random points; the best of many small random sets reach about 14.
-LEAST_EVIDENCE = 16.0
+#: Least gain in log-likelihood over random points; the best of many small random sets reach about 16.
+LEAST_EVIDENCE = 18.0
 
 
 @dataclass(frozen=True)
@@ -222,12 +222,12 @@ def _fit(position: Array, variance: Array, index: Index, sites: int) -> _Fit | N
         normal = design.T @ (design * weight[:, None])
         if np.linalg.cond(normal) > 1e12:
             return None
-        parameters = np.linalg.solve(normal, design.T @ (position * weight[:, None]))
-        residual: Array = np.asarray(position - design @ parameters, dtype=np.float64)
+        parameters: Array = np.linalg.solve(normal, design.T @ (position * weight[:, None])).astype(np.float64)
+        residual = position - design @ parameters
         size2 = (residual**2).sum(axis=1)
         typical2 = float(np.median(size2)) / (2 * np.log(2))
         trust = (size2 <= 25 * max(typical2, 1e-24)).astype(np.float64)
         scatter2 = max(typical2 - float(np.median(variance)), 0.01 * typical2, 1e-24)
     free = max(1.0, float(np.count_nonzero(weight) - len(parameters)))
-    scatter: Array = (residual * weight[:, None]).T @ residual / free
-    return _Fit(parameters, np.kron(np.linalg.inv(normal), scatter), residual)
+    covariance = np.kron(np.linalg.inv(normal), (residual * weight[:, None]).T @ residual / free)
+    return _Fit(parameters, covariance.astype(np.float64), residual)
