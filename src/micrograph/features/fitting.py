@@ -1,0 +1,314 @@
+"""The course of a refinement: first guess of the shape, binning, then steps until nothing moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.features.likelihood import USUAL_TAIL, Drawn, Prior, Scene, State
+from micrograph.features.noise import NoiseModel, measure_correlation, measure_noise, ordinary_pixels
+from micrograph.features.shape import Canvas, ColumnShape
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+#: Core sigma in binned pixels below which no further binning is done.
+FINEST = 1.9
+#: A column fainter than so many sigmas keeps its given place, for a place that follows the noise overrates the intensity.
+FAINT = 3.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An image (H, W) as ``(raw - offset) / scale`` with zeros where it is not `valid` (``None``: all is)."""
+
+    values: Image
+    valid: NDArray[np.bool_] | None
+    offset: float
+    scale: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.values.shape[0], self.values.shape[1]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Columns as given: ``place`` (K, 2) px, ``fixed`` (K,), prior ``precision`` (K,) in 1 / px^2."""
+
+    place: Array
+    fixed: NDArray[np.bool_]
+    precision: Array
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the search in image pixels, see `RefineSettings`."""
+
+    background_px: float | None
+    limit_px: float | None
+    iterations: int
+    tail: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """Shape (image pixels) and noise (image units) if they are known."""
+
+    shape: ColumnShape | None
+    noise: NoiseModel | None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished fit, in grid pixels of `scene` and units of `Measured`."""
+
+    scene: Scene
+    state: State
+    drawn: Drawn
+    prior: Prior
+    noise: NoiseModel
+
+    def covariance(self) -> tuple[Array, Array]:
+        """Return the marginal covariance (K, 3, 3) of intensity, y and x, and the intensities' 1-sigma (K,)."""
+        normal = self.scene.normal(self.state, self.drawn, self.prior)
+        own = normal.information.variance()
+        ground = np.einsum("kn,nk->k", normal.hats, np.linalg.solve(normal.schur, normal.hats.T))
+        own = own + normal.answer[:, :, None] * normal.answer[:, None, :] * ground[:, None, None]
+        own *= self.noise.correlation
+        return own, np.sqrt(np.maximum(own[:, 0, 0], 0.0))
+
+    def chi2(self) -> float:
+        """Return the reduced chi-square."""
+        parameters = 3 * len(self.state.amplitude) + len(self.state.nodes)
+        total = float((self.drawn.weight * self.drawn.residual**2).sum(dtype=np.float64))
+        return total / max(self.scene.pixels - parameters, 0.1 * self.scene.pixels)
+
+
+def normalised(image: Image) -> Measured | None:
+    """Return an image (H, W) with offset and scale taken out; ``None`` if it has no finite pixels or no contrast."""
+    finite = np.isfinite(image)
+    whole = bool(finite.all())
+    seen = image if whole else image[finite]
+    if seen.size < 9:
+        return None
+    offset = float(seen.min())
+    spread = float(seen.max()) - offset
+    if not spread > 1e-6 * abs(offset):
+        return None
+    values = (image - np.float32(offset)) / np.float32(spread)
+    if not whole:
+        values = np.where(finite, values, np.float32(0))
+    scale = float(values.std()) or 1.0
+    return Measured(values / np.float32(scale), None if whole else finite, offset, spread * scale)
+
+
+def fitted(measured: Measured, given: Given, limits: Limits, known: Known) -> Fitted:
+    """Return the most likely columns."""
+    spacing = _usual_distance(given.place)
+    shape = known.shape or first_shape(measured, given.place, spacing)
+    fit = _Course(measured, given, limits, known, spacing).run(shape)
+    binning = _binning(fit.state.shape.scaled(fit.scene.binning).sigma_px, measured.shape)
+    if binning != fit.scene.binning and known.shape is None:
+        shape = fit.state.shape.scaled(fit.scene.binning)
+        fit = _Course(measured, given, limits, known, spacing).run(shape)
+    return fit
+
+
+def _usual_distance(place: Array) -> float | None:
+    """Return the median distance to the nearest neighbour (px), ``None`` for a lone column."""
+    from scipy.spatial import cKDTree
+
+    if len(place) < 2:
+        return None
+    sample = place[:: max(1, len(place) // 500)]
+    distance, _ = cKDTree(place).query(sample, k=2)
+    return float(max(np.median(distance[:, 1]), 0.5))
+
+
+def first_shape(measured: Measured, place: Array, spacing: float | None) -> ColumnShape:
+    """Return the round Gaussian whose columns at the given places agree best with the middle of the image.
+
+    Compared are windowed spectra without the lowest frequencies, so no background matters; intensities are taken as the
+    image's values at the places.
+    """
+    side = [min(n, 384) for n in measured.shape]
+    low = np.array([(n - s) // 2 for n, s in zip(measured.shape, side, strict=True)])
+    near = ((place >= low) & (place <= low + np.array(side) - 1)).all(1)
+    if not near.any():
+        low = np.clip(np.rint(place[0]).astype(int) - np.array(side) // 2, 0, np.array(measured.shape) - side)
+        near = ((place >= low) & (place <= low + np.array(side) - 1)).all(1)
+    local = place[near] - low
+    window = [np.hanning(s + 2)[1:-1] for s in side]
+    cut = measured.values[low[0] : low[0] + side[0], low[1] : low[1] + side[1]]
+    canvas = Canvas((side[0], side[1]), margin=16)
+    at = np.clip(np.rint(local).astype(int), 0, np.array(side) - 1)
+    ground = float(np.percentile(cut, 10))
+    bright = np.maximum(cut[at[:, 0], at[:, 1]] - ground, 0.05 * (float(cut.max()) - ground) + 1e-9)
+    bright = bright * window[0][at[:, 0]] * window[1][at[:, 1]]
+    target = canvas.feel(((cut - ground) * np.outer(*window)).astype(np.float32), np.float32(1) * np.ones((1, 1), np.float32))
+    import scipy.fft
+
+    data = scipy.fft.rfft2(target)
+    drawn = canvas.spread(canvas.touch(local[:, 0], local[:, 1]), bright)
+    ky, kx = canvas.frequencies
+    high = (ky**2 + kx**2) > (2 * np.pi * 3 / max(side)) ** 2
+    if spacing is not None:
+        high = (ky**2 + kx**2) > (2 * np.pi * 0.5 / max(spacing, 2.0)) ** 2 if 0.5 / spacing > 3 / max(side) else high
+    cross = (drawn.conj() * data).real * high
+    power = np.abs(drawn) ** 2 * high
+    largest = 0.55 * spacing if spacing is not None else max(side) / 5
+    sigmas = np.geomspace(0.6, max(min(largest, max(side) / 5), 1.0), 16)
+    gains = []
+    for sigma in sigmas:
+        transfer = canvas.gaussian(sigma**2, sigma**2)
+        agreement = float((cross * transfer).sum(dtype=np.float64))
+        gains.append(max(agreement, 0.0) ** 2 / float((power * transfer**2).sum(dtype=np.float64) + 1e-300))
+    best = float(sigmas[int(np.argmax(gains))])
+    return ColumnShape(best**2, best**2)
+
+
+def _binning(sigma: float, shape: tuple[int, int]) -> int:
+    return int(np.clip(sigma // FINEST, 1, max(1, min(shape) // 8)))
+
+
+def binned(measured: Measured, n: int) -> tuple[Image, NDArray[np.bool_] | None]:
+    """Return sums over n x n pixels and which sums are whole; a rest at the far borders is left out."""
+    if n == 1:
+        return measured.values, measured.valid
+    height, width = (side // n for side in measured.shape)
+    total = _sums(measured.values, height, width, n)
+    if measured.valid is None:
+        return total, None
+    return total, _sums(measured.valid.astype(np.float32), height, width, n) > n * n - 0.5
+
+
+def _sums(values: Image, height: int, width: int, n: int) -> Image:
+    rows = values[: height * n : n]
+    rows = rows.copy()
+    for i in range(1, n):
+        rows += values[i : height * n : n]
+    total = rows[:, : width * n : n].copy()
+    for j in range(1, n):
+        total += rows[:, j : width * n : n]
+    return total
+
+
+class _Course:
+    """A refinement on one grid."""
+
+    def __init__(self, measured: Measured, given: Given, limits: Limits, known: Known, spacing: float | None) -> None:
+        self.measured, self.given, self.limits, self.known, self.spacing = measured, given, limits, known, spacing
+
+    def run(self, shape: ColumnShape) -> Fitted:
+        """Return the fit that starts at a shape (image pixels)."""
+        n = _binning(shape.sigma_px, self.measured.shape)
+        data, valid = binned(self.measured, n)
+        if self.known.shape is None and self.limits.tail and shape.tail_weight == 0:
+            wide = replace(shape, tail_sigma=USUAL_TAIL * shape.sigma_px)
+        else:
+            wide = shape
+        scene = Scene(data, valid, n, wide.scaled(1 / n), self._node_distance() / n)
+        prior = self._prior(n, shape)
+        state = State(prior.centre, np.zeros(len(prior.centre)), np.zeros(len(scene.background)), shape.scaled(1 / n))
+        state = self._first_intensities(scene, state, prior)
+        return self._iterate(scene, state, prior)
+
+    def _node_distance(self) -> float:
+        if self.limits.background_px is not None:
+            return max(self.limits.background_px, 1.0)
+        return 7 * self.spacing if self.spacing is not None else np.inf
+
+    def _limit(self, shape: ColumnShape) -> float:
+        """How far a column may leave its given place, in image pixels."""
+        if self.limits.limit_px is not None:
+            return self.limits.limit_px
+        return min(2 * shape.sigma_px, 0.35 * self.spacing if self.spacing is not None else np.inf)
+
+    def _prior(self, n: int, shape: ColumnShape) -> Prior:
+        centre = (self.given.place - (n - 1) / 2) / n
+        weakest = (n / (3 * self._limit(shape))) ** 2
+        return Prior(centre, self.given.precision * n**2 + weakest, self.given.fixed.copy())
+
+    def _first_intensities(self, scene: Scene, state: State, prior: Prior) -> State:
+        """Least squares of intensities and background with all places held."""
+        held = replace(prior, held=np.ones(len(prior.held), bool))
+        drawn = scene.draw(state)
+        normal = scene.normal(replace(state, amplitude=np.ones_like(state.amplitude)), drawn, held)
+        step, nodes = scene.step(state, drawn, held, normal)
+        return replace(state, amplitude=step[:, 0], nodes=nodes)
+
+    def _iterate(self, scene: Scene, state: State, prior: Prior) -> Fitted:
+        drawn = scene.draw(state)
+        limit = self._limit(state.shape.scaled(scene.binning)) / scene.binning
+        for i in range(self.limits.iterations):
+            noise, ordinary = self._noise(scene, drawn, state)
+            state = replace(state, noise=noise)
+            drawn = replace(drawn, weight=scene.weight(drawn.expected, noise))
+            before = state.shape
+            if self.known.shape is None and i > 0:
+                trusted = replace(drawn, weight=drawn.weight * ordinary)
+                state = replace(state, shape=scene.shape_step(self._with_tail(state, i), trusted, self._tail(i)))
+                drawn = scene.draw(state)
+            normal = scene.normal(state, drawn, prior)
+            step, nodes = scene.step(state, drawn, prior, normal)
+            state, prior, moved = self._moved(state, prior, normal.information.own, (step, nodes), limit if i > 1 else np.inf)
+            drawn = scene.draw(state)
+            if i > 3 and moved < 0.03 and _change(before, state.shape) < 2e-3:
+                break
+        noise, _ = self._noise(scene, drawn, state)
+        drawn = replace(drawn, weight=scene.weight(drawn.expected, noise))
+        if self.known.noise is None:
+            whitened = drawn.residual * np.sqrt(drawn.weight)
+            noise = replace(noise, correlation=measure_correlation(whitened, state.shape.sigma_px))
+        return Fitted(scene, replace(state, noise=noise), drawn, prior, noise)
+
+    def _tail(self, i: int) -> bool:
+        return self.limits.tail and i >= 2
+
+    def _with_tail(self, state: State, i: int) -> State:
+        if not self._tail(i) or state.shape.tail_weight > 0:
+            return state
+        return replace(state, shape=replace(state.shape, tail_sigma=USUAL_TAIL * state.shape.sigma_px))
+
+    def _noise(self, scene: Scene, drawn: Drawn, state: State) -> tuple[NoiseModel, Image]:
+        """Return the noise and ones (H, W) where residuals are ordinary."""
+        parameters = 3 * len(state.amplitude) + len(state.nodes) + 5
+        noise, good = measure_noise(drawn.residual, drawn.expected, scene.valid, parameters)
+        known, n = self.known.noise, scene.binning
+        if known is not None:
+            at_offset = known.gain * self.measured.offset + known.readout_variance
+            scale = self.measured.scale
+            noise = NoiseModel(known.gain / scale, at_offset * n**2 / scale**2, known.correlation)
+        return noise, ordinary_pixels(good, scene.data.shape)
+
+    def _moved(
+        self, state: State, prior: Prior, own: Array, step: tuple[Array, Array], limit: float
+    ) -> tuple[State, Prior, float]:
+        """Return the state after a step, the prior with lost columns held at their given places, the move in sigmas."""
+        longest = 0.6 * state.shape.sigma_px
+        move = step[0][:, 1:]
+        move = move * np.minimum(1, longest / np.maximum(np.hypot(move[:, 0], move[:, 1]), 1e-12))[:, None]
+        place, amplitude = state.place + move, state.amplitude + step[0][:, 0]
+        lost = ~np.isfinite(place).all(1) | ~np.isfinite(amplitude)
+        if np.isfinite(limit):
+            left = np.hypot(*(place - prior.centre).T) > limit
+            faint = amplitude < FAINT / np.sqrt(np.maximum(own[:, 0, 0], 1e-30))
+            lost |= (left | faint) & ~prior.held
+        place = np.where((lost | prior.held)[:, None], prior.centre, place)
+        amplitude = np.where(np.isfinite(amplitude), amplitude, 0.0)
+        in_sigmas = np.abs(move[~(lost | prior.held)]) * np.sqrt(own[~(lost | prior.held)][:, [1, 2], [1, 2]])
+        moved = float(np.quantile(in_sigmas, 0.98)) if in_sigmas.size else 0.0
+        if lost.any():
+            prior = replace(prior, held=prior.held | lost)
+        return replace(state, place=place, amplitude=amplitude, nodes=state.nodes + step[1]), prior, moved
+
+
+def _change(before: ColumnShape, after: ColumnShape) -> float:
+    """Return the relative change of a shape."""
+    square = after.sigma_px**2
+    core = np.abs(before.core - after.core).max() / square
+    return float(max(core, abs(before.tail_weight - after.tail_weight)))

@@ -1,0 +1,255 @@
+"""Fisher information of overlapping columns, solved and inverted.
+
+Each column has three parameters: intensity, y, x. Their information is a 3 x 3 block, and so is the coupling of two
+columns that overlap, ``F_kl = sum_p W_p d(lambda_p)/d(theta_k) d(lambda_p)/d(theta_l)`` with W the inverse variance of a
+pixel. The product of two equal Gaussians is a Gaussian half-way between with half the covariance, times
+``exp(-d' P d / 4)``; so every block follows from the moments of W, up to the second, under that Gaussian, and these are
+separable sums over a few pixels. The tail's share is added in closed form with W's local mean.
+
+The variance of one column with all others unknown is a block of the inverse. Dense inversion gives it for few columns.
+For many, messages are passed along the overlaps (Gaussian belief propagation, doi:10.1162/089976601750541769): each column
+tells each neighbour how much of the neighbour's information it takes away, exact on trees and, where loops are long or
+couplings weak as between atomic columns, exact to a few per cent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.features.shape import ColumnShape
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+#: Up to this many columns the information matrix is inverted densely.
+DENSE = 100
+
+
+@dataclass(frozen=True)
+class Information:
+    """Blocks ``own`` (K, 3, 3) and ``coupling`` (E, 3, 3) of pairs (``first``, ``second``) (E,); order intensity, y, x."""
+
+    own: Array
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    coupling: Array
+
+    def held(self, positions: NDArray[np.bool_], precision: Array) -> Information:
+        """Return it with a prior `precision` (K,) on y and x, and with the positions (K,) of some columns known."""
+        own, coupling = self.own.copy(), self.coupling.copy()
+        own[positions, 1:, :] = 0
+        own[positions, :, 1:] = 0
+        own[:, 1, 1] += np.where(positions, 1.0, precision)
+        own[:, 2, 2] += np.where(positions, 1.0, precision)
+        coupling[positions[self.first], 1:, :] = 0
+        coupling[positions[self.second], :, 1:] = 0
+        return Information(own, self.first, self.second, coupling)
+
+    def solver(self) -> Solver:
+        """Return a solver of linear systems with this matrix."""
+        return Solver(self)
+
+    def dense(self) -> Array:
+        """Return the whole matrix (3 K, 3 K)."""
+        k = len(self.own)
+        full = np.zeros((k, k, 3, 3))
+        full[np.arange(k), np.arange(k)] = self.own
+        full[self.first, self.second] = self.coupling
+        full[self.second, self.first] = self.coupling.transpose(0, 2, 1)
+        return full.transpose(0, 2, 1, 3).reshape(3 * k, 3 * k)
+
+    def variance(self) -> Array:
+        """Return the diagonal blocks (K, 3, 3) of the inverse."""
+        k = len(self.own)
+        if k <= DENSE:
+            try:
+                inverse = np.linalg.inv(self.dense()).reshape(k, 3, k, 3)
+                return inverse[np.arange(k), :, np.arange(k), :]
+            except np.linalg.LinAlgError:
+                return np.full((k, 3, 3), np.nan)
+        return _propagate(self)
+
+
+class Solver:
+    """Preconditioned conjugate gradients on the 3 x 3 blocks."""
+
+    def __init__(self, information: Information) -> None:
+        from scipy.sparse import coo_array
+
+        k = len(information.own)
+        self._scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
+        own = information.own * self._scale[:, :, None] * self._scale[:, None, :]
+        self._inverse = inverse3(np.moveaxis(own, 0, 2))
+        first, second = information.first, information.second
+        coupling = information.coupling * self._scale[first, :, None] * self._scale[second, None, :]
+        blocks = np.concatenate([own, coupling, coupling.transpose(0, 2, 1)])
+        rows = np.concatenate([np.arange(k), first, second])
+        columns = np.concatenate([np.arange(k), second, first])
+        step = np.arange(3)
+        at = (np.broadcast_to(3 * rows[:, None, None] + step[:, None], blocks.shape).ravel(),
+              np.broadcast_to(3 * columns[:, None, None] + step, blocks.shape).ravel())  # fmt: skip
+        self._matrix = coo_array((blocks.ravel(), at), shape=(3 * k, 3 * k)).tocsr()
+
+    def __call__(self, right: Array, tolerance: float = 1e-3, most: int = 60) -> Array:
+        """Return the solution (K, 3) for a right-hand side (K, 3)."""
+        b = (right * self._scale).ravel()
+        x = np.zeros_like(b)
+        r = b.copy()
+        z = self._precondition(r)
+        p, rz = z, float(r @ z)
+        stop = tolerance**2 * rz
+        for _ in range(most):
+            if not rz > stop:
+                break
+            q = self._matrix @ p
+            curvature = float(p @ q)
+            if curvature <= 0:
+                break
+            x = x + (rz / curvature) * p
+            r = r - (rz / curvature) * q
+            z = self._precondition(r)
+            p, rz = z + (float(r @ z) / rz) * p, float(r @ z)
+        return x.reshape(-1, 3) * self._scale
+
+    def _precondition(self, r: Array) -> Array:
+        return np.einsum("ijk,kj->ki", self._inverse, r.reshape(-1, 3)).ravel()
+
+
+def inverse3(m: Array) -> Array:
+    """Return the inverses of symmetric 3 x 3 matrices (3, 3, N); singular ones give large finite numbers."""
+    a, b, c, d, e, f = m[0, 0], m[0, 1], m[0, 2], m[1, 1], m[1, 2], m[2, 2]
+    ca, cb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+    determinant = a * ca + b * cb + c * cc
+    scale = 1 / np.where(np.abs(determinant) > 1e-300, determinant, 1e-300)
+    out = np.empty_like(m)
+    out[0, 0], out[1, 1], out[2, 2] = ca * scale, (a * f - c * c) * scale, (a * d - b * b) * scale
+    out[0, 1] = out[1, 0] = cb * scale
+    out[0, 2] = out[2, 0] = cc * scale
+    out[1, 2] = out[2, 1] = (b * c - a * e) * scale
+    return out
+
+
+def _propagate(information: Information, rounds: int = 12) -> Array:
+    """Return marginal blocks (K, 3, 3) by messages along the overlaps; a column whose messages fail keeps its own block."""
+    k, edges = len(information.own), len(information.first)
+    scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
+    source = np.concatenate([information.first, information.second])
+    target = np.concatenate([information.second, information.first])
+    own = np.ascontiguousarray(np.moveaxis(information.own * scale[:, :, None] * scale[:, None, :], 0, 2))
+    pair = information.coupling * scale[information.first, :, None] * scale[information.second, None, :]
+    forth = np.moveaxis(pair, 0, 2)
+    link = np.ascontiguousarray(np.concatenate([forth, forth.transpose(1, 0, 2)], axis=2))
+    back = np.concatenate([np.arange(edges, 2 * edges), np.arange(edges)])
+    message = np.zeros_like(link)
+    belief = own
+    for _ in range(rounds if edges else 0):
+        cavity = belief[:, :, source] - message[:, :, back]
+        known = np.einsum("ije,jle->ile", inverse3(cavity), link)
+        new = -np.einsum("jie,jle->ile", link, known)
+        change = float(np.abs(new - message).max())
+        message = new
+        belief = own + _gather(message, target, k)
+        if change < 3e-3:
+            break
+    variance = inverse3(belief)
+    good = np.isfinite(variance).all((0, 1)) & (np.einsum("iik->ik", variance) >= 0.99).all(0)
+    variance[:, :, ~good] = inverse3(own[:, :, ~good])
+    return np.moveaxis(variance, 2, 0) * scale[:, :, None] * scale[:, None, :]
+
+
+def _gather(message: Array, target: NDArray[np.intp], k: int) -> Array:
+    out = np.empty((3, 3, k))
+    for i in range(3):
+        for j in range(i, 3):
+            out[i, j] = out[j, i] = np.bincount(target, message[i, j], k)
+    return out
+
+
+def overlaps(y: Array, x: Array, reach: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pairs (E,), (E,) of columns closer than `reach`."""
+    from scipy.spatial import cKDTree
+
+    if len(y) < 2:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    pairs = cKDTree(np.column_stack([y, x])).query_pairs(reach, output_type="ndarray")
+    return pairs[:, 0], pairs[:, 1]
+
+
+def fisher(weight: Image, shape: ColumnShape, amplitude: Array, place: Array, reach: float) -> Information:
+    """Return the information of columns at `place` (K, 2) pixels with `amplitude` (K,) under pixel weights (H, W)."""
+    k = len(amplitude)
+    first, second = overlaps(place[:, 0], place[:, 1], reach)
+    a, b = np.concatenate([np.arange(k), first]), np.concatenate([np.arange(k), second])
+    apart = place[a] - place[b]
+    blocks = _blocks(_moments(weight, (place[a] + place[b]) / 2, shape.core), apart, shape)
+    blocks[:, 1:, :] *= amplitude[a][:, None, None]
+    blocks[:, :, 1:] *= amplitude[b][:, None, None]
+    return Information(blocks[:k], first, second, blocks[k:])
+
+
+def _blocks(moments: tuple[Array, Array, Array], apart: Array, shape: ColumnShape) -> Array:
+    """Return blocks (N, 3, 3) for unit intensities from moments of the weight half-way between columns `apart`."""
+    zeroth, first, second = moments
+    inverse = np.linalg.inv(shape.core)
+    half = apart / 2
+    overlap = np.exp(-0.25 * np.einsum("ni,ij,nj->n", apart, inverse, apart))
+    out = np.empty((len(apart), 3, 3))
+    out[:, 0, 0] = zeroth
+    out[:, 0, 1:] = (first + half * zeroth[:, None]) @ inverse
+    out[:, 1:, 0] = (first - half * zeroth[:, None]) @ inverse
+    middle = second + first[:, :, None] * half[:, None, :] - half[:, :, None] * first[:, None, :]
+    middle = middle - half[:, :, None] * half[:, None, :] * zeroth[:, None, None]
+    out[:, 1:, 1:] = inverse @ middle @ inverse
+    determinant = np.linalg.det(shape.core)
+    out *= ((1 - shape.tail_weight) ** 2 * overlap / (4 * np.pi**2 * determinant))[:, None, None]
+    w = shape.tail_weight
+    if w > 0:
+        mean = zeroth / (np.pi * np.sqrt(determinant))
+        tail = shape.tail_sigma**2 * np.eye(2)
+        both = 2 * w * (1 - w) * _closed(apart, shape.core + tail) + w**2 * _closed(apart, 2 * tail)
+        out += mean[:, None, None] * both
+    return out
+
+
+def _closed(apart: Array, covariance: Array) -> Array:
+    """Return (N, 3, 3): integrals of two Gaussians and their derivatives whose covariances add up to `covariance`."""
+    inverse = np.linalg.inv(covariance)
+    slope = apart @ inverse
+    out = np.empty((len(apart), 3, 3))
+    out[:, 0, 0] = 1
+    out[:, 0, 1:] = slope
+    out[:, 1:, 0] = -slope
+    out[:, 1:, 1:] = inverse - slope[:, :, None] * slope[:, None, :]
+    value = np.exp(-0.5 * np.einsum("ni,ni->n", slope, apart)) / (2 * np.pi * np.sqrt(np.linalg.det(covariance)))
+    return out * value[:, None, None]
+
+
+def _moments(weight: Image, centre: Array, core: Array) -> tuple[Array, Array, Array]:
+    """Return sums (N,), (N, 2), (N, 2, 2) of `weight` (H, W) times ``exp(-q)``, q and 1, r, r r' about `centre` (N, 2).
+
+    ``q = r' core^-1 r``: the product of two Gaussians of covariance `core` at the same place. Outside the image the
+    weight is zero.
+    """
+    inverse = np.linalg.inv(core)
+    radius = max(2, int(np.ceil(2.6 * np.sqrt(max(core[0, 0], core[1, 1])))))
+    side = 2 * radius + 1
+    padded = np.pad(weight, side)
+    corner = np.rint(centre).astype(np.intp) - radius
+    offset = (corner - centre)[:, :, None] + np.arange(side)
+    rows, columns = (np.clip(corner[:, i] + side, 0, padded.shape[i] - side) for i in (0, 1))
+    patch = np.lib.stride_tricks.sliding_window_view(padded, (side, side))[rows, columns]
+    along_y, along_x = np.exp(-inverse[0, 0] * offset[:, 0] ** 2), np.exp(-inverse[1, 1] * offset[:, 1] ** 2)
+    if abs(inverse[0, 1]) > 1e-6 * inverse[0, 0]:
+        grid = np.arange(-radius, radius + 1)
+        f = (corner - centre) + radius
+        patch = patch * np.exp(-2 * inverse[0, 1] * np.outer(grid, grid)).astype(np.float32)
+        along_y = along_y * np.exp(-2 * inverse[0, 1] * f[:, 1:] * (grid + f[:, :1]))
+        along_x = along_x * np.exp(-2 * inverse[0, 1] * f[:, :1] * grid)
+    u = np.stack([along_y, along_y * offset[:, 0], along_y * offset[:, 0] ** 2], axis=1).astype(np.float32)
+    v = np.stack([along_x, along_x * offset[:, 1], along_x * offset[:, 1] ** 2], axis=2).astype(np.float32)
+    m = (u @ (patch @ v)).astype(np.float64)
+    second = np.stack([m[:, 2, 0], m[:, 1, 1], m[:, 1, 1], m[:, 0, 2]], axis=1).reshape(-1, 2, 2)
+    return m[:, 0, 0], np.stack([m[:, 1, 0], m[:, 0, 1]], axis=1), second

@@ -1,0 +1,178 @@
+"""One image on one grid, its model, and the steps that make the model likelier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.features.background import Background
+from micrograph.features.information import Information, fisher
+from micrograph.features.noise import NoiseModel
+from micrograph.features.shape import Canvas, ColumnShape, Touch
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+#: Columns farther apart than so many core sigmas do not share information.
+REACH = 5.3
+#: Usual ratio of the tail's sigma to the core's, about which the fitted one has a wide prior.
+USUAL_TAIL = 2.2
+
+
+@dataclass(frozen=True)
+class State:
+    """Parameters in grid pixels: ``place`` (K, 2), ``amplitude`` (K,), background ``nodes`` (N,), shape and noise line."""
+
+    place: Array
+    amplitude: Array
+    nodes: Array
+    shape: ColumnShape
+    noise: NoiseModel | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A state's image: touch points, spectrum, transfer, columns alone and with background, residual, pixel weights."""
+
+    touch: Touch
+    spectrum: NDArray[np.complex64]
+    columns: Image
+    expected: Image
+    residual: Image
+    weight: Image
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of positions: ``centre`` (K, 2), ``precision`` (K,) in 1 / px^2, ``held`` (K,) exactly known."""
+
+    centre: Array
+    precision: Array
+    held: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal equations at a state: information of the columns, answer of columns to a unit background, node Schur block."""
+
+    information: Information
+    touching: Array
+    answer: Array
+    hats: Array
+    schur: Array
+
+
+class Scene:
+    """Data (H, W) on a grid whose pixels are sums of `binning`^2 samples; ``valid`` marks the pixels that count."""
+
+    def __init__(self, data: Image, valid: NDArray[np.bool_] | None, binning: int, shape: ColumnShape, spacing: float) -> None:
+        self.data, self.valid, self.binning = data, valid, binning
+        self.canvas = Canvas.fitting(data.shape, shape, binning)
+        self.background = Background(data.shape, spacing)
+        self.pixels = data.size if valid is None else int(valid.sum())
+
+    def draw(self, state: State) -> Drawn:
+        """Return the image of a state."""
+        touch = self.canvas.touch(state.place[:, 0], state.place[:, 1])
+        spectrum = self.canvas.spread(touch, state.amplitude)
+        columns = self.canvas.draw(spectrum, self.canvas.transfer(state.shape))
+        expected = columns + self.background.draw(state.nodes)
+        residual = self.data - expected
+        if self.valid is not None:
+            residual *= self.valid
+        return Drawn(touch, spectrum, columns, expected, residual, self.weight(expected, state.noise))
+
+    def weight(self, expected: Image, noise: NoiseModel | None) -> Image:
+        """Return inverse variances (H, W), zero where a pixel does not count; ones while the noise is unknown."""
+        if noise is None:
+            weight = np.ones_like(expected)
+        else:
+            typical = noise.gain * float(expected.mean(dtype=np.float64)) + noise.readout_variance
+            weight = 1 / noise.variance(expected, 0.02 * abs(typical) + 1e-30)
+        return weight if self.valid is None else weight * self.valid
+
+    def normal(self, state: State, drawn: Drawn, prior: Prior) -> Normal:
+        """Return the normal equations of all columns and the background at a state."""
+        transfer = self.canvas.transfer(state.shape)
+        broad = (self.binning**2 - 1) / (12 * self.binning**2)
+        seen = replace(state.shape, core_yy=state.shape.core_yy + broad, core_xx=state.shape.core_xx + broad)
+        reach = REACH * float(np.sqrt(np.linalg.eigvalsh(state.shape.core)[-1]))
+        information = fisher(drawn.weight, seen, state.amplitude, state.place, reach).held(prior.held, prior.precision)
+        touching = self._gradient(drawn.weight, transfer, drawn.touch, state.amplitude)
+        touching[prior.held, 1:] = 0
+        answer = information.solver()(touching)
+        hats = self.background.at(state.place[:, 0], state.place[:, 1])
+        absorbed = np.einsum("ki,ki->k", touching, answer)
+        gram = self.background.gram(drawn.weight)
+        schur = gram - self.background.gram_at(state.place[:, 0], state.place[:, 1], absorbed)
+        ridge = 1e-4 * np.trace(gram) / len(gram)
+        schur[np.diag_indices_from(schur)] = np.maximum(np.diag(schur), 0.02 * np.diag(gram)) + ridge
+        return Normal(information, touching, answer, hats, schur)
+
+    def _gradient(self, image: Image, transfer: Image, touch: Touch, amplitude: Array) -> Array:
+        felt = self.canvas.read(self.canvas.feel(image, transfer), touch)
+        felt[:, 1:] *= amplitude[:, None]
+        return felt
+
+    def step(self, state: State, drawn: Drawn, prior: Prior, normal: Normal) -> tuple[Array, Array]:
+        """Return the Fisher-scoring step of the columns (K, 3) and of the background nodes (N,)."""
+        weighted = drawn.weight * drawn.residual
+        gradient = self._gradient(weighted, self.canvas.transfer(state.shape), drawn.touch, state.amplitude)
+        gradient[:, 1:] -= prior.precision[:, None] * (state.place - prior.centre)
+        gradient[prior.held, 1:] = 0
+        alone = normal.information.solver()(gradient)
+        taken = np.einsum("ki,ki->k", normal.touching, alone)
+        nodes = np.linalg.solve(normal.schur, self.background.feel(weighted) - normal.hats.T @ taken)
+        return alone - normal.answer * (normal.hats @ nodes)[:, None], nodes
+
+    def shape_step(self, state: State, drawn: Drawn, tail: bool) -> ColumnShape:
+        """Return a likelier shape: Gauss-Newton on the shape with all intensities and the background scaled together."""
+        slopes = self._shape_slopes(state, drawn, tail)
+        root = np.sqrt(drawn.weight)
+        rows = np.stack([*slopes, drawn.columns, np.ones_like(root)]).reshape(len(slopes) + 2, -1)
+        rows *= root.reshape(1, -1)
+        gram = (rows @ rows.T).astype(np.float64)
+        gradient = (rows @ (root * drawn.residual).ravel()).astype(np.float64)
+        if tail:
+            core, wide = state.shape.sigma_px, state.shape.tail_sigma
+            gram[4, 4] += 1 / (0.3 * core) ** 2
+            gradient[4] += (USUAL_TAIL * core - wide) / (0.3 * core) ** 2
+        scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-30))
+        normal = gram * scale[:, None] * scale[None, :] + 1e-4 * np.eye(len(gram))
+        step = np.linalg.solve(normal, gradient * scale) * scale
+        error = np.sqrt(np.diag(np.linalg.inv(normal))) * scale
+        return _moved(state.shape, step, error, tail)
+
+    def _shape_slopes(self, state: State, drawn: Drawn, tail: bool) -> list[Image]:
+        """Return images of the derivatives with respect to core_yy, core_xx, core_xy (and tail weight, tail sigma)."""
+        canvas, shape = self.canvas, state.shape
+        ky, kx = canvas.frequencies
+        core = canvas.gaussian(shape.core_yy, shape.core_xx, shape.core_xy)
+        half = drawn.spectrum * (core * np.float32(-0.5 * (1 - shape.tail_weight)))
+        one = np.float32(1)
+        images = [canvas.draw(half, factor) for factor in (ky**2 * one, kx**2 * one, 2 * ky * kx)]
+        if tail:
+            wide = canvas.gaussian(shape.tail_sigma**2, shape.tail_sigma**2)
+            images.append(canvas.draw(drawn.spectrum, wide - core))
+            slope = np.float32(-max(shape.tail_weight, 0.02) * shape.tail_sigma) * (ky**2 + kx**2) * wide
+            images.append(canvas.draw(drawn.spectrum, slope))
+        return images
+
+
+def _moved(shape: ColumnShape, step: Array, error: Array, tail: bool) -> ColumnShape:
+    """Return the shape after a step, kept sensible: variances change by at most 40 %, the tail stays a wider one."""
+    square = shape.sigma_px**2
+    move = np.clip(step[:3], -0.4 * square, 0.4 * square)
+    yy, xx = max(shape.core_yy + move[0], 0.1 * square), max(shape.core_xx + move[1], 0.1 * square)
+    xy = float(np.clip(shape.core_xy + move[2], -0.7 * np.sqrt(yy * xx), 0.7 * np.sqrt(yy * xx)))
+    moved = ColumnShape(float(yy), float(xx), xy)
+    if not tail:
+        return moved
+    weight = float(np.clip(shape.tail_weight + np.clip(step[3], -0.15, 0.15), 0.0, 0.6))
+    if weight < 2 * error[3]:
+        weight = 0.0
+    sigma = shape.tail_sigma + float(np.clip(step[4], -0.3, 0.3)) * shape.tail_sigma if weight > 0 else 0.0
+    core = moved.sigma_px
+    return replace(moved, tail_weight=weight, tail_sigma=float(np.clip(sigma, 1.4 * core, 4 * core)))
