@@ -57,6 +57,11 @@ def test_an_element_beyond_uranium_is_refused() -> None:
         cross_section_A2([93], Microscope())
 
 
+def test_a_detector_in_the_bright_field_disc_is_refused() -> None:
+    with pytest.raises(BadInput, match="dark field"):
+        cross_section_A2([6], Microscope(convergence_mrad=30, inner_mrad=20))
+
+
 def test_a_single_atom_integrates_to_its_cross_section() -> None:
     image = adf_points(np.array([[2.0, 2.0]]), [14], Microscope(), pixel_nm=0.02, shape=(200, 200))
     assert image.sum() * 0.2**2 == pytest.approx(float(cross_section_A2(14, Microscope())), rel=0.01)

@@ -97,7 +97,12 @@ def detector_nodes(microscope: Microscope, count: int = 192) -> tuple[NDArray[np
 
 def _nodes(microscope: Microscope, count: int) -> tuple[NDArray[np.float64], float]:
     """Midpoints (1/angstrom) and step of all momentum transfers that can reach the detector."""
-    low = max(microscope.inner_mrad - microscope.convergence_mrad, 0.0) * _per_mrad(microscope)
+    if microscope.inner_mrad < microscope.convergence_mrad:
+        raise BadInput(
+            f"The detector begins at {microscope.inner_mrad} mrad, inside the probe ({microscope.convergence_mrad} mrad): "
+            "annular dark field needs an inner angle beyond the convergence angle."
+        )
+    low = (microscope.inner_mrad - microscope.convergence_mrad) * _per_mrad(microscope)
     high = (microscope.outer_mrad + microscope.convergence_mrad) * _per_mrad(microscope)
     step = (high - low) / count
     return np.asarray(low + step * (np.arange(count) + 0.5), float), step
