@@ -18,7 +18,7 @@ Index = NDArray[np.intp]
 #: How far from its place a point may lie, in nearest-neighbour distances.
 TOLERANCE = 0.3
 #: A lattice vector finds a partner for at least this part of the points that could have one ...
-LEAST_SUPPORT = 0.5
+LEAST_SUPPORT = 0.55
 #: ... and for at least this part of what the best vector finds.
 LEAST_OF_BEST = 0.85
 
@@ -105,7 +105,7 @@ def _second(a: Array, b: Array) -> Array:
     return -b if cosine > 0 else b
 
 
-def _difference_peaks(cloud: PointSet, centres: int = 600, k: int = 61) -> Array:
+def _difference_peaks(cloud: PointSet, centres: int = 400, k: int = 61) -> Array:
     """Return the frequent vectors (K, 2) between near points, one of v and -v, shortest first, at most 30."""
     from scipy.ndimage import gaussian_filter, maximum_filter
     from scipy.spatial import cKDTree
@@ -123,14 +123,18 @@ def _difference_peaks(cloud: PointSet, centres: int = 600, k: int = 61) -> Array
     top = (smooth == maximum_filter(smooth, size=5)) & (smooth > 0.3 * smooth.max())
     peak = (np.argwhere(top) - half) * bin_nm
     peak = peak[(peak[:, 0] > 1e-9) | ((np.abs(peak[:, 0]) < 1e-9) & (peak[:, 1] > 0))]
-    peak = peak[np.argsort((peak**2).sum(axis=1))][:30]
+    length2 = (peak**2).sum(axis=1)
+    order = np.argsort(length2)
+    peak = peak[order[length2[order] > (0.9 * cloud.spacing) ** 2]][:30]
+    if not len(peak):
+        return peak
     row = np.asarray(cKDTree(peak).query(vectors, distance_upper_bound=cloud.tolerance)[1], dtype=np.intp)
     share = np.bincount(row, minlength=len(peak) + 1)[:-1]
     total = [np.bincount(row, weights=vectors[:, axis], minlength=len(peak) + 1)[:-1] for axis in (0, 1)]
     return np.asarray(np.stack(total, axis=1) / np.maximum(share, 1)[:, None])
 
 
-def _support(cloud: PointSet, vector: Array, centres: int = 200) -> tuple[float, float]:
+def _support(cloud: PointSet, vector: Array, centres: int = 120) -> tuple[float, float]:
     """Return the part of the points that find a partner at +-`vector` (of those for which it would be in the hull),
     and the 1-sigma of a part of one half.
     """

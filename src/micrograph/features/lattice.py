@@ -6,13 +6,14 @@ cell and offsets follow by robust weighted least squares, in which the indices m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.cell import find_cell, point_set, reduced
+from micrograph.features.cell import PointSet, find_cell, point_set, reduced
 from micrograph.features.covariance import covariances, points
 from micrograph.features.indexing import index_points
 
@@ -25,6 +26,12 @@ Extent = tuple[float, float, float, float]
 LEAST_ON_SITES = 0.4
 #: Least gain in log-likelihood over random points; the best of many small random sets reach about 16.
 LEAST_EVIDENCE = 18.0
+#: Least gain per coordinate: the scatter is at most two thirds of that of points that lie anywhere.
+LEAST_GAIN = 0.4
+#: Part of the sites that must be filled in the cells that hold an atom.
+LEAST_FILLED = 0.55
+#: With fewer points than this, the search does not look for a lattice in a part of the field.
+MANY = 200
 
 
 @dataclass(frozen=True)
@@ -153,16 +160,29 @@ def fit_lattice(
     cloud = point_set(position)
     if cloud is None:
         return None
-    cells = [] if guess is None else [reduced(_as_cell(guess))]
-    for cell in (*cells, None):
-        cell = find_cell(cloud) if cell is None else cell
-        if cell is None:
-            continue
+    for cell in _cells(cloud, guess):
         index, basis = index_points(cloud, cell)
         lattice = _refined(position, covariance, index, basis)
         if lattice is not None:
             return lattice
     return None
+
+
+def _cells(cloud: PointSet, guess: ArrayLike | None) -> Iterator[Array]:
+    """Yield cells to try: the guess, that of all points, and where these are many (two grains?) those of the quarters."""
+    if guess is not None:
+        yield reduced(_as_cell(guess))
+    whole = find_cell(cloud)
+    if whole is not None:
+        yield whole
+    if len(cloud.position) < MANY:
+        return
+    after = cloud.position > np.median(cloud.position, axis=0)
+    for quarter in range(4):
+        part = point_set(cloud.position[2 * after[:, 0] + after[:, 1] == quarter])
+        cell = None if part is None else find_cell(part)
+        if cell is not None:
+            yield cell
 
 
 def _as_cell(guess: ArrayLike) -> Array:
@@ -191,7 +211,8 @@ def _refined(position: Array, covariance: Array, index: Index, basis: Array) -> 
     displacement[known] = fit.residual
     rms = float(np.sqrt((fit.residual**2).mean()))
     lattice = Lattice(origin, cell, fit.covariance[-4:, -4:], offsets - whole, index, displacement, rms)
-    return lattice if _evidence(lattice, position[known]) > LEAST_EVIDENCE else None
+    filled = known.sum() / (n * len(np.unique(index[known, :2], axis=0)))
+    return lattice if filled > LEAST_FILLED and _evidence(lattice, position[known]) > LEAST_EVIDENCE else None
 
 
 def _evidence(lattice: Lattice, position: Array) -> float:
@@ -201,16 +222,18 @@ def _evidence(lattice: Lattice, position: Array) -> float:
     free = 2 * count - 2 * sites - 4
     scatter = _roughness(position, displacement) if count > 60 else np.sqrt((displacement**2).sum() / free)
     anywhere = np.sqrt(abs(np.linalg.det(lattice.cell)) / (12 * sites))
+    gain = float(np.log(anywhere / max(scatter, 1e-12)))
     stray = len(lattice.index) - count
-    return float(free * np.log(anywhere / max(scatter, 1e-12)) - 1.5 * stray - 3 * (sites - 1))
+    return free * gain - 1.5 * stray - 3 * (sites - 1) if gain > LEAST_GAIN else -np.inf
 
 
 def _roughness(position: Array, displacement: Array) -> float:
     """Return the rms displacement (per axis) of the atoms against the mean of the 5 nearest atoms and themselves."""
     from scipy.spatial import cKDTree
 
-    near = cKDTree(position).query(position, k=6)[1]
-    return float(np.sqrt(((displacement - displacement[near].mean(axis=1)) ** 2).mean() * 6 / 5))
+    some = np.arange(0, len(position), len(position) // 1000 + 1)
+    near = cKDTree(position).query(position[some], k=6)[1]
+    return float(np.sqrt(((displacement[some] - displacement[near].mean(axis=1)) ** 2).mean() * 6 / 5))
 
 
 def _fit(position: Array, variance: Array, index: Index, sites: int) -> _Fit | None:
