@@ -99,8 +99,8 @@ def _nodes(microscope: Microscope, count: int) -> tuple[NDArray[np.float64], flo
     """Midpoints (1/angstrom) and step of all momentum transfers that can reach the detector."""
     if microscope.inner_mrad < microscope.convergence_mrad:
         raise BadInput(
-            f"The detector begins at {microscope.inner_mrad} mrad, inside the probe ({microscope.convergence_mrad} mrad): "
-            "annular dark field needs an inner angle beyond the convergence angle."
+            f"The detector begins at {microscope.inner_mrad} mrad, inside the probe's disc: "
+            f"annular dark field needs an inner angle of at least {microscope.convergence_mrad} mrad, the convergence."
         )
     low = (microscope.inner_mrad - microscope.convergence_mrad) * _per_mrad(microscope)
     high = (microscope.outer_mrad + microscope.convergence_mrad) * _per_mrad(microscope)
