@@ -112,7 +112,7 @@ def analyze_recording(
     if into is not None:
         from micrograph.report import write_report
 
-        write_report(recipe, recording, predict, result)
+        write_report(result)
     return result
 
 
@@ -137,9 +137,7 @@ def demo(out: Path, progress: Advance = silent) -> Result:
         return analyze_path(sample.path, Request("tmd-defects"), into=out, progress=progress)
     recipe = find_recipe("tmd-defects")
     recording = stand_in(recipe, sample.note)
-    result = analyze_recording(recipe, recording, Request("tmd-defects"), into=out, progress=progress)
-    result.record.setdefault("warnings", []).append(recording.metadata["notes"][0])
-    return result
+    return analyze_recording(recipe, recording, Request("tmd-defects"), into=out, progress=progress)
 
 
 def stand_in(recipe: Recipe, reason: str) -> Recording:
@@ -167,9 +165,9 @@ def own_sampler(recipe: Recipe, material: Material) -> StemSampler:
     sampler = recipe.data
     assert isinstance(sampler, StemSampler)
     if material.structure is not None:
-        from micrograph.recipes.atoms import own_structure
+        from micrograph.recipes.atoms import OwnStructure
 
-        sampler = replace(sampler, structure=own_structure(material.structure, material.zone_axis))
+        sampler = replace(sampler, structure=OwnStructure(material.structure, material.zone_axis))
     if material.voltage is not None:
         voltage = parse_positive(material.voltage, "kV", name="--voltage")
         sampler = replace(sampler, voltage_kV=(voltage, voltage))

@@ -29,7 +29,8 @@ class Sites:
 class Sample:
     """An image (H, W) float32 with everything that is known of it.
 
-    `masks` are (H, W) arrays in 0..1 on the image's grid ('contamination'); `params` the settings that made it.
+    `masks` are (H, W) arrays in 0..1 on the image's grid ('contamination'); `params` the settings that made it; `marks`
+    (N,) the names by which a network's heads know the sites, where these are not their labels.
     """
 
     image: NDArray[np.float32]
@@ -37,6 +38,7 @@ class Sample:
     sites: Sites
     masks: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     params: Mapping[str, float] = field(default_factory=dict)
+    marks: NDArray[np.str_] | None = None
 
 
 class Sampler(Protocol):

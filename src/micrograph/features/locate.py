@@ -16,24 +16,9 @@ from micrograph.core import Flag, Prediction
 from micrograph.features.peaks import find_peaks
 from micrograph.features.refine import Fit, RefineSettings, refine
 
-#: Columns that every table of points has, in this order.
-POINT_COLUMNS = (
-    "frame",
-    "y_nm",
-    "x_nm",
-    "y_sigma_nm",
-    "x_sigma_nm",
-    "class",
-    "score",
-    "intensity",
-    "intensity_sigma",
-    "flags",
-)
-
-
 @dataclass(frozen=True)
 class Located:
-    """Columns of one frame: `table` holds POINT_COLUMNS with class = head's name; `fit` is in frame pixels, same rows."""
+    """Columns of one frame: `table` holds the columns of `POINTS` with class = head's name; `fit` is in frame pixels, same rows."""
 
     table: pd.DataFrame
     fit: Fit
@@ -47,22 +32,19 @@ class Located:
 
 @dataclass(frozen=True)
 class LocateSettings:
-    """How columns are found: score threshold, least distance, border within which a column is only half seen."""
+    """How columns are found: score threshold, least distance, border within which a column is only half seen.
+
+    region: the map of ground that is not to be trusted. prior_nm: 1-sigma of the network's position where it may be all
+    that is known (weak or empty sites); ``None``: the counts alone say where.
+    """
 
     heads: Sequence[str] = ("atom",)
     threshold: float = 0.5
     min_distance_nm: float = 0.08
     border_nm: float = 0.06
-    region: str | None = None
+    region: str | None = "contamination"
+    prior_nm: float | None = None
     refine: RefineSettings = field(default_factory=RefineSettings)
-
-
-def empty_points() -> pd.DataFrame:
-    """Return a table of points without rows, with the types that a filled one has."""
-    numbers = {name: np.zeros(0) for name in POINT_COLUMNS}
-    return pd.DataFrame(
-        {**numbers, "frame": np.zeros(0, np.int64), "class": pd.Series([], dtype=str), "flags": np.zeros(0, np.int64)}
-    )
 
 
 def locate(prediction: Prediction, settings: LocateSettings) -> Located:
@@ -73,7 +55,8 @@ def locate(prediction: Prediction, settings: LocateSettings) -> Located:
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None
     y, x, score, head = _peaks(prediction, settings)
-    fit = refine(prediction.frame.data, y, x, settings.refine)
+    prior_px = None if settings.prior_nm is None else settings.prior_nm / pixel
+    fit = refine(prediction.frame.data, y, x, settings.refine, prior_sigma_px=prior_px)
     fy, fx = np.where(fit.ok, fit.y_px, y), np.where(fit.ok, fit.x_px, x)
     variance_y, variance_x = fit.covariance_px2[:, 0, 0], fit.covariance_px2[:, 1, 1]
     coarse = prediction.pixel_nm / 2
@@ -145,7 +128,7 @@ def _flags(
     inside = np.minimum(np.minimum(y_nm, height - y_nm), np.minimum(x_nm, width - x_nm))
     flags |= np.where(inside < settings.border_nm, int(Flag.EDGE), 0)
     flags |= np.where(ok, 0, int(Flag.NO_FIT))
-    if settings.region is not None:
+    if settings.region is not None and settings.region in prediction.maps:
         dirty = prediction.maps[settings.region]
         rows = np.clip(np.rint(y_nm / prediction.pixel_nm).astype(int), 0, dirty.shape[0] - 1)
         columns = np.clip(np.rint(x_nm / prediction.pixel_nm).astype(int), 0, dirty.shape[1] - 1)

@@ -8,9 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from micrograph.core import Flag, Prediction
+from micrograph.core import Column, Flag, Prediction
 from micrograph.features.lattice import Lattice
 
+#: What the table 'frames' promises.
+FRAME_COLUMNS = (
+    Column("columns", "", "columns found"),
+    Column("area_nm2", "nm^2", "analysed area: clean ground near columns"),
+    Column("a_nm", "nm", "shorter lattice vector", sigma="a_sigma_nm"),
+    Column("b_nm", "nm", "longer lattice vector", sigma="b_sigma_nm"),
+    Column("gamma_deg", "deg", "angle between them", sigma="gamma_sigma_deg"),
+    Column("domain_distance", "", "distance from the training images; above 1 the frame is out of domain"),
+    Column("flags", "", "doubts, see the conventions"),
+)
 #: Flags of a column on whose ground nothing is counted.
 UNCLEAN = int(Flag.EDGE | Flag.LOW_CONFIDENCE)
 
@@ -62,3 +72,13 @@ def frame_row(
         "notes": " ".join((*prediction.notes, *doubts)),
     }
     return pd.DataFrame([row])
+
+
+def lattice_doubts(lattice: Lattice | None, a_nm: float, material: str, tolerance: float = 0.06) -> tuple[str, ...]:
+    """Return a sentence if the lattice constant is not that of the material within `tolerance`, else nothing."""
+    if lattice is None or abs(lattice.a_nm / a_nm - 1) <= tolerance:
+        return ()
+    return (
+        f"The lattice constant is {lattice.a_nm:.4f} nm, that of {material} {a_nm:.4f} nm: "
+        "check the pixel size and the material.",
+    )

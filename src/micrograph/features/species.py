@@ -72,11 +72,19 @@ class _Population:
         return np.asarray(-0.5 * (residual**2 / variance + np.log(2 * np.pi * variance)))
 
 
-def classify(amplitude: Array, sigma: Array, species: Sequence[Species], *, pseudo_count: float = 0.1) -> Classification:
+def classify(
+    amplitude: Array,
+    sigma: Array,
+    species: Sequence[Species],
+    *,
+    learned: Classification | None = None,
+    pseudo_count: float = 0.1,
+) -> Classification:
     """Return the posterior class of every site of one sublattice; ``species[0]`` is the host.
 
     amplitude, sigma: (K,) integrated intensities and their 1-sigma, any unit, finite. Works from one site on (then
-    the site is the host). A site that lies more than four sigma from every class is not `typical`.
+    the site is the host). A site that lies more than four sigma from every class is not `typical`. `learned` gives the
+    host's intensity, its scatter and the fractions, from sites that are fit to learn from; else they come from these.
     """
     ratio = np.array([s.ratio for s in species])
     count = len(amplitude)
@@ -88,7 +96,10 @@ def classify(amplitude: Array, sigma: Array, species: Sequence[Species], *, pseu
         )
     offset, slope = _noise_line(amplitude, sigma)
     population = _Population(ratio, np.array([s.ratio_sigma for s in species]), offset, slope)
-    host, scatter, fractions = _expectation_maximisation(amplitude, population, pseudo_count)
+    if learned is None:
+        host, scatter, fractions = _expectation_maximisation(amplitude, population, pseudo_count)
+    else:
+        host, scatter, fractions = learned.host_intensity, learned.host_scatter, learned.fractions
     log_p = population.log_likelihood(amplitude, host, scatter) + np.log(fractions)
     p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from micrograph.core import Flag
+from micrograph.core import Column, Flag
 
-#: Columns of the summary, in order.
-SUMMARY_COLUMNS = (
-    "name",
-    "count",
-    "count_low",
-    "count_high",
-    "density_per_nm2",
-    "density_sigma_per_nm2",
-    "density_low_per_nm2",
-    "density_high_per_nm2",
-    "area_nm2",
-    "frames",
+#: What the summary promises, in order.
+SUMMARY = (
+    Column("name", "", "class of a point or name of a defect"),
+    Column("count", "", "expected number: the sum of the scores"),
+    Column("count_low", "", "lower end of its 95 % interval"),
+    Column("count_high", "", "upper end of its 95 % interval"),
+    Column("density_per_nm2", "nm^-2", "number over the analysed area", sigma="density_sigma_per_nm2"),
+    Column("density_sigma_per_nm2", "nm^-2", "1-sigma of the density"),
+    Column("density_low_per_nm2", "nm^-2", "lower end of its 95 % interval"),
+    Column("density_high_per_nm2", "nm^-2", "upper end of its 95 % interval"),
+    Column("area_nm2", "nm^2", "analysed area of all frames: clean ground near columns"),
+    Column("frames", "", "frames that count"),
 )
 
 
@@ -71,10 +71,10 @@ class ArealDensity:
         return Counts(state.frames + 1, state.area_nm2 + area, number, doubt)
 
     def result(self, state: Counts) -> pd.DataFrame:
-        """Return SUMMARY_COLUMNS, one row a name: first those of `always`, then the others by name."""
+        """Return the columns of `SUMMARY`, one row a name: first those of `always`, then the others by name."""
         names = list(self.always) + sorted(set(state.number) - set(self.always))
         rows = [self._row(name, state) for name in names]
-        return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+        return pd.DataFrame(rows, columns=[column.name for column in SUMMARY])
 
     def _row(self, name: str, state: Counts) -> list[object]:
         number, doubt = state.number.get(name, 0.0), state.doubt.get(name, 0.0)

@@ -2,26 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 from ase import Atoms
 
+from micrograph.core import Column, Prediction, Task
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, defect_table, lattice_of, vacancies, with_strain
+from micrograph.features.locate import LocateSettings, locate
+from micrograph.features.overview import FRAME_COLUMNS, frame_row
+from micrograph.features.points import POINTS
+from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
-from micrograph.simulate import StemSampler
-from micrograph.structures import displaced, graphene, random_crystal, with_hole, with_vacancies
+from micrograph.run import Recipe
+from micrograph.simulate import StemSampler, Structure
+from micrograph.structures import from_file, graphene, random_displacements, random_lattice_2d, with_hole, with_vacancies
 
 
 def any_crystal(size_nm: float, rng: np.random.Generator) -> Atoms:
     """Return a random two-dimensional crystal, graphene in a fifth of the cases, with vacancies and sometimes a hole."""
-    size = (size_nm, size_nm)
     if rng.random() < 0.2:
-        atoms = graphene(size, rotation_deg=float(rng.uniform(0, 60)), shift_nm=tuple(rng.uniform(0, 0.3, 2)))
-        atoms.arrays["label"][:] = "atom"
+        atoms = graphene(size_nm, rotation_deg=float(rng.uniform(0, 60)), shift_nm=tuple(rng.uniform(0, 0.3, 2)))
     else:
-        atoms = random_crystal(size, rng)
+        atoms = random_lattice_2d(size_nm, rng)
+    return _worn(atoms, size_nm, rng)
+
+
+@dataclass(frozen=True)
+class OwnStructure:
+    """A user's crystal (CIF, XYZ) along `zone_axis`, anywhere in the field, turned at random, with missing columns."""
+
+    path: Path
+    zone_axis: str = "001"
+    thickness_nm: float | None = None
+
+    def __call__(self, size_nm: float, rng: np.random.Generator) -> Atoms:
+        """Return one random sample of the crystal."""
+        atoms = from_file(
+            self.path,
+            self.zone_axis,
+            size_nm,
+            thickness_nm=self.thickness_nm,
+            rotation_deg=float(rng.uniform(0, 360)),
+            shift_nm=tuple(rng.uniform(0, 0.5, 2)),
+        )
+        return _worn(atoms, size_nm, rng)
+
+
+def _worn(atoms: Atoms, size_nm: float, rng: np.random.Generator) -> Atoms:
+    """Return the crystal with vacancies, sometimes a hole, every column displaced; all labels 'atom'."""
     atoms = with_vacancies(atoms, float(rng.choice([0.0, 0.01, 0.04])), rng)
     if rng.random() < 0.15:
         atoms = with_hole(atoms, tuple(rng.uniform(0, size_nm, 2)), float(rng.uniform(0.3, 1.0)), rng)
-    return displaced(atoms, float(rng.uniform(0, 0.012)), rng)
+    atoms = random_displacements(atoms, float(rng.uniform(0, 0.012)), rng)
+    atoms.set_array("label", np.full(len(atoms), "atom", dtype="U8"))
+    return atoms
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions with errors, lattice, strain, missing columns."""
+
+    threshold: float = 0.5
+    min_distance_nm: float = 0.09
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return the tables 'objects', 'defects' and 'frames' of one frame."""
+        settings = LocateSettings(threshold=self.threshold, min_distance_nm=self.min_distance_nm)
+        table = locate(prediction, settings).table
+        lattice = lattice_of(table)
+        return {
+            "objects": with_strain(table, lattice),
+            "defects": defect_table(prediction.frame.index, vacancies(table, lattice, "vacancy")),
+            "frames": frame_row(prediction, table, lattice),
+        }
 
 
 DATA = StemSampler(
@@ -35,4 +92,23 @@ DATA = StemSampler(
 MODEL = NetSpec(
     heads=(Head("atom", "spots", labels=("atom",)), Head("contamination", "region")),
     weights="atoms-1",
+)
+RECIPE = Recipe(
+    name="atoms",
+    title="Columns of any crystal seen along an axis",
+    task=Task(
+        question="Where are the columns, which lattice do they form, how is it strained, which columns are missing?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": (*POINTS, *STRAIN_COLUMNS),
+            "defects": DEFECT_COLUMNS,
+            "frames": FRAME_COLUMNS,
+            "summary": SUMMARY,
+        },
+        reference="doi:10.1021/acsnano.7b07504",
+    ),
+    data=DATA,
+    model=MODEL,
+    objects=Columns(),
+    summary=ArealDensity(always=("atom", "vacancy")),
 )

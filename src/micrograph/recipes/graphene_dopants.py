@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
+import pandas as pd
 from ase import Atoms
 
+from micrograph.core import Prediction, Task
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, defect_table, lattice_of, with_strain
+from micrograph.features.defects import Defects, name_defects
+from micrograph.features.graph import CUTOFFS_NM, neighbours
+from micrograph.features.lattice import Lattice
+from micrograph.features.locate import LocateSettings, locate
+from micrograph.features.occupancy import occupied
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts
+from micrograph.features.points import POINTS
+from micrograph.features.species import Species
+from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
-from micrograph.simulate import StemSampler
-from micrograph.structures import displaced, graphene, with_hole, with_silicon, with_vacancies
+from micrograph.run import Recipe
+from micrograph.simulate import Microscope, StemSampler, cross_section_A2
+from micrograph.structures import graphene, random_displacements, with_hole, with_silicon, with_vacancies
+
+#: Lattice constant of graphene (nm).
+A_NM = 0.246
 
 
 def sheet(size_nm: float, rng: np.random.Generator) -> Atoms:
     """Return graphene with vacancies, 3-fold silicon and holes; no 5-7 pair, Stone-Wales or silicon cluster by design."""
     atoms = graphene(
-        (size_nm, size_nm),
+        size_nm,
         rotation_deg=float(rng.uniform(0, 60)),
         strain=rng.normal(0, 0.01, (2, 2)),
         shift_nm=tuple(rng.uniform(0, 0.3, 2)),
@@ -22,7 +41,55 @@ def sheet(size_nm: float, rng: np.random.Generator) -> Atoms:
     atoms = with_silicon(atoms, float(rng.choice([0.0, 0.005, 0.02])), rng)
     if rng.random() < 0.25:
         atoms = with_hole(atoms, tuple(rng.uniform(0, size_nm, 2)), float(rng.uniform(0.3, 1.0)), rng)
-    return displaced(atoms, float(rng.uniform(0, 0.015)), rng)
+    return random_displacements(atoms, float(rng.uniform(0, 0.015)), rng)
+
+
+@dataclass(frozen=True)
+class Graphene:
+    """Atoms with element, named defects, lattice, strain. `cutoff_scale` stretches the bond cut-offs."""
+
+    threshold: float = 0.5
+    min_distance_nm: float = 0.09
+    cutoff_scale: float = 1.0
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return the tables 'objects', 'defects' and 'frames' of one frame."""
+        settings = LocateSettings(threshold=self.threshold, min_distance_nm=self.min_distance_nm)
+        table = locate(prediction, settings).table
+        table = occupied(table, np.ones(len(table), dtype=bool), _elements(prediction))
+        lattice = lattice_of(table)
+        return {
+            "objects": with_strain(table, lattice),
+            "defects": defect_table(prediction.frame.index, self._defects(prediction, table, lattice)),
+            "frames": frame_row(prediction, table, lattice, doubts=lattice_doubts(lattice, A_NM, "graphene")),
+        }
+
+    def _defects(self, prediction: Prediction, table: pd.DataFrame, lattice: Lattice | None) -> Defects:
+        """Return the named defects; bond cut-offs follow the measured lattice, so a wrong magnification does no harm."""
+        measured = lattice.a_nm / A_NM if lattice is not None else 1.0
+        scale = self.cutoff_scale * (measured if 0.93 < measured < 1.07 else 1.0)
+        y, x, label = table["y_nm"].to_numpy(), table["x_nm"].to_numpy(), table["class"].to_numpy(str)
+        cutoffs = {pair: scale * length for pair, length in CUTOFFS_NM.items()}
+        graph = neighbours(y, x, cutoffs, label, sigma_nm=table[["y_sigma_nm", "x_sigma_nm"]].to_numpy())
+        pixel = prediction.frame.calibration.pixel_nm or 1.0
+        height, width = prediction.frame.data.shape
+        extent = (0.0, 0.0, (height - 1) * pixel, (width - 1) * pixel)
+        return name_defects(y, x, label, graph, extent=extent, label_p=table["score"].to_numpy())
+
+
+def _elements(prediction: Prediction) -> tuple[Species, ...]:
+    """Return carbon and silicon with the ratio of their cross-sections for the frame's microscope, as far as known."""
+    known = prediction.frame.calibration
+    default = Microscope()
+    microscope = Microscope(
+        voltage_kV=known.voltage_kV or default.voltage_kV,
+        convergence_mrad=known.convergence_mrad or default.convergence_mrad,
+        inner_mrad=known.inner_mrad or default.inner_mrad,
+        outer_mrad=known.outer_mrad or default.outer_mrad,
+    )
+    carbon, silicon = cross_section_A2([6, 14], microscope)
+    ratio = float(silicon / carbon)
+    return Species("C", 1.0), Species("Si", ratio, 0.2 * ratio)
 
 
 DATA = StemSampler(
@@ -36,4 +103,23 @@ DATA = StemSampler(
 MODEL = NetSpec(
     heads=(Head("atom", "spots", labels=("C", "Si")), Head("contamination", "region")),
     weights="graphene-1",
+)
+RECIPE = Recipe(
+    name="graphene-dopants",
+    title="Atoms, silicon and named defects in graphene",
+    task=Task(
+        question="Where is every atom, is it carbon or silicon, and which defects are there?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": (*POINTS, *STRAIN_COLUMNS),
+            "defects": DEFECT_COLUMNS,
+            "frames": FRAME_COLUMNS,
+            "summary": SUMMARY,
+        },
+        reference="doi:10.1021/acsnano.7b07504",
+    ),
+    data=DATA,
+    model=MODEL,
+    objects=Graphene(),
+    summary=ArealDensity(always=("C", "Si", "V1")),
 )

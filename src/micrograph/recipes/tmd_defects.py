@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-import numpy as np
-from ase import Atoms
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+import pandas as pd
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from micrograph.core import Prediction, Task
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, defect_table, lattice_of, with_strain
+from micrograph.features.lattice import Lattice
+from micrograph.features.locate import LocateSettings, locate
+from micrograph.features.occupancy import occupied
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts
+from micrograph.features.points import POINTS
+from micrograph.features.site_defects import site_defects
+from micrograph.features.species import Species
+from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
-from micrograph.simulate import StemSampler
+from micrograph.run import Recipe
+from micrograph.simulate import Microscope, StemSampler, cross_section_A2
 from micrograph.structures import (
     MATERIALS,
-    displaced,
+    Material,
+    random_displacements,
     tmd,
     with_chalcogen_substitutions,
     with_chalcogen_vacancies,
@@ -18,9 +36,8 @@ from micrograph.structures import (
     with_metal_vacancies,
 )
 
-#: Labels that mark a site of either sublattice, empty sites included.
-METAL_SITES = ("Mo", "W", "V", "Nb", "Cr", "Re", "vac_Mo", "vac_W")
-CHALCOGEN_SITES = ("S2", "S1", "S0", "Se2", "Se1", "Se0", "SSe")
+#: Materials whose chalcogen columns are brighter than the metal's; nothing else in an image tells the sublattices apart.
+BRIGHT_CHALCOGEN = ("MoSe2",)
 
 
 def monolayer(size_nm: float, rng: np.random.Generator) -> Atoms:
@@ -28,20 +45,113 @@ def monolayer(size_nm: float, rng: np.random.Generator) -> Atoms:
     name = str(rng.choice(list(MATERIALS)))
     atoms = tmd(
         name,
-        (size_nm, size_nm),
+        size_nm,
         rotation_deg=float(rng.uniform(0, 120)),
         strain=rng.normal(0, 0.01, (2, 2)),
         shift_nm=tuple(rng.uniform(0, 0.35, 2)),
     )
     dopant = str(rng.choice(["V", "Nb", "Cr", "Re", "Mo" if "W" in name else "W"]))
-    atoms = with_dopants(atoms, name, dopant, float(rng.choice([0.0, 0.02, 0.06])), rng)
-    atoms = with_metal_vacancies(atoms, name, float(rng.choice([0.0, 0.01, 0.03])), rng)
-    atoms = with_chalcogen_vacancies(atoms, name, float(rng.choice([0.0, 0.03, 0.08])), rng)
+    atoms = with_dopants(atoms, dopant, float(rng.choice([0.0, 0.02, 0.06])), rng)
+    atoms = with_metal_vacancies(atoms, float(rng.choice([0.0, 0.01, 0.03])), rng)
+    atoms = with_chalcogen_vacancies(atoms, float(rng.choice([0.0, 0.03, 0.08])), rng)
     other = "S" if "Se" in name else "Se"
-    atoms = with_chalcogen_substitutions(atoms, name, other, float(rng.choice([0.0, 0.03])), rng)
+    atoms = with_chalcogen_substitutions(atoms, other, float(rng.choice([0.0, 0.03])), rng)
     if rng.random() < 0.15:
         atoms = with_hole(atoms, tuple(rng.uniform(0, size_nm, 2)), float(rng.uniform(0.3, 0.9)), rng)
-    return displaced(atoms, float(rng.uniform(0, 0.01)), rng)
+    metal = np.isin(atoms.arrays["label"], ("Mo", "W", dopant, "vac_Mo", "vac_W"))
+    atoms.set_array("mark", np.where(metal != (name in BRIGHT_CHALCOGEN), "bright", "dim"))
+    return random_displacements(atoms, float(rng.uniform(0, 0.01)), rng)
+
+
+@dataclass(frozen=True)
+class Monolayer:
+    """Every site with what is on it. `dopants` may sit on metal sites, `substitutes` in chalcogen columns."""
+
+    material: Literal["auto", "MoS2", "WS2", "MoSe2", "WSe2"] = "auto"
+    dopants: tuple[str, ...] = ("V",)
+    substitutes: tuple[str, ...] = ()
+    threshold: float = 0.4
+    min_distance_nm: float = 0.1
+    prior_nm: float = 0.015
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return the tables 'objects', 'defects' and 'frames' of one frame."""
+        settings = LocateSettings(
+            heads=("bright", "dim"),
+            threshold=self.threshold,
+            min_distance_nm=self.min_distance_nm,
+            prior_nm=self.prior_nm,
+        )
+        table = locate(prediction, settings).table
+        microscope = _microscope(prediction)
+        bright = (table["class"] == "bright").to_numpy()
+        lattice = lattice_of(table)
+        name = self.material if self.material != "auto" else _likeliest(table, bright, lattice, microscope)
+        host = MATERIALS[name]
+        metal = bright != (name in BRIGHT_CHALCOGEN)
+        table = occupied(table, metal, _on_metal_sites(host, self.dopants, microscope))
+        table = occupied(table, ~metal, _in_chalcogen_columns(host, self.substitutes, microscope))
+        hosts = np.where(metal, host.metal, f"{host.chalcogen}2")
+        found = site_defects(table["y_nm"], table["x_nm"], table["class"].to_numpy(str), hosts, table["score"])
+        defects = defect_table(prediction.frame.index, found)
+        defects["flags"] = table["flags"].to_numpy()[[rows[0] for rows in found.atoms]] if len(found) else defects["flags"]
+        frames = frame_row(prediction, table, lattice, doubts=lattice_doubts(lattice, host.a_nm, name))
+        return {"objects": with_strain(table, lattice), "defects": defects, "frames": frames.assign(material=name)}
+
+
+def _microscope(prediction: Prediction) -> Microscope:
+    """Return the frame's microscope as far as it is known, else a usual one."""
+    known = prediction.frame.calibration
+    return Microscope(
+        voltage_kV=known.voltage_kV or 80.0,
+        convergence_mrad=known.convergence_mrad or 30.0,
+        inner_mrad=known.inner_mrad or 65.0,
+        outer_mrad=known.outer_mrad or 200.0,
+    )
+
+
+def _intensity(elements: tuple[str, ...], microscope: Microscope) -> float:
+    """Return the cross-section (square angstrom) of a column that holds `elements`."""
+    return float(cross_section_A2([atomic_numbers[element] for element in elements], microscope).sum()) if elements else 0.0
+
+
+def _on_metal_sites(host: Material, dopants: tuple[str, ...], microscope: Microscope) -> tuple[Species, ...]:
+    """Return what a metal site may hold: the host, each dopant by its atomic number, nothing."""
+    one = _intensity((host.metal,), microscope)
+    ratios = {element: _intensity((element,), microscope) / one for element in dopants if element != host.metal}
+    doped = tuple(Species(element, ratio, 0.12 * ratio) for element, ratio in ratios.items())
+    return Species(host.metal, 1.0), *doped, Species(f"vac_{host.metal}", 0.0, 0.02)
+
+
+def _in_chalcogen_columns(host: Material, substitutes: tuple[str, ...], microscope: Microscope) -> tuple[Species, ...]:
+    """Return what a chalcogen column may hold: two, one, none, or one of the host and one substitute."""
+    x = host.chalcogen
+    two = _intensity((x, x), microscope)
+    mixed = tuple(
+        Species("".join(sorted((x, other))), _intensity((x, other), microscope) / two, 0.05)
+        for other in substitutes
+        if other != x
+    )
+    return Species(f"{x}2", 1.0), Species(f"{x}1", 0.5, 0.02), Species(f"{x}0", 0.0, 0.02), *mixed
+
+
+def _likeliest(
+    table: pd.DataFrame, bright: np.ndarray[tuple[int], np.dtype[np.bool_]], lattice: Lattice | None, microscope: Microscope
+) -> str:
+    """Return the material whose lattice constant and brightness of the sublattices fit best."""
+    intensity = table["intensity"].to_numpy()
+    usable = np.isfinite(intensity) & (table["flags"].to_numpy() == 0)
+    if not (usable & bright).any() or not (usable & ~bright).any():
+        return "MoS2"
+    seen = np.median(intensity[usable & ~bright]) / np.median(intensity[usable & bright])
+    misfit = {}
+    for name, host in MATERIALS.items():
+        ratio = _intensity((host.chalcogen,) * 2, microscope) / _intensity((host.metal,), microscope)
+        expected = 1 / ratio if name in BRIGHT_CHALCOGEN else ratio
+        misfit[name] = (np.log(max(seen, 0.02) / expected) / 0.3) ** 2
+        if lattice is not None:
+            misfit[name] += ((lattice.a_nm / host.a_nm - 1) / 0.015) ** 2
+    return min(misfit, key=misfit.__getitem__)
 
 
 DATA = StemSampler(
@@ -54,9 +164,28 @@ DATA = StemSampler(
 )
 MODEL = NetSpec(
     heads=(
-        Head("metal", "spots", labels=METAL_SITES),
-        Head("chalcogen", "spots", labels=CHALCOGEN_SITES),
+        Head("bright", "spots", labels=("bright",)),
+        Head("dim", "spots", labels=("dim",)),
         Head("contamination", "region"),
     ),
     weights="tmd-1",
+)
+RECIPE = Recipe(
+    name="tmd-defects",
+    title="Vacancies and dopants in TMD monolayers",
+    task=Task(
+        question="What is on every site of a MoS2, WS2, MoSe2 or WSe2 monolayer, and how many defects are there per area?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": (*POINTS, *STRAIN_COLUMNS),
+            "defects": DEFECT_COLUMNS,
+            "frames": FRAME_COLUMNS,
+            "summary": SUMMARY,
+        },
+        reference="doi:10.1002/advs.202101099",
+    ),
+    data=DATA,
+    model=MODEL,
+    objects=Monolayer(),
+    summary=ArealDensity(),
 )

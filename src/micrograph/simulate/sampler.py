@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Structure(Protocol):
-    """Makes a random structure that covers a field of ``size_nm`` with its corner at the origin, and a margin."""
+    """Makes a random structure that covers a field of ``size_nm`` with its corner at the origin, and a margin.
+
+    An array 'mark' on the atoms names the sites for the network's heads, where their labels do not ('bright').
+    """
 
     def __call__(self, size_nm: float, rng: np.random.Generator) -> Atoms:
         """Return atoms with ``arrays['label']``."""
@@ -70,10 +73,13 @@ class StemSampler:
             scan = replace(scan, dose_e_per_A2=_dose_for(electrons, atoms, microscope))
         fraction, mask = self._dirty(fraction, pixel, rng)
         image = expose(fraction, scan, pixel, rng)
+        sites = sites_of(atoms)
+        inside = _inside(sites, shape, pixel)
         return Sample(
             image=image,
             pixel_nm=pixel,
-            sites=_inside(sites_of(atoms), shape, pixel),
+            sites=sites[inside],
+            marks=_marks(atoms, sites)[inside] if "mark" in atoms.arrays else None,
             masks={"contamination": mask},
             params={**params, "dose_e_per_A2": scan.dose_e_per_A2, "pixel_nm": pixel},
         )
@@ -110,8 +116,18 @@ def _dose_for(electrons: float, atoms: Atoms, microscope: Microscope) -> float:
     return electrons / float(cross_section_A2([middle], microscope)[0])
 
 
-def _inside(sites: Sites, shape: tuple[int, int], pixel_nm: float) -> Sites:
-    """Return the sites whose centre lies in the image."""
+def _marks(atoms: Atoms, sites: Sites) -> NDArray[np.str_]:
+    """Return the array 'mark' of `atoms` at their `sites`: of the atom nearest in projection."""
+    from scipy.spatial import cKDTree
+
+    if len(sites) == 0:
+        return np.zeros(0, dtype=np.str_)
+    _, nearest = cKDTree(atoms.positions[:, 1::-1] / 10.0).query(np.column_stack([sites.y_nm, sites.x_nm]))
+    return np.asarray(atoms.arrays["mark"][nearest], dtype=np.str_)
+
+
+def _inside(sites: Sites, shape: tuple[int, int], pixel_nm: float) -> NDArray[np.bool_]:
+    """Return which sites have their centre in the image."""
     height, width = ((n - 0.5) * pixel_nm for n in shape)
     low = -0.5 * pixel_nm
-    return sites[(sites.y_nm > low) & (sites.y_nm < height) & (sites.x_nm > low) & (sites.x_nm < width)]
+    return np.asarray((sites.y_nm > low) & (sites.y_nm < height) & (sites.x_nm > low) & (sites.x_nm < width))

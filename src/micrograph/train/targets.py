@@ -24,7 +24,8 @@ def _target(sample: Sample, head: Head, shape: tuple[int, int], spec: NetSpec) -
     if head.kind == "region":
         mask = torch.as_tensor(sample.masks[head.name])[None, None]
         return functional.interpolate(mask, size=shape, mode="bilinear", align_corners=False)[0, 0]
-    mine = sample.sites[np.isin(sample.sites.label, head.labels)]
+    marks = sample.sites.label if sample.marks is None else sample.marks
+    mine = sample.sites[np.isin(marks, head.labels)]
     step_y, step_x = (n / m for n, m in zip(sample.image.shape, shape, strict=True))
     y, x = in_map_pixels(mine, sample.pixel_nm, (step_y, step_x))
     return torch.from_numpy(spots(y, x, shape, spec.spot_nm / spec.pixel_nm))

@@ -1,0 +1,90 @@
+"""What computes a network: OpenVINO on processors, PyTorch on GPUs and as fall-back. Same arrays in, same arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from micrograph.core import BadInput
+from micrograph.nets import Checkpoint, UNet, build
+
+Array = NDArray[np.float32]
+#: Takes (B, 1, H, W), gives logits (B, K, H, W) and embedding (B, D).
+Compute = Callable[[Array], tuple[Array, Array]]
+#: Largest difference of logits between a back-end and PyTorch that is accepted at load.
+TOLERANCE = 2e-2
+
+
+def network(checkpoint: Checkpoint) -> UNet:
+    """Return the checkpoint's network, ready to infer."""
+    net = build(checkpoint.spec)
+    net.load_state_dict(checkpoint.part("net"))
+    return net.eval().requires_grad_(False)
+
+
+def torch_backend(checkpoint: Checkpoint, device: str) -> Compute:
+    """Return the network on PyTorch: channels last, half precision on a GPU."""
+    net: Any = network(checkpoint).to(device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def compute(batch: Array) -> tuple[Array, Array]:
+        image = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")):
+            logits, embedding = net(image)
+        return logits.float().cpu().numpy(), embedding.float().cpu().numpy()
+
+    return compute
+
+
+def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Compute:
+    """Return the network on OpenVINO, in bf16 where the processor has it and the logits agree, else in fp32.
+
+    A network is compiled once for every shape of batch that comes.
+    """
+    import openvino
+
+    core = openvino.Core()
+    probe = np.random.default_rng(0).standard_normal((1, 1, 64, 64)).astype(np.float32)
+    net = network(checkpoint)
+    model = openvino.convert_model(net, example_input=torch.from_numpy(probe), input=[-1, 1, -1, -1])
+    expected = torch_backend(checkpoint, "cpu")(probe)[0]
+    fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    for precision in (["bf16"] if fast else []) + ["f32"]:
+        compute = _compiled(core, model, precision, threads)
+        if np.abs(compute(probe)[0] - expected).max() < TOLERANCE:
+            return compute
+    raise BadInput("OpenVINO and PyTorch disagree on this network: choose the back-end 'torch'.")
+
+
+def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Compute:
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    ready: dict[tuple[int, ...], Any] = {}
+
+    def compute(batch: Array) -> tuple[Array, Array]:
+        if batch.shape not in ready:
+            shaped = model.clone()
+            shaped.reshape(list(batch.shape))
+            ready[batch.shape] = core.compile_model(shaped, "CPU", options)
+        answer = ready[batch.shape](batch)
+        return np.array(answer[0]), np.array(answer[1])
+
+    return compute
+
+
+def backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> Compute:
+    """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadInput(f"The device is '{device}', but no GPU is there: choose --device cpu.")
+    if name not in ("auto", "openvino", "torch") or not device.startswith(("cpu", "cuda")):
+        raise BadInput(f"The device is '{device}' and the back-end '{name}': known are cpu, cuda; openvino, torch.")
+    if name == "torch" or device.startswith("cuda"):
+        return torch_backend(checkpoint, device)
+    return openvino_backend(checkpoint, threads)

@@ -1,0 +1,132 @@
+"""The predictor: a frame in, probability maps with their doubts out. Stateless between frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core import BrokenCheckpoint, Flag, Frame, MissingCalibration, Prediction
+from micrograph.core.provenance import digest
+from micrograph.infer.backends import Compute, backend
+from micrograph.infer.tiles import tiled
+from micrograph.nets import Checkpoint, NetSpec, find_weights, load, normalise, to_model_grid
+
+Array = NDArray[np.float32]
+#: How far beyond the trained range of pixel sizes a frame may lie before it is out of domain.
+PIXEL_TOLERANCE = 1.2
+_POOLING = 4
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble."""
+
+    checkpoint: Checkpoint
+    compute: Compute
+
+    def __call__(self, image: Array) -> tuple[dict[str, Array], float]:
+        """Return calibrated maps (h, w) by head and the distance from the training domain (1: its border)."""
+        spec = self.checkpoint.spec
+        logits, embedding = tiled(image, self.compute, 2 ** (spec.levels - 1) * _POOLING)
+        confidence = self.checkpoint.card.get("confidence", {})
+        maps = {}
+        for channel, head in enumerate(spec.heads):
+            a, b = confidence.get(head.name, (1.0, 0.0))
+            maps[head.name] = np.reciprocal(1 + np.exp(-np.clip(a * logits[channel] + b, -30, 30)))
+        return maps, self._distance(embedding)
+
+    def _distance(self, embedding: Array) -> float:
+        domain = {name: tensor.numpy() for name, tensor in self.checkpoint.part("domain").items()}
+        if not domain:
+            return 0.0
+        return float(np.linalg.norm((embedding - domain["mean"]) @ domain["whitening"]) / domain["border"][0])
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Calibrated frames to `Prediction`: one network, or an ensemble whose spread becomes the maps' sigma."""
+
+    members: tuple[Member, ...]
+    digest: str
+
+    @property
+    def spec(self) -> NetSpec:
+        """Heads and pixel of the model."""
+        return self.members[0].checkpoint.spec
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """Card of the (first) model."""
+        return self.members[0].checkpoint.card
+
+    def __call__(self, frame: Frame) -> Prediction:
+        """Return the prediction for one frame (H, W); raises `MissingCalibration` without a pixel size.
+
+        A frame that is constant or has no finite pixel gives empty maps and the flag BAD_FRAME.
+        """
+        pixel = frame.calibration.pixel_nm
+        if pixel is None:
+            raise MissingCalibration('The pixel size is unknown: give it with --pixel-size "0.0176 nm".')
+        image = to_model_grid(frame.data, pixel, self.spec.pixel_nm)
+        seen = normalise(image, self.spec.pixel_nm).numpy()
+        if not seen.any():
+            zero = {name: np.zeros(seen.shape, np.float32) for name in self.spec.names}
+            return Prediction(frame, zero, zero, self.spec.pixel_nm, Flag.BAD_FRAME, 0.0, ("The frame shows nothing.",))
+        answers = [member(seen) for member in self.members]
+        stacks = {name: np.stack([maps[name] for maps, _ in answers]) for name in self.spec.names}
+        distance = float(np.mean([distance for _, distance in answers]))
+        notes = (*self._pixel_notes(pixel), *_distance_notes(distance))
+        return Prediction(
+            frame=frame,
+            maps={name: stack.mean(axis=0) for name, stack in stacks.items()},
+            sigma={name: stack.std(axis=0) for name, stack in stacks.items()},
+            pixel_nm=self.spec.pixel_nm,
+            flags=Flag.OUT_OF_DOMAIN if notes else Flag.OK,
+            domain_distance=distance,
+            notes=notes,
+        )
+
+    def many(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
+        """Yield the prediction of each frame; the same numbers as one by one."""
+        return map(self, frames)
+
+    def _pixel_notes(self, pixel_nm: float) -> tuple[str, ...]:
+        low, high = self.card.get("domain", {}).get("pixel_nm", (0.0, np.inf))
+        if low / PIXEL_TOLERANCE <= pixel_nm <= high * PIXEL_TOLERANCE:
+            return ()
+        return (f"The pixel of {pixel_nm:.4g} nm lies outside the model's range of {low:.4g} to {high:.4g} nm.",)
+
+
+def _distance_notes(distance: float) -> tuple[str, ...]:
+    if distance <= 1:
+        return ()
+    return (
+        f"The image is unlike the model's training images (distance {distance:.1f}, border 1): "
+        "wrong material, wrong pixel size, or a kind of image that the model does not know.",
+    )
+
+
+def load_predictor(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    backend_name: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Predictor:
+    """Return the predictor of shipped weights by name, of a file, or of several (an ensemble of equal heads).
+
+    Raises `BrokenCheckpoint` for weights that cannot be read or do not belong together.
+    """
+    names = [weights] if isinstance(weights, str | Path) else list(weights)
+    checkpoints = [load(name) for name in names]
+    first = checkpoints[0].spec
+    for name, checkpoint in zip(names, checkpoints, strict=True):
+        if checkpoint.spec.names != first.names or checkpoint.spec.pixel_nm != first.pixel_nm:
+            raise BrokenCheckpoint(f"The weights '{name}' answer other questions than '{names[0]}': they are no ensemble.")
+    members = tuple(Member(checkpoint, backend(checkpoint, backend_name, device, threads)) for checkpoint in checkpoints)
+    return Predictor(members, " ".join(digest(find_weights(name)) for name in names))

@@ -1,0 +1,54 @@
+"""Tiles with overlap: a frame of any size through a network, without seams and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+#: Side of a tile's useful centre and width of the rim that is computed and thrown away (model pixels).
+CORE, HALO = 512, 32
+
+
+def tiled(image: Array, compute: Callable[[Array], tuple[Array, Array]], multiple: int) -> tuple[Array, Array]:
+    """Return logits (K, h, w) and the mean embedding (D,) of `image` (h, w); a small frame is one tile.
+
+    The rim is wider than the reach of a pixel's influence that matters, so tiles join without a seam.
+    """
+    height, width = image.shape
+    logits: Array | None = None
+    total: NDArray[np.float64] | float = 0.0
+    weights = 0.0
+    for top, bottom, left, right in _centres(height, width):
+        y0, x0 = max(0, top - HALO), max(0, left - HALO)
+        y1, x1 = min(height, bottom + HALO), min(width, right + HALO)
+        answer, embedding = compute(_padded(image[y0:y1, x0:x1], multiple)[None, None])
+        if logits is None:
+            logits = np.zeros((answer.shape[1], height, width), np.float32)
+        logits[:, top:bottom, left:right] = answer[0, :, top - y0 : bottom - y0, left - x0 : right - x0]
+        area = float((bottom - top) * (right - left))
+        total, weights = total + area * embedding[0].astype(float), weights + area
+    assert logits is not None
+    return logits, np.asarray(total / weights, dtype=np.float32)
+
+
+def _centres(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none larger than CORE + HALO."""
+    rows, columns = (max(1, -(-(n - HALO) // CORE)) for n in (height, width))
+    ys = np.linspace(0, height, rows + 1).astype(int) // 8 * 8
+    xs = np.linspace(0, width, columns + 1).astype(int) // 8 * 8
+    ys[-1], xs[-1] = height, width
+    for top, bottom in zip(ys[:-1], ys[1:], strict=True):
+        for left, right in zip(xs[:-1], xs[1:], strict=True):
+            yield int(top), int(bottom), int(left), int(right)
+
+
+def _padded(image: Array, multiple: int) -> Array:
+    """Mirror (h, w) at the far ends until both sides are multiples of `multiple` and at least four of them."""
+    ends = [max(-n % multiple, 4 * multiple - n) for n in image.shape]
+    if not any(ends):
+        return np.ascontiguousarray(image)
+    return np.pad(image, ((0, ends[0]), (0, ends[1])), mode="symmetric")
