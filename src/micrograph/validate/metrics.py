@@ -125,7 +125,7 @@ def class_recall(confusion: NDArray[np.int_]) -> Array:
     """Return the recall (L,) of every class of a confusion matrix; NaN for a class without sites."""
     sites = confusion.sum(axis=1)
     right = np.diagonal(confusion)
-    return np.divide(right, sites, out=np.full(len(sites), np.nan), where=sites > 0)
+    return np.asarray(np.where(sites > 0, right / np.maximum(sites, 1), np.nan))
 
 
 def balanced_accuracy(confusion: NDArray[np.int_]) -> float:
@@ -186,7 +186,8 @@ def auroc(negative: ArrayLike, positive: ArrayLike) -> float:
 
 def normalised_correlation(first: ArrayLike, second: ArrayLike) -> float:
     """Return Pearson's correlation of two arrays of one shape; NaN when one of them is constant."""
-    a, b = (np.asarray(v, float).ravel() - np.mean(v) for v in (first, second))
+    a, b = (np.asarray(v, float).ravel() for v in (first, second))
+    a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm > 0 else float("nan")
 
