@@ -42,10 +42,22 @@ def smooth_field(shape: tuple[int, int], sigma_px: float, rng: np.random.Generat
     """Return a Gaussian random field (H, W) float32 of mean 0 and variance 1, smooth over `sigma_px` pixels."""
     import scipy.fft
 
-    pad = [scipy.fft.next_fast_len(n + min(n, int(3 * sigma_px)), real=True) for n in shape]
-    spectrum = scipy.fft.rfft2(rng.standard_normal(pad, dtype=np.float32))
-    ky, kx = np.fft.fftfreq(pad[0])[:, None], np.fft.rfftfreq(pad[1])[None, :]
-    low_pass = [np.exp(-2 * (np.pi * sigma_px * k) ** 2).astype(np.float32) for k in (ky, kx)]
-    field = scipy.fft.irfft2(spectrum * low_pass[0] * low_pass[1], s=pad)
-    gain = np.sqrt(np.prod([1 / np.mean(np.exp(-4 * (np.pi * sigma_px * np.fft.fftfreq(n)) ** 2)) for n in pad]))
-    return np.asarray(field[: shape[0], : shape[1]] * np.float32(gain), np.float32)
+    period = [n + int(min(n, 1.5 * sigma_px)) for n in shape]
+    full = [scipy.fft.next_fast_len(n, real=True) for n in period]
+    coarse = [scipy.fft.next_fast_len(max(min(n, int(2 * n / sigma_px)), 8), real=True) for n in full]
+    coarse = [min(n, m) for n, m in zip(coarse, full, strict=True)]
+    spectrum = scipy.fft.rfft2(rng.standard_normal(coarse, dtype=np.float32))
+    ky, kx = np.fft.fftfreq(coarse[0], full[0] / coarse[0]), np.fft.rfftfreq(coarse[1], full[1] / coarse[1])
+    spectrum *= np.exp(-2 * (np.pi * sigma_px * ky) ** 2).astype(np.float32)[:, None]
+    spectrum *= np.exp(-2 * (np.pi * sigma_px * kx) ** 2).astype(np.float32)[None, :]
+    padded = np.zeros((full[0], full[1] // 2 + 1), np.complex64)
+    half = (coarse[0] + 1) // 2
+    padded[:half, : len(kx)] = spectrum[:half]
+    padded[full[0] - coarse[0] + half :, : len(kx)] = spectrum[half:]
+    field = scipy.fft.irfft2(padded, s=full)[: shape[0], : shape[1]]
+    power = [
+        np.sum(np.exp(-4 * (np.pi * sigma_px * np.fft.fftfreq(n, m / n)) ** 2))
+        for n, m in zip(coarse, full, strict=True)
+    ]
+    gain = full[0] * full[1] / np.sqrt(coarse[0] * coarse[1] * power[0] * power[1])
+    return np.asarray(field * np.float32(gain), np.float32)

@@ -117,7 +117,7 @@ def expose(fraction: NDArray[np.float32], scan: Scan, pixel_nm: float, rng: np.r
     The counts are Poisson with the mean ``dose * pixel area * (fraction + background)``, rows shifted by the jitter.
     """
     jittered = _jitter_rows(fraction, scan.jitter_nm / pixel_nm, rng) if scan.jitter_nm > 0 else fraction
-    mean = scan.dose_e_per_A2 * (10.0 * pixel_nm) ** 2 * (np.clip(jittered, 0, None) + scan.background)
+    mean = scan.dose_e_per_A2 * (10.0 * pixel_nm) ** 2 * (np.clip(jittered, 0, None).astype(float) + scan.background)
     if scan.line_noise > 0:
         mean = mean * np.clip(rng.normal(1, scan.line_noise, (len(mean), 1)), 0, None)
     counts = rng.poisson(mean).astype(np.float32)
@@ -135,22 +135,21 @@ def _jitter_rows(image: NDArray[np.float32], sigma_px: float, rng: np.random.Gen
     """Shift every row by its own random sub-pixel amount along both axes (cubic interpolation, edges held)."""
     h, w = image.shape
     shift = np.clip(rng.normal(0, sigma_px, (2, h)), -3 * sigma_px, 3 * sigma_px)
-    result = image
-    for axis in (0, 1):
-        whole = np.floor(shift[axis]).astype(np.intp)
-        taps = _cubic_taps(shift[axis] - whole)
-        rows, columns = np.arange(h)[:, None], np.arange(w)[None, :]
-        moved = np.zeros_like(image)
-        for tap, weight in enumerate(taps, start=-1):
-            step = (whole + tap)[:, None]
-            source = (rows + step, columns) if axis == 0 else (rows, columns + step)
-            picked = result[np.clip(source[0], 0, h - 1), np.clip(source[1], 0, w - 1)]
-            moved += weight.astype(np.float32)[:, None] * picked
-        result = moved
+    whole = np.floor(shift).astype(np.intp)
+    taps = _cubic_taps((shift - whole).astype(np.float32)[:, :, None])
+    rows, columns = np.arange(h), np.arange(w)
+    moved = np.zeros_like(image)
+    for tap, weight in enumerate(taps, start=-1):
+        moved += weight[0] * image[np.clip(rows + whole[0] + tap, 0, h - 1)]
+    result = np.zeros_like(image)
+    for tap, weight in enumerate(taps, start=-1):
+        source = np.clip(columns[None, :] + (whole[1] + tap)[:, None], 0, w - 1)
+        source += (rows * w)[:, None]
+        result += weight[1] * moved.take(source)
     return result
 
 
-def _cubic_taps(t: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+def _cubic_taps(t: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
     """Catmull-Rom weights of the points -1, 0, 1, 2 for a position `t` in 0..1."""
     return (
         (-t + 2 * t**2 - t**3) / 2,
