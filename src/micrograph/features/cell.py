@@ -77,7 +77,7 @@ def reduced(cell: Array) -> Array:
     """Return the conventional reduced cell of the lattice spanned by the rows of `cell` (2, 2).
 
     |a| <= |b| and gamma in 90..120 degrees. Where lengths agree within 3 % (or gamma is within 3 degrees of 90) the
-    choice would hang on noise, so there a is the vector nearest to +x (and b is counter-clockwise of a on the screen).
+    choice would hang on noise, so there a is the vector nearest to +x, and b is counter-clockwise of a on the screen.
     """
     a, b = cell
     while True:
@@ -92,12 +92,15 @@ def reduced(cell: Array) -> Array:
     first = np.flatnonzero(lengths <= 1.03 * lengths.min())
     first = first[np.argmax(np.abs(short[first, 1]) / lengths[first])]
     area = np.abs(short[first, 0] * short[:, 1] - short[first, 1] * short[:, 0]) / abs(a[0] * b[1] - a[1] * b[0])
-    second = min(np.flatnonzero(np.abs(area - 1) < 0.5), key=lambda i: float(lengths[i]))
     a = short[first] * (1.0 if short[first, 1] > 0 else -1.0)
-    return np.stack([a, _second(a, short[second])])
+    second = np.flatnonzero(np.abs(area - 1) < 0.5)
+    second = second[lengths[second] <= 1.03 * lengths[second].min()]
+    choices = [_obtuse(a, short[i]) for i in second]
+    return np.stack([a, max(choices, key=lambda b: a[0] * b[1] - a[1] * b[0])])
 
 
-def _second(a: Array, b: Array) -> Array:
+def _obtuse(a: Array, b: Array) -> Array:
+    """Return b or -b: the one at 90..120 degrees to a; within 3 degrees of 90, the one counter-clockwise of a."""
     cosine = (a @ b) / np.sqrt((a @ a) * (b @ b))
     if abs(cosine) < np.sin(np.radians(3.0)):
         clockwise = a[1] * b[0] - a[0] * b[1] > 0
@@ -127,11 +130,11 @@ def _difference_peaks(cloud: PointSet, centres: int = 400, k: int = 61) -> Array
     order = np.argsort(length2)
     peak = peak[order[length2[order] > (0.9 * cloud.spacing) ** 2]][:30]
     if not len(peak):
-        return peak
+        return np.empty((0, 2))
     row = np.asarray(cKDTree(peak).query(vectors, distance_upper_bound=cloud.tolerance)[1], dtype=np.intp)
     share = np.bincount(row, minlength=len(peak) + 1)[:-1]
     total = [np.bincount(row, weights=vectors[:, axis], minlength=len(peak) + 1)[:-1] for axis in (0, 1)]
-    return np.asarray(np.stack(total, axis=1) / np.maximum(share, 1)[:, None])
+    return np.stack(total, axis=1) / np.maximum(share, 1)[:, None]
 
 
 def _support(cloud: PointSet, vector: Array, centres: int = 120) -> tuple[float, float]:

@@ -169,7 +169,7 @@ def fit_lattice(
 
 
 def _cells(cloud: PointSet, guess: ArrayLike | None) -> Iterator[Array]:
-    """Yield cells to try: the guess, that of all points, and where these are many (two grains?) those of the quarters."""
+    """Yield cells to try: the guess, that of all points, and of many points (two grains?) those of the quarters."""
     if guess is not None:
         yield reduced(_as_cell(guess))
     whole = find_cell(cloud)
