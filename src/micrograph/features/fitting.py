@@ -64,13 +64,14 @@ class Known:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A finished fit, in grid pixels of `scene` and units of `Measured`."""
+    """A finished fit, in grid pixels of `scene` and units of `Measured`; the first `columns` are those given."""
 
     scene: Scene
     state: State
     drawn: Drawn
     prior: Prior
     noise: NoiseModel
+    columns: int
 
     def covariance(self) -> tuple[Array, Array]:
         """Return the marginal covariance (K, 3, 3) of intensity, y and x, and the intensities' 1-sigma (K,)."""
@@ -78,7 +79,7 @@ class Fitted:
         own = normal.information.variance()
         ground = np.einsum("kn,nk->k", normal.hats, np.linalg.solve(normal.schur, normal.hats.T))
         own = own + normal.answer[:, :, None] * normal.answer[:, None, :] * ground[:, None, None]
-        own *= self.noise.correlation
+        own = own[: self.columns] * self.noise.correlation
         return own, np.sqrt(np.maximum(own[:, 0, 0], 0.0))
 
     def chi2(self) -> float:
@@ -146,9 +147,8 @@ def first_shape(measured: Measured, place: Array, spacing: float | None) -> Colu
     cut = measured.values[low[0] : low[0] + side[0], low[1] : low[1] + side[1]]
     canvas = Canvas((side[0], side[1]), margin=16)
     at = np.clip(np.rint(local).astype(int), 0, np.array(side) - 1)
-    ground = float(np.percentile(cut, 10))
-    bright = np.maximum(cut[at[:, 0], at[:, 1]] - ground, 0.05 * (float(cut.max()) - ground) + 1e-9)
-    bright = bright * window[0][at[:, 0]] * window[1][at[:, 1]]
+    ground = float(np.median(cut))
+    bright = window[0][at[:, 0]] * window[1][at[:, 1]]
     target = canvas.feel(((cut - ground) * np.outer(*window)).astype(np.float32), np.float32(1) * np.ones((1, 1), np.float32))
     import scipy.fft
 
@@ -212,7 +212,7 @@ class _Course:
         else:
             wide = shape
         scene = Scene(data, valid, n, wide.scaled(1 / n), self._node_distance() / n)
-        prior = self._prior(n, shape)
+        prior = self._prior(n, shape, float(np.subtract(*np.percentile(data[::3, ::3], [95, 5]))))
         state = State(prior.centre, np.zeros(len(prior.centre)), np.zeros(len(scene.background)), shape.scaled(1 / n))
         state = self._first_intensities(scene, state, prior)
         return self._iterate(scene, state, prior)
@@ -228,10 +228,24 @@ class _Course:
             return self.limits.limit_px
         return min(2 * shape.sigma_px, 0.35 * self.spacing if self.spacing is not None else np.inf)
 
-    def _prior(self, n: int, shape: ColumnShape) -> Prior:
-        centre = (self.given.place - (n - 1) / 2) / n
-        weakest = (n / (3 * self._limit(shape))) ** 2
-        return Prior(centre, self.given.precision * n**2 + weakest, self.given.fixed.copy())
+    def _prior(self, n: int, shape: ColumnShape, contrast: float) -> Prior:
+        """Return what is known of the given columns, and after them of those beyond the border that nobody can give.
+
+        The latter stand 0.8 sigma outside, 1.6 sigma apart, and take up the light of what lies there.
+        """
+        sigma = shape.sigma_px
+        ghosts = _frame(self.measured.shape, 0.8 * sigma, 1.6 * sigma)
+        place = np.concatenate([self.given.place, ghosts])
+        weakest = (1 / (3 * self._limit(shape))) ** 2
+        beyond = np.arange(len(place)) >= len(self.given.place)
+        precision = np.append(self.given.precision, np.zeros(len(ghosts))) + weakest
+        typical = 2 * np.pi * (sigma / n) ** 2 * max(contrast, 1e-6)
+        return Prior(
+            (place - (n - 1) / 2) / n,
+            precision * n**2,
+            np.append(self.given.fixed, beyond[beyond]),
+            np.where(beyond, 1 / typical**2, 0.0),
+        )
 
     def _first_intensities(self, scene: Scene, state: State, prior: Prior) -> State:
         """Least squares of intensities and background with all places held."""
@@ -242,29 +256,62 @@ class _Course:
         return replace(state, amplitude=step[:, 0], nodes=nodes)
 
     def _iterate(self, scene: Scene, state: State, prior: Prior) -> Fitted:
-        drawn = scene.draw(state)
-        limit = self._limit(state.shape.scaled(scene.binning)) / scene.binning
-        for i in range(self.limits.iterations):
+        """Step until nothing moves; then hold the columns that were lost at their given places, and step again."""
+        state, drawn = self._converged(scene, state, prior, first=0)
+        lost = self._lost(scene, state, drawn, prior) & ~prior.held
+        if lost.any():
+            prior = replace(prior, held=prior.held | lost)
+            place = np.where(lost[:, None], prior.centre, state.place)
+            state, drawn = self._converged(scene, replace(state, place=place), prior, first=3)
+        return self._finished(scene, state, prior, drawn)
+
+    def _converged(self, scene: Scene, state: State, prior: Prior, first: int) -> tuple[State, Drawn]:
+        drawn, damping = scene.draw(state), 0.3 if first == 0 else 0.0
+        for i in range(first, first + self.limits.iterations):
             noise, ordinary = self._noise(scene, drawn, state)
             state = replace(state, noise=noise)
             drawn = replace(drawn, weight=scene.weight(drawn.expected, noise))
             before = state.shape
             if self.known.shape is None and i > 0:
-                trusted = replace(drawn, weight=drawn.weight * ordinary)
-                state = replace(state, shape=scene.shape_step(self._with_tail(state, i), trusted, self._tail(i)))
-                drawn = scene.draw(state)
-            normal = scene.normal(state, drawn, prior)
+                state, drawn = self._reshaped(scene, state, drawn, ordinary, i)
+            normal = scene.normal(state, drawn, prior, damping)
             step, nodes = scene.step(state, drawn, prior, normal)
-            state, prior, moved = self._moved(state, prior, normal.information.own, (step, nodes), limit if i > 1 else np.inf)
-            drawn = scene.draw(state)
-            if i > 3 and moved < 0.03 and _change(before, state.shape) < 2e-3:
+            moved, change = self._moved(scene, state, prior, normal.information.own, (step, nodes))
+            redrawn = scene.draw(moved)
+            if scene.misfit(moved, redrawn, drawn.weight, prior) <= 1.0001 * scene.misfit(state, drawn, drawn.weight, prior):
+                state, drawn, damping = moved, redrawn, damping / 8 if damping > 0.01 else 0.0
+            else:
+                damping, change = max(4 * damping, 0.3), 1.0
+            if i > 3 and change < 0.03 and _change(before, state.shape) < 2e-3:
                 break
-        noise, _ = self._noise(scene, drawn, state)
+        return state, drawn
+
+    def _lost(self, scene: Scene, state: State, drawn: Drawn, prior: Prior) -> NDArray[np.bool_]:
+        """Return which columns are too faint to be placed or were stopped at the limit of their place."""
+        own = scene.normal(state, drawn, prior).information.own
+        limit = self._limit(state.shape.scaled(scene.binning)) / scene.binning
+        left = np.hypot(*(state.place - prior.centre).T) > 0.99 * limit
+        faint = ~(state.amplitude > FAINT / np.sqrt(np.maximum(own[:, 0, 0], 1e-30)))
+        return np.asarray(left | faint)
+
+    def _reshaped(self, scene: Scene, state: State, drawn: Drawn, ordinary: Image, i: int) -> tuple[State, Drawn]:
+        """Return the state with a likelier shape, judged on ordinary pixels; the same state if none is found."""
+        trusted = replace(drawn, weight=drawn.weight * ordinary)
+        new = scene.shape_step(self._with_tail(state, i), trusted, self._tail(i))
+        redrawn = scene.draw(new)
+        if np.vdot(redrawn.residual * trusted.weight, redrawn.residual) > np.vdot(
+            drawn.residual * trusted.weight, drawn.residual
+        ):
+            return state, drawn
+        return new, redrawn
+
+    def _finished(self, scene: Scene, state: State, prior: Prior, drawn: Drawn) -> Fitted:
+        noise, ordinary = self._noise(scene, drawn, state)
         drawn = replace(drawn, weight=scene.weight(drawn.expected, noise))
         if self.known.noise is None:
-            whitened = drawn.residual * np.sqrt(drawn.weight)
+            whitened = drawn.residual * np.sqrt(drawn.weight * ordinary)
             noise = replace(noise, correlation=measure_correlation(whitened, state.shape.sigma_px))
-        return Fitted(scene, replace(state, noise=noise), drawn, prior, noise)
+        return Fitted(scene, replace(state, noise=noise), drawn, prior, noise, len(self.given.place))
 
     def _tail(self, i: int) -> bool:
         return self.limits.tail and i >= 2
@@ -277,34 +324,52 @@ class _Course:
     def _noise(self, scene: Scene, drawn: Drawn, state: State) -> tuple[NoiseModel, Image]:
         """Return the noise and ones (H, W) where residuals are ordinary."""
         parameters = 3 * len(state.amplitude) + len(state.nodes) + 5
-        noise, good = measure_noise(drawn.residual, drawn.expected, scene.valid, parameters)
+        inner = _interior(scene.data.shape, state.shape) > 0
+        seen = inner if scene.valid is None else inner & scene.valid
+        noise, good = measure_noise(drawn.residual * inner, drawn.expected, seen, parameters * inner.mean())
         known, n = self.known.noise, scene.binning
         if known is not None:
             at_offset = known.gain * self.measured.offset + known.readout_variance
             scale = self.measured.scale
             noise = NoiseModel(known.gain / scale, at_offset * n**2 / scale**2, known.correlation)
-        return noise, ordinary_pixels(good, scene.data.shape)
+        return noise, ordinary_pixels(good, scene.data.shape) * _interior(scene.data.shape, state.shape)
 
     def _moved(
-        self, state: State, prior: Prior, own: Array, step: tuple[Array, Array], limit: float
-    ) -> tuple[State, Prior, float]:
-        """Return the state after a step, the prior with lost columns held at their given places, the move in sigmas."""
-        longest = 0.6 * state.shape.sigma_px
-        move = step[0][:, 1:]
-        move = move * np.minimum(1, longest / np.maximum(np.hypot(move[:, 0], move[:, 1]), 1e-12))[:, None]
-        place, amplitude = state.place + move, state.amplitude + step[0][:, 0]
-        lost = ~np.isfinite(place).all(1) | ~np.isfinite(amplitude)
-        if np.isfinite(limit):
-            left = np.hypot(*(place - prior.centre).T) > limit
-            faint = amplitude < FAINT / np.sqrt(np.maximum(own[:, 0, 0], 1e-30))
-            lost |= (left | faint) & ~prior.held
-        place = np.where((lost | prior.held)[:, None], prior.centre, place)
-        amplitude = np.where(np.isfinite(amplitude), amplitude, 0.0)
-        in_sigmas = np.abs(move[~(lost | prior.held)]) * np.sqrt(own[~(lost | prior.held)][:, [1, 2], [1, 2]])
-        moved = float(np.quantile(in_sigmas, 0.98)) if in_sigmas.size else 0.0
-        if lost.any():
-            prior = replace(prior, held=prior.held | lost)
-        return replace(state, place=place, amplitude=amplitude, nodes=state.nodes + step[1]), prior, moved
+        self, scene: Scene, state: State, prior: Prior, own: Array, step: tuple[Array, Array]
+    ) -> tuple[State, float]:
+        """Return the state after a step, no column beyond its limit, and the 98 % quantile of moves in sigmas."""
+        sigma = state.shape.sigma_px
+        move = np.nan_to_num(step[0], posinf=0.0, neginf=0.0)
+        move[:, 1:] *= np.minimum(1, 0.6 * sigma / np.maximum(np.hypot(move[:, 1], move[:, 2]), 1e-12))[:, None]
+        away = state.place + move[:, 1:] - prior.centre
+        limit = self._limit(state.shape.scaled(scene.binning)) / scene.binning
+        away *= np.minimum(1, limit / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-12))[:, None]
+        place = np.where(prior.held[:, None], prior.centre, prior.centre + away)
+        in_sigmas = np.abs(place - state.place) * np.sqrt(own[:, [1, 2], [1, 2]])
+        in_sigmas = in_sigmas[~prior.held]
+        change = float(np.quantile(in_sigmas, 0.98)) if in_sigmas.size else 0.0
+        amplitude = state.amplitude + move[:, 0]
+        return replace(state, place=place, amplitude=amplitude, nodes=state.nodes + step[1]), change
+
+
+def _frame(shape: tuple[int, int], outside: float, spacing: float) -> Array:
+    """Return points (N, 2) px on a rectangle `outside` the image's border, about `spacing` apart."""
+    height, width = shape[0] - 1 + 2 * outside, shape[1] - 1 + 2 * outside
+    along_y = np.linspace(0, height, max(int(height / spacing), 1) + 1) - outside
+    along_x = np.linspace(0, width, max(int(width / spacing), 1) + 1)[1:-1] - outside
+    sides = [(along_y, np.full_like(along_y, x)) for x in (-outside, width - outside)]
+    ends = [(np.full_like(along_x, y), along_x) for y in (-outside, height - outside)]
+    return np.concatenate([np.column_stack(each) for each in sides + ends])
+
+
+def _interior(shape: tuple[int, int], column: ColumnShape) -> Image:
+    """Return ones (H, W) where columns beyond the border, which nobody can give, do not reach; all in small images."""
+    out = np.zeros(shape, np.float32)
+    strip = int(np.ceil(2.5 * column.sigma_px))
+    if 5 * strip > min(shape):
+        out[:] = 1
+    out[strip : shape[0] - strip, strip : shape[1] - strip] = 1
+    return out
 
 
 def _change(before: ColumnShape, after: ColumnShape) -> float:

@@ -48,6 +48,12 @@ class Information:
         coupling[positions[self.second], :, 1:] = 0
         return Information(own, self.first, self.second, coupling)
 
+    def damped(self, damping: float) -> Information:
+        """Return it with all diagonals multiplied by ``1 + damping`` (Levenberg and Marquardt)."""
+        own = self.own.copy()
+        own[:, [0, 1, 2], [0, 1, 2]] *= 1 + damping
+        return Information(own, self.first, self.second, self.coupling)
+
     def solver(self) -> Solver:
         """Return a solver of linear systems with this matrix."""
         return Solver(self)

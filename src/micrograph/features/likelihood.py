@@ -46,11 +46,15 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of positions: ``centre`` (K, 2), ``precision`` (K,) in 1 / px^2, ``held`` (K,) exactly known."""
+    """What is known of columns: ``centre`` (K, 2) with ``precision`` (K,) in 1 / px^2, ``held`` (K,) exactly there.
+
+    ``dimness`` (K,) is the precision with which an intensity is expected to be zero.
+    """
 
     centre: Array
     precision: Array
     held: NDArray[np.bool_]
+    dimness: Array
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,15 @@ class Scene:
             weight = 1 / noise.variance(expected, 0.02 * abs(typical) + 1e-30)
         return weight if self.valid is None else weight * self.valid
 
-    def normal(self, state: State, drawn: Drawn, prior: Prior) -> Normal:
-        """Return the normal equations of all columns and the background at a state."""
+    def normal(self, state: State, drawn: Drawn, prior: Prior, damping: float = 0.0) -> Normal:
+        """Return the normal equations of all columns and the background at a state, diagonals up by ``1 + damping``."""
         transfer = self.canvas.transfer(state.shape)
         broad = (self.binning**2 - 1) / (12 * self.binning**2)
         seen = replace(state.shape, core_yy=state.shape.core_yy + broad, core_xx=state.shape.core_xx + broad)
         reach = REACH * float(np.sqrt(np.linalg.eigvalsh(state.shape.core)[-1]))
         information = fisher(drawn.weight, seen, state.amplitude, state.place, reach).held(prior.held, prior.precision)
+        information.own[:, 0, 0] += prior.dimness
+        information = information.damped(damping)
         touching = self._gradient(drawn.weight, transfer, drawn.touch, state.amplitude)
         touching[prior.held, 1:] = 0
         answer = information.solver()(touching)
@@ -121,29 +127,40 @@ class Scene:
         weighted = drawn.weight * drawn.residual
         gradient = self._gradient(weighted, self.canvas.transfer(state.shape), drawn.touch, state.amplitude)
         gradient[:, 1:] -= prior.precision[:, None] * (state.place - prior.centre)
+        gradient[:, 0] -= prior.dimness * state.amplitude
         gradient[prior.held, 1:] = 0
         alone = normal.information.solver()(gradient)
         taken = np.einsum("ki,ki->k", normal.touching, alone)
         nodes = np.linalg.solve(normal.schur, self.background.feel(weighted) - normal.hats.T @ taken)
         return alone - normal.answer * (normal.hats @ nodes)[:, None], nodes
 
-    def shape_step(self, state: State, drawn: Drawn, tail: bool) -> ColumnShape:
-        """Return a likelier shape: Gauss-Newton on the shape with all intensities and the background scaled together."""
+    def misfit(self, state: State, drawn: Drawn, weight: Image, prior: Prior) -> float:
+        """Return the chi-square of a state under given pixel weights, prior included."""
+        away = ((state.place - prior.centre) ** 2).sum(1) @ prior.precision
+        dim = prior.dimness @ state.amplitude**2
+        return float(np.vdot(drawn.residual * weight, drawn.residual)) + float(away) + float(dim)
+
+    def shape_step(self, state: State, drawn: Drawn, tail: bool) -> State:
+        """Return a state of likelier shape: Gauss-Newton on the shape, all intensities and the background in common."""
         slopes = self._shape_slopes(state, drawn, tail)
         root = np.sqrt(drawn.weight)
-        rows = np.stack([*slopes, drawn.columns, np.ones_like(root)]).reshape(len(slopes) + 2, -1)
+        rows = np.stack([drawn.columns, np.ones_like(root), *slopes]).reshape(len(slopes) + 2, -1)
         rows *= root.reshape(1, -1)
         gram = (rows @ rows.T).astype(np.float64)
         gradient = (rows @ (root * drawn.residual).ravel()).astype(np.float64)
         if tail:
             core, wide = state.shape.sigma_px, state.shape.tail_sigma
-            gram[4, 4] += 1 / (0.3 * core) ** 2
-            gradient[4] += (USUAL_TAIL * core - wide) / (0.3 * core) ** 2
-        scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-30))
-        normal = gram * scale[:, None] * scale[None, :] + 1e-4 * np.eye(len(gram))
-        step = np.linalg.solve(normal, gradient * scale) * scale
-        error = np.sqrt(np.diag(np.linalg.inv(normal))) * scale
-        return _moved(state.shape, step, error, tail)
+            gram[5, 5] += 1 / 0.2**2
+            gradient[5] -= state.shape.tail_weight / 0.2**2
+            gram[6, 6] += 1 / (0.3 * core) ** 2
+            gradient[6] += (USUAL_TAIL * core - wide) / (0.3 * core) ** 2
+        step = _bounded_step(state.shape, gram, gradient)
+        return replace(
+            state,
+            amplitude=state.amplitude * (1 + step[0]),
+            nodes=state.nodes + step[1],
+            shape=_moved(state.shape, step[2:]),
+        )
 
     def _shape_slopes(self, state: State, drawn: Drawn, tail: bool) -> list[Image]:
         """Return images of the derivatives with respect to core_yy, core_xx, core_xy (and tail weight, tail sigma)."""
@@ -161,18 +178,33 @@ class Scene:
         return images
 
 
-def _moved(shape: ColumnShape, step: Array, error: Array, tail: bool) -> ColumnShape:
-    """Return the shape after a step, kept sensible: variances change by at most 40 %, the tail stays a wider one."""
+def _solved(gram: Array, gradient: Array) -> tuple[Array, Array]:
+    """Return the solution of normal equations, scaled and slightly damped, and its 1-sigmas."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-30))
+    inverse = np.linalg.inv(gram * scale[:, None] * scale + 1e-5 * np.eye(len(gram)))
+    return inverse @ (gradient * scale) * scale, np.sqrt(np.diag(inverse)) * scale
+
+
+def _bounded_step(shape: ColumnShape, gram: Array, gradient: Array) -> Array:
+    """Return the step (scale, ground, yy, xx, xy[, tail weight, tail sigma]); a tail that is not significant goes."""
+    step, error = _solved(gram, gradient)
+    if len(step) == 7 and shape.tail_weight + step[5] < 3 * error[5]:
+        rest = gradient[:5] + gram[:5, 5] * shape.tail_weight
+        step = np.append(_solved(gram[:5, :5], rest)[0], [-shape.tail_weight, 0.0])
     square = shape.sigma_px**2
-    move = np.clip(step[:3], -0.4 * square, 0.4 * square)
-    yy, xx = max(shape.core_yy + move[0], 0.1 * square), max(shape.core_xx + move[1], 0.1 * square)
-    xy = float(np.clip(shape.core_xy + move[2], -0.7 * np.sqrt(yy * xx), 0.7 * np.sqrt(yy * xx)))
+    largest = np.abs(step[2:5]).max() / (0.4 * square)
+    if len(step) == 7:
+        largest = max(largest, abs(step[5]) / 0.2, abs(step[6]) / (0.4 * shape.tail_sigma))
+    return np.asarray(step / max(largest, 1.0))
+
+
+def _moved(shape: ColumnShape, step: Array) -> ColumnShape:
+    """Return the shape after a step, kept sensible: positive variances, a tail that is wider than the core."""
+    square = shape.sigma_px**2
+    yy, xx = max(shape.core_yy + step[0], 0.2 * square), max(shape.core_xx + step[1], 0.2 * square)
+    xy = float(np.clip(shape.core_xy + step[2], -0.7 * np.sqrt(yy * xx), 0.7 * np.sqrt(yy * xx)))
     moved = ColumnShape(float(yy), float(xx), xy)
-    if not tail:
+    if len(step) == 3 or shape.tail_weight + step[3] < 1e-4:
         return moved
-    weight = float(np.clip(shape.tail_weight + np.clip(step[3], -0.15, 0.15), 0.0, 0.6))
-    if weight < 2 * error[3]:
-        weight = 0.0
-    sigma = shape.tail_sigma + float(np.clip(step[4], -0.3, 0.3)) * shape.tail_sigma if weight > 0 else 0.0
-    core = moved.sigma_px
-    return replace(moved, tail_weight=weight, tail_sigma=float(np.clip(sigma, 1.4 * core, 4 * core)))
+    sigma = float(np.clip(shape.tail_sigma + step[4], 1.5 * moved.sigma_px, 3.5 * moved.sigma_px))
+    return replace(moved, tail_weight=float(min(shape.tail_weight + step[3], 0.5)), tail_sigma=sigma)

@@ -153,14 +153,15 @@ def _in_units(fit: Fitted, start: _Start, measured: Measured) -> Fit:
     scene, state, n, inside = fit.scene, fit.state, fit.scene.binning, start.inside
     covariance, bright = fit.covariance()
     position = covariance[:, 1:, 1:] * n**2
-    position[fit.prior.held] = 0.0
+    held, given_intensity = fit.prior.held[: fit.columns], state.amplitude[: fit.columns]
+    position[held] = 0.0
     variance = np.einsum("kii->ki", position)
-    finite = np.isfinite(covariance).all((1, 2)) & np.isfinite(state.amplitude)
-    sure = (variance > 0).all(1) & (state.amplitude > SIGNIFICANT * bright) & ~fit.prior.held
+    finite = np.isfinite(covariance).all((1, 2)) & np.isfinite(given_intensity)
+    sure = (variance > 0).all(1) & (given_intensity > SIGNIFICANT * bright) & ~held
     ok = finite & (sure | start.fixed[inside])
     position[~ok] = np.nan
     place = start.place.copy()
-    place[inside] = np.where(ok[:, None], state.place * n + (n - 1) / 2, place[inside])
+    place[inside] = np.where(ok[:, None], state.place[: fit.columns] * n + (n - 1) / 2, place[inside])
     nodes = (state.nodes * measured.scale / n**2 + measured.offset).reshape(scene.background.number)
     noise, gain = fit.noise, fit.noise.gain * measured.scale
     readout = noise.readout_variance * measured.scale**2 / n**2 - gain * measured.offset
@@ -170,14 +171,14 @@ def _in_units(fit: Fitted, start: _Start, measured: Measured) -> Fit:
         y_px=place[:, 0],
         x_px=place[:, 1],
         covariance_px2=_among(position, inside),
-        amplitude=_among(amplitude, inside),
+        amplitude=_among(amplitude[: fit.columns], inside),
         amplitude_sigma=_among(bright * measured.scale, inside),
         background=_among(surface.at(place[inside]), inside),
         ok=_among(ok, inside),
         shape=shape,
         noise=NoiseModel(gain, readout, noise.correlation),
         chi2=fit.chi2(),
-        model=partial(_draw, measured.shape, shape, place[inside], amplitude, surface),
+        model=partial(_draw, measured.shape, shape, state.place * n + (n - 1) / 2, amplitude, surface),
     )
 
 
