@@ -1,7 +1,12 @@
 """What is there: lattices, layers, defects, edges, crystals (ASE)."""
 
+from micrograph.structures.boundary import grain_boundary
+from micrograph.structures.crystal import from_file, zone_axis_of
+from micrograph.structures.defects import DEFECTS, named_defect
+from micrograph.structures.edges import EDGES, with_edge, with_holes
 from micrograph.structures.graphene import graphene, with_silicon, with_vacancies
 from micrograph.structures.lattice2d import random_lattice_2d
+from micrograph.structures.relax import Network, bonded, relaxed
 from micrograph.structures.sites import columns, random_displacements, sites_of
 from micrograph.structures.tmd import (
     MATERIALS,
@@ -14,18 +19,29 @@ from micrograph.structures.tmd import (
 )
 
 __all__ = [
+    "DEFECTS",
+    "EDGES",
     "MATERIALS",
     "Material",
+    "Network",
+    "bonded",
     "columns",
+    "from_file",
+    "grain_boundary",
     "graphene",
+    "named_defect",
     "random_displacements",
     "random_lattice_2d",
+    "relaxed",
     "sites_of",
     "tmd",
     "with_chalcogen_substitutions",
     "with_chalcogen_vacancies",
     "with_dopants",
+    "with_edge",
+    "with_holes",
     "with_metal_vacancies",
     "with_silicon",
     "with_vacancies",
+    "zone_axis_of",
 ]

@@ -36,7 +36,7 @@ def layer(y_x_nm: Array, z_nm: ArrayLike, numbers: ArrayLike, label: ArrayLike, 
     positions[:, [1, 0]] = 10.0 * y_x_nm
     positions[:, 2] = 10.0 * np.asarray(z_nm)
     atoms = Atoms(numbers=np.broadcast_to(np.asarray(numbers, dtype=int), (count,)), positions=positions, info=info)
-    atoms.set_array("label", np.broadcast_to(np.asarray(label, dtype=_LABEL), (count,)))
+    atoms.arrays["label"] = np.array(np.broadcast_to(np.asarray(label, dtype=_LABEL), (count,)))
     return atoms
 
 
@@ -72,12 +72,14 @@ def turn(angle_deg: float) -> Array:
 def deformation(rotation_deg: float, strain: tuple[float, float, float]) -> Array:
     """Return the matrix for row vectors (y, x): rotation, then strain (exx, eyy, exy) along the axes of the image."""
     exx, eyy, exy = strain
-    return turn(rotation_deg) @ np.array([[1 + eyy, exy], [exy, 1 + exx]])
+    return np.asarray(turn(rotation_deg) @ np.array([[1 + eyy, exy], [exy, 1 + exx]]))
 
 
 def lattice_points(cell: Array, size_nm: Size, margin_nm: float, shift: Array) -> Array:
-    """Return the lattice points ``i a + j b + shift`` (N, 2) of `cell` (rows a, b as (y, x), nm) whose cells may touch
-    the field or its margin; rows are ordered by i, then j."""
+    """Return the lattice points ``i a + j b + shift`` (N, 2) whose cells may touch the field or its margin.
+
+    `cell` has the rows a and b as (y, x) in nm.
+    """
     height, width = field(size_nm)
     corners = np.array([[y, x] for y in (-margin_nm, height + margin_nm) for x in (-margin_nm, width + margin_nm)])
     index = (corners - shift) @ np.linalg.inv(cell)
