@@ -19,6 +19,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def widened(self, other: Interval) -> Interval:
+        """Return this value with the wider ends of both intervals; ends that are not known do not count."""
+        return Interval(self.value, float(np.fmin(self.low, other.low)), float(np.fmax(self.high, other.high)))
+
 
 def garwood(count: int, level: float = 0.95) -> Interval:
     """Return `count` and the exact interval of the Poisson mean it was drawn from (Garwood, doi:10.2307/2333958)."""
@@ -82,6 +86,20 @@ def bootstrap(
         return Interval(value, np.nan, np.nan)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))
+
+
+def share_interval(hits: Sequence[int], trials: Sequence[int], rng: np.random.Generator) -> Interval:
+    """Return the pooled share of hits in trials per image with an interval that holds Clopper's and the bootstrap's.
+
+    The exact interval speaks when nothing (or everything) was hit, the bootstrap when images differ.
+    """
+    exact = clopper_pearson(int(sum(hits)), int(sum(trials)))
+    pairs = list(zip(hits, trials, strict=True))
+    return exact.widened(bootstrap(lambda drawn: _ratio(*np.sum(drawn, axis=0)), pairs, rng))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
 
 
 def _require(holds: bool, sentence: str) -> None:

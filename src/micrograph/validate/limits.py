@@ -1,7 +1,7 @@
 """What counting statistics allow at best: Cramer-Rao bounds of overlapping columns, Bayes errors of classes.
 
-A bound is only as good as its image model: give the spot, intensities and background of the very images that are judged.
-Bounds: doi:10.1016/j.ultramic.2016.08.014 (overlapping columns), doi:10.1017/CBO9780511845031 (Fisher information).
+A bound is only as good as its image model: give the spot, intensities and background of the very images judged.
+Information of an image: doi:10.1529/biophysj.103.035972; of overlapping columns: doi:10.1016/j.ultramic.2016.08.014.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def image_spot(image: ArrayLike, step_nm: float) -> Spot:
 
     shown = np.asarray(image, float)
     axes = [(np.arange(n) - n // 2) * step_nm for n in shown.shape]
-    spline = RectBivariateSpline(*axes, shown / (shown.sum() * step_nm**2))
+    spline = RectBivariateSpline(axes[0], axes[1], shown / (shown.sum() * step_nm**2))
 
     def spot(dy_nm: Array, dx_nm: Array) -> Array:
         inside = [(d >= axis[0]) & (d <= axis[-1]) for d, axis in zip((dy_nm, dx_nm), axes, strict=True)]
@@ -64,7 +64,7 @@ def image_spot(image: ArrayLike, step_nm: float) -> Spot:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns at ``y_nm, x_nm`` (K,) with cross-sections ``section_A2`` (K,) and spots: column k has ``spots[kind[k]]``.
+    """Columns at ``y_nm, x_nm`` (K,) with cross-sections ``section_A2`` (K,); column k shows ``spots[kind[k]]``.
 
     `background` is the share of the beam that reaches the detector everywhere; `reach_nm` is where spots are cut off.
     """
@@ -209,25 +209,33 @@ def bayes_error(expected_counts: ArrayLike, priors: ArrayLike | None = None) -> 
     return max(1.0 - right, 0.0)
 
 
-def bayes_error_normal(means: ArrayLike, sigmas: ArrayLike, priors: ArrayLike | None = None) -> float:
-    """Return the smallest share of wrong answers when a measured intensity is normal about each class's mean.
+def bayes_confusion(means: ArrayLike, sigmas: ArrayLike, priors: ArrayLike | None = None) -> Array:
+    """Return the (C, C) chances that the best rule calls class i (row) class j when intensities are normal.
 
     means, sigmas: (C,), for example cross-sections and their bounds from `cramer_rao`, in which neighbours overlap.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     mean, sigma = np.asarray(means, float), np.asarray(sigmas, float)
     if not (len(mean) and sigma.min() > 0):
         raise BadInput(f"Errors of the class intensities are {sigma}: they must be greater than zero.")
-    near = (mean[:, None] + sigma[:, None] * np.linspace(-9, 9, 4001)).ravel()
-    grid = np.unique(near)
-    density = _shares(priors, len(mean))[:, None] * norm.pdf(grid, mean[:, None], sigma[:, None])
-    missing = density.sum(axis=0) - density.max(axis=0)
-    return float(np.clip(np.trapezoid(missing, grid), 0.0, 1.0))
+    edges = np.unique((mean[:, None] + sigma[:, None] * np.linspace(-9, 9, 4001)).ravel())
+    middle = (edges[1:] + edges[:-1]) / 2
+    shares = np.maximum(_shares(priors, len(mean)), 1e-300)[:, None]
+    log_density = np.log(shares / sigma[:, None]) - 0.5 * ((middle - mean[:, None]) / sigma[:, None]) ** 2
+    called = log_density.argmax(axis=0)
+    mass = np.diff(ndtr((edges - mean[:, None]) / sigma[:, None]), axis=1)
+    return np.stack([mass[:, called == j].sum(axis=1) for j in range(len(mean))], axis=1)
+
+
+def bayes_error_normal(means: ArrayLike, sigmas: ArrayLike, priors: ArrayLike | None = None) -> float:
+    """Return the smallest share of wrong answers when a measured intensity is normal about each class's mean (C,)."""
+    confusion = bayes_confusion(means, sigmas, priors)
+    return float(_shares(priors, len(confusion)) @ (confusion.sum(axis=1) - np.diagonal(confusion)))
 
 
 def _shares(priors: ArrayLike | None, count: int) -> Array:
     shares = np.ones(count) if priors is None else np.asarray(priors, float)
     if not (len(shares) == count and shares.min() >= 0 and shares.sum() > 0):
         raise BadInput(f"The priors {shares} do not fit {count} classes: give one share, zero or greater, for each.")
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
