@@ -79,6 +79,14 @@ def test_fourfold_silicon_takes_the_place_of_two_carbons():
     assert {len(found) for found in near} == {4}
 
 
+def test_silicon_side_by_side_stands_as_far_apart_as_in_a_relaxed_dimer():
+    atoms = with_silicon(graphene(4.0, margin_nm=0.0), np.random.default_rng(0), rate=0.04)
+    silicon = atoms.positions[atoms.numbers == 14, :2]
+    pairs = cKDTree(silicon).query_pairs(2.3, output_type="ndarray")
+    assert len(pairs) >= 1
+    assert np.hypot(*(silicon[pairs[:, 0]] - silicon[pairs[:, 1]]).T) == pytest.approx(2.11, abs=0.05)
+
+
 def test_displacements_have_the_asked_spread_per_axis():
     atoms = graphene(10.0)
     moved = random_displacements(atoms, 0.01, np.random.default_rng(2)).positions - atoms.positions

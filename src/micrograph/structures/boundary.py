@@ -31,6 +31,9 @@ _POISSON = 0.165
 #: Longest side of a triangle of ring centres that makes a carbon; longer ones bridge bays of the border.
 _LONGEST_NM = 2.2 * A_NM
 
+#: Relative positions of two grains that are tried.
+_TRIALS = 24
+
 #: Ring centres of two grains closer than this become one.
 _CLOSEST_NM = 0.72 * A_NM
 
@@ -126,13 +129,13 @@ def grain_boundary(
     """Return two grains turned by +- `tilt_deg` / 2 against a boundary through the middle of the field, relaxed.
 
     At rotation 0 the boundary runs along y. 21.79 and 38.21 degrees are Sigma 7, 27.80 and 32.20 degrees Sigma 13. Of
-    12 relative positions of the grains the one is taken that has the fewest rings other than 5, 6 and 7, then other
+    24 relative positions of the grains the one is taken that has the fewest rings other than 5, 6 and 7, then other
     than 6.
     """
     middle = np.array(field(size_nm)) / 2
     normal = np.array([0.0, 1.0]) @ turn(rotation_deg)
     choices = []
-    for _ in range(12):
+    for _ in range(_TRIALS):
         pair = []
         for side in (-1, 1):
             cell = hexagonal_cell(A_NM) @ turn(rotation_deg + side * tilt_deg / 2)
@@ -156,7 +159,7 @@ def _merged(points: Array, reach_nm: float) -> Array:
     from scipy.spatial import cKDTree
 
     while True:
-        distance, nearest = (column[:, 0] for column in cKDTree(points).query(points, [2]))
+        distance, nearest = (np.asarray(found)[:, 0] for found in cKDTree(points).query(points, [2]))
         row = np.arange(len(points))
         pair = (nearest[nearest] == row) & (row < nearest) & (distance < reach_nm)
         if not pair.any():

@@ -29,6 +29,9 @@ BOND_NM = A_NM / np.sqrt(3)
 SI_C_SEEN_NM = 0.155
 SI_HEIGHT_NM = 0.081
 
+#: Distance of two silicon atoms side by side, as it relaxes in Si2C4 (`named_defect`).
+SI_SI_SEEN_NM = 0.211
+
 
 def graphene(
     size_nm: Size,
@@ -71,7 +74,7 @@ def with_silicon(
 ) -> Atoms:
     """Put silicon on each carbon site with probability `rate`, or on `count` of them.
 
-    A 3-fold silicon (Si1C3) stands above the sheet and pushes its carbon neighbours out; the given share becomes 4-fold
+    A 3-fold silicon (Si1C3) stands above the sheet and pushes its neighbours out; the given share becomes 4-fold
     instead (Si1C4): it takes the place of two bonded carbons, midway between them.
     """
     chosen = _drawn(np.flatnonzero(atoms.numbers == 6), rng, rate, count)
@@ -94,25 +97,26 @@ def _drawn(rows: Index, rng: np.random.Generator, rate: float | None, count: int
 
 
 def _substitute(atoms: Atoms, rows: Index) -> None:
-    """Turn the atoms in `rows` into 3-fold silicon and push their carbon neighbours to the seen Si-C distance."""
+    """Turn the atoms in `rows` into 3-fold silicon; push silicon and carbon beside them to the seen distances."""
     atoms.numbers[rows] = 14
     atoms.arrays["label"][rows] = "Si"
     atoms.positions[rows, 2] += 10 * SI_HEIGHT_NM
-    _, carbon, away, length = _neighbours(atoms, rows)
-    step = 10 * (SI_C_SEEN_NM - length)[:, None] * away
-    np.add.at(atoms.positions, carbon[:, None], np.column_stack([step[:, ::-1], np.zeros(len(step))])[:, None, :])
+    for number, seen_nm, share in ((14, SI_SI_SEEN_NM, 0.5), (6, SI_C_SEEN_NM, 1.0)):
+        _, other, away, length = _neighbours(atoms, rows, number)
+        step = 10 * share * (seen_nm - length)[:, None] * away
+        np.add.at(atoms.positions, (other[:, None], np.array([[1, 0]])), step)
 
 
-def _neighbours(atoms: Atoms, rows: Index) -> tuple[Index, Index, Array, Array]:
-    """Return pairs (row, carbon bonded to it), unit vectors (y, x) from the one to the other, and distances (nm)."""
+def _neighbours(atoms: Atoms, rows: Index, number: int = 6) -> tuple[Index, Index, Array, Array]:
+    """Return pairs (row, atom of `number` bonded to it), unit vectors (y, x) from one to other, and distances (nm)."""
     from scipy.spatial import cKDTree
 
     points = points_of(atoms)
     near = cKDTree(points).query_ball_point(points[rows], 1.2 * BOND_NM)
     centre = np.repeat(rows, [len(found) for found in near])
     other = np.concatenate([np.asarray(found, dtype=np.intp) for found in near] or [np.empty(0, dtype=np.intp)])
-    carbon = (atoms.numbers[other] == 6) & (other != centre)
-    centre, other = centre[carbon], other[carbon]
+    wanted = (atoms.numbers[other] == number) & (other != centre)
+    centre, other = centre[wanted], other[wanted]
     vector = points[other] - points[centre]
     length = np.hypot(vector[:, 0], vector[:, 1])
     return centre, other, vector / length[:, None], length

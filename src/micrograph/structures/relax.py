@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from micrograph.structures.graphene import A_NM, SI_HEIGHT_NM
 from micrograph.structures.layer import Array, Index, layer
 
-#: Stiffness of bonds and angles, N/m (Lobo and Martins 1997, doi:10.1007/s004600050123).
+#: Stiffness of bonds and angles, N/m (Lobo and Martins, Z. Phys. D 39, 159 (1997)).
 _ALPHA, _BETA = 155.9, 25.5
 
 CARBON, SILICON = 6, 14
