@@ -50,6 +50,13 @@ def test_a_defect_cut_by_the_border_is_not_named(sheets):
     assert (found.flags == Flag.EDGE).all()
 
 
+def test_a_long_chain_of_rings_is_a_boundary(sheets):
+    rng = np.random.default_rng(0)
+    points = sheets.graphene(4.0)
+    found = named(points + rng.normal(0, 0.04, points.shape) * (np.abs(points[:, :1] - 2.0) < 0.5))
+    assert "boundary" in found.name.tolist()
+
+
 def test_silicon_clusters_are_named_by_their_atoms_and_bonded_carbon(sheets):
     points = sheets.graphene(4.0)
     pair = sheets.centre_bond(points)

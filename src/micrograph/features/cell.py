@@ -50,7 +50,8 @@ def point_set(position: Array) -> PointSet | None:
     if len(position) < 8:
         return None
     tree = cKDTree(position)
-    spacing = float(np.median(np.asarray(tree.query(position, k=2)[0])[:, 1]))
+    some = position[:: len(position) // 1000 + 1]
+    spacing = float(np.median(np.asarray(tree.query(some, k=2)[0])[:, 1]))
     try:
         hull = ConvexHull(position).equations
     except QhullError:

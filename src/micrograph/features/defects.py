@@ -92,7 +92,7 @@ class _Sheet:
         """Return the probability that the bonds among `atoms` are as they are in the graph."""
         inside = np.zeros(len(self.position), dtype=np.bool_)
         inside[atoms] = True
-        bonds, misses = inside[self.graph.edges].all(axis=1), inside[self.graph.near].all(axis=1)
+        bonds, misses = (inside[pair[:, 0]] & inside[pair[:, 1]] for pair in (self.graph.edges, self.graph.near))
         return float(self.graph.p[bonds].prod() * (1 - self.graph.near_p[misses]).prod())
 
 
@@ -108,8 +108,8 @@ def name_defects(
     """Return the defects of a graphene sheet: atoms at `y_nm, x_nm` (N,), elements `labels` (N,), bonds `graph`.
 
     extent: the field in nm (default: the box around the atoms). label_p: (N,) probability of each label, which enters
-    the score of clusters of silicon (or of any element but C). A defect that the border may cut is named 'edge' and has
-    `Flag.EDGE`. Rings that hold silicon belong to its cluster. Raises `BadInput`.
+    the score of clusters of silicon (or of any element but C). A defect that the border may cut has `Flag.EDGE` and is
+    named 'edge', unless it is a 'boundary'. Rings that hold silicon belong to its cluster. Raises `BadInput`.
     """
     sheet = _sheet(y_nm, x_nm, labels, graph, label_p, extent)
     return _table([*_dopant_clusters(sheet), *_ring_defects(sheet)])
@@ -137,7 +137,7 @@ def _table(found: list[_Found]) -> Defects:
     found = sorted(found, key=lambda each: (each.centre[0], each.centre[1]))
     centre = np.array([each.centre for each in found]).reshape(-1, 2)
     return Defects(
-        name=np.array(["edge" if each.cut else each.name for each in found], dtype=np.str_),
+        name=np.array(["edge" if each.cut and each.name != "boundary" else each.name for each in found], dtype=np.str_),
         y_nm=centre[:, 0],
         x_nm=centre[:, 1],
         score=np.array([each.score for each in found], dtype=np.float64),
@@ -171,7 +171,7 @@ def _cluster(sheet: _Sheet, dopants: Index) -> _Found:
     graph = sheet.graph
     inside = np.zeros(len(sheet.position), dtype=np.bool_)
     inside[dopants] = True
-    bonds, misses = inside[graph.edges].any(axis=1), inside[graph.near].any(axis=1)
+    bonds, misses = (inside[pair[:, 0]] | inside[pair[:, 1]] for pair in (graph.edges, graph.near))
     ends = np.unique(graph.edges[bonds])
     carbon = ends[~inside[ends]]
     name = "".join(f"{e}{k}" for e, k in zip(*np.unique(sheet.label[dopants], return_counts=True), strict=True))
@@ -192,8 +192,8 @@ def _open_to_border(sheet: _Sheet, row: int) -> bool:
     """Return whether an atom is so near to the border, and its bonds so one-sided, that a neighbour may lie outside."""
     if sheet.to_border[row] > BORDER_NM:
         return False
-    touching = sheet.graph.edges[(sheet.graph.edges == row).any(axis=1)]
-    other = touching.sum(axis=1) - row
+    start, end = sheet.graph.edges.T
+    other = np.concatenate([end[start == row], start[end == row]])
     if len(other) < 2:
         return True
     step = sheet.position[other] - sheet.position[row]

@@ -130,10 +130,18 @@ def _adopt(index: Index, basis: Array, cloud: PointSet, cell: Array) -> None:
     index[lost[fits]] = np.column_stack([whole[row, best], best])[fits].astype(np.intp)
 
 
+def site_numbers(index: Index) -> Index:
+    """Return one number (M,) for each index (M, K), the same for the same index."""
+    if not len(index):
+        return np.empty(0, dtype=np.intp)
+    low = index.min(axis=0)
+    return np.asarray(np.ravel_multi_index(tuple((index - low).T), tuple(index.max(axis=0) - low + 1)), dtype=np.intp)
+
+
 def _one_point_a_site(index: Index, basis: Array, cloud: PointSet, cell: Array) -> None:
     """Where two points claim one site, leave it to the one nearer to where the lattice has it."""
     claimed = np.flatnonzero(index[:, 2] >= 0)
-    unique, back, count = np.unique(index[claimed], axis=0, return_inverse=True, return_counts=True)
+    unique, back, count = np.unique(site_numbers(index[claimed]), return_inverse=True, return_counts=True)
     if len(unique) == len(claimed):
         return
     ideal = (index[claimed, :2] + basis[index[claimed, 2]]) @ cell

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from micrograph.core import BadInput
 from micrograph.features.cell import PointSet, find_cell, point_set, reduced
 from micrograph.features.covariance import covariances, points
-from micrograph.features.indexing import index_points
+from micrograph.features.indexing import index_points, site_numbers
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -211,7 +211,7 @@ def _refined(position: Array, covariance: Array, index: Index, basis: Array) -> 
     displacement[known] = fit.residual
     rms = float(np.sqrt((fit.residual**2).mean()))
     lattice = Lattice(origin, cell, fit.covariance[-4:, -4:], offsets - whole, index, displacement, rms)
-    filled = known.sum() / (n * len(np.unique(index[known, :2], axis=0)))
+    filled = known.sum() / (n * len(np.unique(site_numbers(index[known, :2]))))
     return lattice if filled > LEAST_FILLED and _evidence(lattice, position[known]) > LEAST_EVIDENCE else None
 
 

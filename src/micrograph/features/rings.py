@@ -114,7 +114,7 @@ def _core_edges(graph: Graph) -> Index:
 def _next_half_edge(source: Index, target: Index, position: Array) -> Index:
     """Return for every half-edge the one after it around its face; half-edge i and i +- E are twins."""
     step = position[target] - position[source]
-    order = np.lexsort((np.arctan2(step[:, 0], step[:, 1]), source))
+    order = np.argsort(7.0 * source + np.arctan2(step[:, 0], step[:, 1]))
     start = np.searchsorted(source[order], source[order], side="left")
     end = np.searchsorted(source[order], source[order], side="right")
     place = np.arange(len(order)) + 1

@@ -6,7 +6,9 @@ F = Q U, the rotation is that of Q and the strain is U - 1 (Galindo et al., doi:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,42 +89,58 @@ def oriented_cell(reference: tuple[float, float, float], cell: Array) -> Array:
 
 
 def _affine(ideal: Array, position: Array, covariance: Array, reach: float) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Return F (n, 2, 2) at each atom, variances (n, 3, 3) [error, arm] by yy, yx, xx, the atoms used."""
+    """Return F (n, 2, 2) at each atom, its variances (n, 3, 3) [error, arm] by yy, yx, xx, and the atoms used (n,).
+
+    With arms R to the atoms around, F = sum((r - <r>) (R - <R>)') M, M being the inverse of the arms' second moment.
+    """
+    n = len(ideal)
+    values = np.column_stack([np.ones(n), position - position.mean(axis=0), _three(covariance)])
+    one, y, x, yy, yx, xx = (sums @ values for sums in _arm_sums(ideal, reach))
+    count = one[:, 0]
+    mean = np.stack([y[:, 0], x[:, 0]], axis=1) / count[:, None]
+    second = _square(yy[:, 0], yx[:, 0], xx[:, 0]) - count[:, None, None] * mean[:, :, None] * mean[:, None, :]
+    inverse = _inverse(second, count)
+    cross = np.stack([y[:, 1:3], x[:, 1:3]], axis=2) - one[:, 1:3, None] * mean[:, None, :]
+    errors, variance = one[:, 3:], np.empty((n, 3, 3))
+    for i in range(3):
+        both = mean[:, :, None] * np.stack([y[:, 3 + i], x[:, 3 + i]], axis=1)[:, None, :]
+        arms = _square(yy[:, 3 + i], yx[:, 3 + i], xx[:, 3 + i]) - both - both.transpose(0, 2, 1)
+        arms += errors[:, i, None, None] * mean[:, :, None] * mean[:, None, :]
+        variance[:, i] = _three(inverse @ arms @ inverse)
+    return cross @ inverse, variance, count.astype(np.intp)
+
+
+def _arm_sums(ideal: Array, reach: float) -> Iterator[Any]:
+    """Yield sparse (n, n) matrices that sum 1, y, x, yy, yx, xx of the arms to the atoms within `reach` and itself."""
     from scipy.sparse import csr_array
     from scipy.spatial import cKDTree
 
-    n = len(ideal)
+    n, own = len(ideal), np.arange(len(ideal))
     pairs = cKDTree(ideal).query_pairs(reach, output_type="ndarray")
-    own = np.arange(n)
-    centre, other = np.r_[pairs[:, 0], pairs[:, 1], own], np.r_[pairs[:, 1], pairs[:, 0], own]
-    count = np.bincount(centre, minlength=n)
-    from_atom = ideal[other] - ideal[centre]
-    total = csr_array((np.ones(len(centre)), (centre, np.arange(len(centre)))), shape=(n, len(centre)))
-    mean = total @ from_atom / count[:, None]
-    arm = from_atom - mean[centre]
-    moment = (total @ (arm[:, :, None] * arm[:, None, :]).reshape(-1, 4)).reshape(-1, 2, 2)
-    spread = np.linalg.eigvalsh(moment)
-    poor = (count < 4) | (spread[:, 0] < 0.05 * spread[:, 1])
-    moment[poor] = np.nan
-    inverse = _inverse(moment)
-    lever = np.einsum("eqr,er->eq", inverse[centre], arm)
-    moved = position[other] - position[centre]
-    gradient = (total @ (moved[:, :, None] * lever[:, None, :]).reshape(-1, 4)).reshape(-1, 2, 2)
-    error, arms = _three(covariance[other]), _three(lever[:, :, None] * lever[:, None, :])
-    variance = (total @ (error[:, :, None] * arms[:, None, :]).reshape(-1, 9)).reshape(-1, 3, 3)
-    return gradient, variance, count
-
-
-def _inverse(matrix: Array) -> Array:
-    """Return the inverses of (n, 2, 2) matrices, NaN where they hold NaN."""
-    determinant = matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]
-    out = np.stack([matrix[:, 1, 1], -matrix[:, 0, 1], -matrix[:, 1, 0], matrix[:, 0, 0]], axis=1)
-    return (out / determinant[:, None]).reshape(-1, 2, 2)
+    rows, columns = np.r_[pairs[:, 0], pairs[:, 1], own], np.r_[pairs[:, 1], pairs[:, 0], own]
+    plain = csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
+    rows = np.repeat(own, np.diff(plain.indptr))
+    y, x = (ideal[plain.indices, axis] - ideal[rows, axis] for axis in (0, 1))
+    for arm in (plain.data, y, x, y * y, y * x, x * x):
+        yield csr_array((arm, plain.indices, plain.indptr), shape=(n, n))
 
 
 def _three(matrix: Array) -> Array:
     """Return the elements (n, 3) yy, yx, xx of symmetric (n, 2, 2) matrices."""
     return np.stack([matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 1]], axis=1)
+
+
+def _square(yy: Array, yx: Array, xx: Array) -> Array:
+    """Return symmetric (n, 2, 2) matrices of their elements (n,)."""
+    return np.stack([yy, yx, yx, xx], axis=1).reshape(-1, 2, 2)
+
+
+def _inverse(moment: Array, count: Array) -> Array:
+    """Return the inverses of second moments (n, 2, 2), NaN where atoms are fewer than 4 or nearly on a line."""
+    yy, yx, xx = _three(moment).T
+    determinant = yy * xx - yx * yx
+    poor = (count < 4) | (determinant < 0.045 * (yy + xx) ** 2)
+    return _square(xx, -yx, yy) / np.where(poor, np.nan, determinant)[:, None, None]
 
 
 def _polar(gradient: Array) -> Array:
