@@ -9,15 +9,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
+from micrograph.features.crystal import Crystal
 from micrograph.features.lattice import Lattice
 
 #: What the table 'frames' promises.
 FRAME_COLUMNS = (
     Column("columns", "", "columns found"),
     Column("area_nm2", "nm^2", "analysed area: clean ground near columns"),
-    Column("a_nm", "nm", "shorter lattice vector", sigma="a_sigma_nm"),
-    Column("b_nm", "nm", "longer lattice vector", sigma="b_sigma_nm"),
+    Column("a_nm", "nm", "first lattice vector, scan distortion removed where the symmetry is known", sigma="a_sigma_nm"),
+    Column("b_nm", "nm", "second lattice vector, likewise", sigma="b_sigma_nm"),
     Column("gamma_deg", "deg", "angle between them", sigma="gamma_sigma_deg"),
+    Column("scan_stretch_y", "", "stretch along y relative to x by drift, as measured", sigma="scan_stretch_y_sigma"),
+    Column("scan_shear", "", "shear along x by drift, as measured", sigma="scan_shear_sigma"),
     Column("domain_distance", "", "distance from the training images; above 1 the frame is out of domain"),
     Column("flags", "", "doubts, see the conventions"),
 )
@@ -44,19 +47,20 @@ def analysed_area_nm2(
 def frame_row(
     prediction: Prediction,
     table: pd.DataFrame,
-    lattice: Lattice | None,
+    crystal: Crystal,
     *,
     reach_nm: float = 0.25,
     doubts: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return the row of table 'frames'; any of `doubts` sets OUT_OF_DOMAIN and joins the prediction's own notes."""
+    """Return the row of table 'frames'; any of `doubts` sets OUT_OF_DOMAIN and joins the prediction's and other notes."""
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None
     size = (prediction.frame.data.shape[0] * pixel, prediction.frame.data.shape[1] * pixel)
     flags = prediction.flags | (Flag.OUT_OF_DOMAIN if doubts else Flag.OK)
     clean = (table["flags"].to_numpy(np.int64) & UNCLEAN) == 0
     area = analysed_area_nm2(table["y_nm"].to_numpy()[clean], table["x_nm"].to_numpy()[clean], size, reach_nm)
-    nan = float("nan")
+    nan, lattice, distortion = float("nan"), crystal.lattice, crystal.distortion
     row = {
         "frame": prediction.frame.index,
         "columns": len(table),
@@ -67,18 +71,39 @@ def frame_row(
         "b_sigma_nm": lattice.b_sigma_nm if lattice else nan,
         "gamma_deg": lattice.gamma_deg if lattice else nan,
         "gamma_sigma_deg": lattice.gamma_sigma_deg if lattice else nan,
+        "scan_stretch_y": distortion.stretch_y if distortion else nan,
+        "scan_stretch_y_sigma": distortion.stretch_y_sigma if distortion else nan,
+        "scan_shear": distortion.shear if distortion else nan,
+        "scan_shear_sigma": distortion.shear_sigma if distortion else nan,
         "domain_distance": prediction.domain_distance,
         "flags": int(flags),
-        "notes": " ".join((*prediction.notes, *doubts)),
+        "notes": " ".join((*prediction.notes, *doubts, *notes)),
     }
     return pd.DataFrame([row])
 
 
-def lattice_doubts(lattice: Lattice | None, a_nm: float, material: str, tolerance: float = 0.06) -> tuple[str, ...]:
+def lattice_doubts(lattice: Lattice | None, a_nm: float, material: str, tolerance: float = 0.08) -> tuple[str, ...]:
     """Return a sentence if the lattice constant is not that of the material within `tolerance`, else nothing."""
-    if lattice is None or abs(lattice.a_nm / a_nm - 1) <= tolerance:
+    if lattice is None or abs(_hexagonal_a(lattice) / a_nm - 1) <= tolerance:
         return ()
     return (
-        f"The lattice constant is {lattice.a_nm:.4f} nm, that of {material} {a_nm:.4f} nm: "
+        f"The lattice constant is {_hexagonal_a(lattice):.4f} nm, that of {material} {a_nm:.4f} nm: "
         "check the pixel size and the material.",
     )
+
+
+def magnification_note(lattice: Lattice | None, a_nm: float, pixel_nm: float, tolerance: float = 0.015) -> tuple[str, ...]:
+    """Return a sentence with the pixel size that the lattice asks for, if it differs by more than `tolerance`."""
+    if lattice is None or abs(_hexagonal_a(lattice) / a_nm - 1) <= tolerance:
+        return ()
+    ratio = _hexagonal_a(lattice) / a_nm
+    return (
+        f"Lengths seem {100 * (ratio - 1):+.1f} % off: with a pixel of {pixel_nm / ratio:.5f} nm "
+        f"the lattice constant would be {a_nm:.4f} nm.",
+    )
+
+
+def _hexagonal_a(lattice: Lattice) -> float:
+    """Return the lattice constant of the hexagonal cell of the same area."""
+    area = abs(float(np.linalg.det(lattice.cell)))
+    return float(np.sqrt(2 * area / np.sqrt(3)))

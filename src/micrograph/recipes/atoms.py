@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from ase import Atoms
 
 from micrograph.core import Column, Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, defect_table, lattice_of, vacancies, with_strain
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_of, defect_table, vacancies, with_strain
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.overview import FRAME_COLUMNS, frame_row
 from micrograph.features.points import POINTS
@@ -19,7 +20,7 @@ from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import StemSampler, Structure
-from micrograph.structures import from_file, graphene, random_displacements, random_lattice_2d, with_hole, with_vacancies
+from micrograph.structures import columns, from_file, graphene, random_displacements, random_lattice_2d, with_holes
 
 
 def any_crystal(size_nm: float, rng: np.random.Generator) -> Atoms:
@@ -44,19 +45,22 @@ class OwnStructure:
         atoms = from_file(
             self.path,
             self.zone_axis,
-            size_nm,
+            size_nm=size_nm,
             thickness_nm=self.thickness_nm,
             rotation_deg=float(rng.uniform(0, 360)),
-            shift_nm=tuple(rng.uniform(0, 0.5, 2)),
+            margin_nm=1.2,
         )
+        atoms.positions[:, :2] += rng.uniform(-5, 5, 2)
         return _worn(atoms, size_nm, rng)
 
 
 def _worn(atoms: Atoms, size_nm: float, rng: np.random.Generator) -> Atoms:
     """Return the crystal with vacancies, sometimes a hole, every column displaced; all labels 'atom'."""
-    atoms = with_vacancies(atoms, float(rng.choice([0.0, 0.01, 0.04])), rng)
+    column = columns(atoms.positions[:, 1::-1] / 10.0)
+    stays = rng.random(column.max(initial=-1) + 1) >= float(rng.choice([0.0, 0.01, 0.04]))
+    atoms = atoms[stays[column]]
     if rng.random() < 0.15:
-        atoms = with_hole(atoms, tuple(rng.uniform(0, size_nm, 2)), float(rng.uniform(0.3, 1.0)), rng)
+        atoms = with_holes(atoms, float(rng.uniform(0.3, 1.0)), rng)
     atoms = random_displacements(atoms, float(rng.uniform(0, 0.012)), rng)
     atoms.set_array("label", np.full(len(atoms), "atom", dtype="U8"))
     return atoms
@@ -64,20 +68,21 @@ def _worn(atoms: Atoms, size_nm: float, rng: np.random.Generator) -> Atoms:
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions with errors, lattice, strain, missing columns."""
+    """Positions with errors, lattice, strain, missing columns. With a known `symmetry` scan distortion is removed."""
 
     threshold: float = 0.5
     min_distance_nm: float = 0.09
+    symmetry: Literal["hexagonal", "square"] | None = None
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'defects' and 'frames' of one frame."""
         settings = LocateSettings(threshold=self.threshold, min_distance_nm=self.min_distance_nm)
         table = locate(prediction, settings).table
-        lattice = lattice_of(table)
+        crystal = crystal_of(table, self.symmetry)
         return {
-            "objects": with_strain(table, lattice),
-            "defects": defect_table(prediction.frame.index, vacancies(table, lattice, "vacancy")),
-            "frames": frame_row(prediction, table, lattice),
+            "objects": with_strain(table, crystal),
+            "defects": defect_table(prediction.frame.index, vacancies(table, crystal, "vacancy")),
+            "frames": frame_row(prediction, table, crystal),
         }
 
 

@@ -10,20 +10,19 @@ import pandas as pd
 from ase import Atoms
 
 from micrograph.core import Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, defect_table, lattice_of, with_strain
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, Crystal, crystal_of, defect_table, with_strain
 from micrograph.features.defects import Defects, name_defects
 from micrograph.features.graph import CUTOFFS_NM, neighbours
-from micrograph.features.lattice import Lattice
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.occupancy import occupied
-from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note
 from micrograph.features.points import POINTS
 from micrograph.features.species import Species
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import Microscope, StemSampler, cross_section_A2
-from micrograph.structures import graphene, random_displacements, with_hole, with_silicon, with_vacancies
+from micrograph.structures import graphene, random_displacements, with_holes, with_silicon, with_vacancies
 
 #: Lattice constant of graphene (nm).
 A_NM = 0.246
@@ -34,13 +33,13 @@ def sheet(size_nm: float, rng: np.random.Generator) -> Atoms:
     atoms = graphene(
         size_nm,
         rotation_deg=float(rng.uniform(0, 60)),
-        strain=rng.normal(0, 0.01, (2, 2)),
+        strain=tuple(rng.normal(0, 0.01, 3)),
         shift_nm=tuple(rng.uniform(0, 0.3, 2)),
     )
-    atoms = with_vacancies(atoms, float(rng.choice([0.0, 0.004, 0.015])), rng)
-    atoms = with_silicon(atoms, float(rng.choice([0.0, 0.005, 0.02])), rng)
+    atoms = with_vacancies(atoms, rng, rate=float(rng.choice([0.0, 0.004, 0.015])))
+    atoms = with_silicon(atoms, rng, rate=float(rng.choice([0.0, 0.005, 0.02])))
     if rng.random() < 0.25:
-        atoms = with_hole(atoms, tuple(rng.uniform(0, size_nm, 2)), float(rng.uniform(0.3, 1.0)), rng)
+        atoms = with_holes(atoms, float(rng.uniform(0.3, 1.0)), rng)
     return random_displacements(atoms, float(rng.uniform(0, 0.015)), rng)
 
 
@@ -57,24 +56,30 @@ class Graphene:
         settings = LocateSettings(threshold=self.threshold, min_distance_nm=self.min_distance_nm)
         table = locate(prediction, settings).table
         table = occupied(table, np.ones(len(table), dtype=bool), _elements(prediction))
-        lattice = lattice_of(table)
+        crystal = crystal_of(table, "hexagonal")
+        doubts = lattice_doubts(crystal.lattice, A_NM, "graphene")
         return {
-            "objects": with_strain(table, lattice),
-            "defects": defect_table(prediction.frame.index, self._defects(prediction, table, lattice)),
-            "frames": frame_row(prediction, table, lattice, doubts=lattice_doubts(lattice, A_NM, "graphene")),
+            "objects": with_strain(table, crystal),
+            "defects": defect_table(prediction.frame.index, self._defects(prediction, table, crystal)),
+            "frames": frame_row(prediction, table, crystal, doubts=doubts, notes=_magnification(prediction, crystal)),
         }
 
-    def _defects(self, prediction: Prediction, table: pd.DataFrame, lattice: Lattice | None) -> Defects:
+    def _defects(self, prediction: Prediction, table: pd.DataFrame, crystal: Crystal) -> Defects:
         """Return the named defects; bond cut-offs follow the measured lattice, so a wrong magnification does no harm."""
-        measured = lattice.a_nm / A_NM if lattice is not None else 1.0
-        scale = self.cutoff_scale * (measured if 0.93 < measured < 1.07 else 1.0)
-        y, x, label = table["y_nm"].to_numpy(), table["x_nm"].to_numpy(), table["class"].to_numpy(str)
+        measured = crystal.lattice.a_nm / A_NM if crystal.lattice is not None else 1.0
+        scale = self.cutoff_scale * (measured if 0.92 < measured < 1.08 else 1.0)
+        label = table["class"].to_numpy(str)
         cutoffs = {pair: scale * length for pair, length in CUTOFFS_NM.items()}
-        graph = neighbours(y, x, cutoffs, label, sigma_nm=table[["y_sigma_nm", "x_sigma_nm"]].to_numpy())
+        graph = neighbours(crystal.y_nm, crystal.x_nm, cutoffs, label, sigma_nm=crystal.sigma_nm)
         pixel = prediction.frame.calibration.pixel_nm or 1.0
         height, width = prediction.frame.data.shape
-        extent = (0.0, 0.0, (height - 1) * pixel, (width - 1) * pixel)
-        return name_defects(y, x, label, graph, extent=extent, label_p=table["score"].to_numpy())
+        field = (0.0, 0.0, (height - 1) * pixel, (width - 1) * pixel)
+        y, x = table["y_nm"].to_numpy(), table["x_nm"].to_numpy()
+        return name_defects(y, x, label, graph, extent=field, label_p=table["score"].to_numpy())
+
+
+def _magnification(prediction: Prediction, crystal: Crystal) -> tuple[str, ...]:
+    return magnification_note(crystal.lattice, A_NM, prediction.frame.calibration.pixel_nm or 1.0)
 
 
 def _elements(prediction: Prediction) -> tuple[Species, ...]:

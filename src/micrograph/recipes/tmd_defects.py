@@ -12,11 +12,11 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from micrograph.core import Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, defect_table, lattice_of, with_strain
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_of, defect_table, voted, with_strain
 from micrograph.features.lattice import Lattice
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.occupancy import occupied
-from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note
 from micrograph.features.points import POINTS
 from micrograph.features.site_defects import site_defects
 from micrograph.features.species import Species
@@ -32,7 +32,7 @@ from micrograph.structures import (
     with_chalcogen_substitutions,
     with_chalcogen_vacancies,
     with_dopants,
-    with_hole,
+    with_holes,
     with_metal_vacancies,
 )
 
@@ -47,7 +47,7 @@ def monolayer(size_nm: float, rng: np.random.Generator) -> Atoms:
         name,
         size_nm,
         rotation_deg=float(rng.uniform(0, 120)),
-        strain=rng.normal(0, 0.01, (2, 2)),
+        strain=tuple(rng.normal(0, 0.01, 3)),
         shift_nm=tuple(rng.uniform(0, 0.35, 2)),
     )
     dopant = str(rng.choice(["V", "Nb", "Cr", "Re", "Mo" if "W" in name else "W"]))
@@ -57,7 +57,7 @@ def monolayer(size_nm: float, rng: np.random.Generator) -> Atoms:
     other = "S" if "Se" in name else "Se"
     atoms = with_chalcogen_substitutions(atoms, other, float(rng.choice([0.0, 0.03])), rng)
     if rng.random() < 0.15:
-        atoms = with_hole(atoms, tuple(rng.uniform(0, size_nm, 2)), float(rng.uniform(0.3, 0.9)), rng)
+        atoms = with_holes(atoms, float(rng.uniform(0.3, 0.9)), rng)
     metal = np.isin(atoms.arrays["label"], ("Mo", "W", dopant, "vac_Mo", "vac_W"))
     atoms.set_array("mark", np.where(metal != (name in BRIGHT_CHALCOGEN), "bright", "dim"))
     return random_displacements(atoms, float(rng.uniform(0, 0.01)), rng)
@@ -84,8 +84,10 @@ class Monolayer:
         )
         table = locate(prediction, settings).table
         microscope = _microscope(prediction)
-        bright = (table["class"] == "bright").to_numpy()
-        lattice = lattice_of(table)
+        crystal = crystal_of(table, "hexagonal")
+        lattice = crystal.lattice
+        bright = voted(crystal, (table["class"] == "bright").to_numpy())
+        table = with_strain(table, crystal)
         name = self.material if self.material != "auto" else _likeliest(table, bright, lattice, microscope)
         host = MATERIALS[name]
         metal = bright != (name in BRIGHT_CHALCOGEN)
@@ -95,8 +97,10 @@ class Monolayer:
         found = site_defects(table["y_nm"], table["x_nm"], table["class"].to_numpy(str), hosts, table["score"])
         defects = defect_table(prediction.frame.index, found)
         defects["flags"] = table["flags"].to_numpy()[[rows[0] for rows in found.atoms]] if len(found) else defects["flags"]
-        frames = frame_row(prediction, table, lattice, doubts=lattice_doubts(lattice, host.a_nm, name))
-        return {"objects": with_strain(table, lattice), "defects": defects, "frames": frames.assign(material=name)}
+        doubts = lattice_doubts(lattice, host.a_nm, name)
+        notes = magnification_note(lattice, host.a_nm, prediction.frame.calibration.pixel_nm or 1.0)
+        frames = frame_row(prediction, table, crystal, doubts=doubts, notes=notes)
+        return {"objects": table, "defects": defects, "frames": frames.assign(material=name)}
 
 
 def _microscope(prediction: Prediction) -> Microscope:
