@@ -11,7 +11,9 @@ all products in Fourier space. What it leaves out was measured against multislic
   ``K(d) = integral |F(s)|^2 J0(2 pi s d)``: 0.5 % of the signal for each neighbour in graphene, 0.3 % for each second
   one; in all the model is 2.2 % too dark there. In TMD monolayers the columns are too far apart for it.
 - Two atoms in a column interfere and focus: S2 is 4 % darker than twice S, Se2 equal to twice Se (80 kV, 68-180 mrad,
-  atoms at rest). The model draws S2 5 % too bright, all other columns of TMD monolayers within 3 %.
+  atoms at rest). The model draws S2 3-6 % too bright, Se2 1-3 % (peaks up to 5 % when defocused), the other filled
+  columns of TMD monolayers within 2 %; empty sites, lit by their neighbours alone, within 7 %.
+- All atoms are in one plane, from which the defocus counts; multislice counts it from the plane of the first atoms.
 - Beyond a few nanometres of thickness channelling makes columns brighter or darker: the model is not for crystals.
 """
 
