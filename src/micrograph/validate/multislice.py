@@ -117,8 +117,8 @@ def load_reference(
     """Return a reference set as a noise-free `Sample`: the fraction of electrons detected, at `pixel_nm`.
 
     The image (H, W) covers one periodic cell and is blurred by a Gaussian source and by thermal motion (rms per axis).
-    Its sites are the columns whose centres lie in the image; `params` hold the microscope's settings. The defocus counts
-    from the plane of the first atoms: in the middle of a TMD monolayer it is 0.16 nm less.
+    Its sites are the columns whose centres lie in the image; `params` hold the microscope's settings. The defocus
+    counts from the plane of the first atoms: in the middle of a TMD monolayer it is 0.16 nm less.
     """
     data = _read(name, folder)
     height, width = (float(s) for s in data["size_nm"])
