@@ -101,7 +101,8 @@ def places(answer: Answer, found: Sites, sigma: Array, radius_nm: float = 0.05) 
     bound = np.column_stack([limits.y_nm, limits.x_nm])[there]
     keep = answer.judged[there] & np.isfinite(error).all(1) & np.isfinite(bound).all(1)
     keep &= np.isfinite(seen[near[:, 1:]]).all((1, 2))
-    parts = (error - error[keep].mean(axis=0), doubt, bound, _relative(true, near), _relative(seen, near))
+    shift = error[keep].mean(axis=0) if keep.any() else np.zeros(2)
+    parts = (error - shift, doubt, bound, _relative(true, near), _relative(seen, near))
     return Places(*(part[keep].T.ravel() for part in parts))
 
 

@@ -16,6 +16,8 @@ Index = NDArray[np.intp]
 
 #: A peak counts when it is at least this share of the median of the upper half of all peaks.
 _PEAK_SHARE = 0.4
+#: Peaks below this share of the highest are none, however many they are.
+_LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ def log_peaks(image: NDArray[np.floating], sigma_px: float) -> tuple[Index, Inde
 
     answer = -gaussian_laplace(np.asarray(image, float), sigma_px, mode="reflect")
     side = 2 * max(1, round(sigma_px)) + 1
-    y, x = np.nonzero((answer == maximum_filter(answer, size=side)) & (answer > 0))
+    peaks = (answer == maximum_filter(answer, size=side)) & (answer > _LEAST_SHARE * answer.max())
+    y, x = np.nonzero(peaks & (np.ptp(image) > 0))
     if len(y) == 0:
         return y, x
     height = answer[y, x]

@@ -15,6 +15,7 @@ from micrograph.simulate import Microscope, Scan, adf, expose
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import clopper_pearson, garwood, share_interval
 from micrograph.validate.metrics import match
+from micrograph.validate.site_checks import Groups, false_calls
 from micrograph.validate.trials import Answer, Trial, dose_text
 
 if TYPE_CHECKING:
@@ -73,17 +74,19 @@ def _said(calls: list[tuple[str, str]]) -> str:
     return "; ".join(parts)
 
 
-def false_positive_rate(trial: Trial, *, at_most: float = 3e-4, radius_nm: float = 0.15) -> Check:
+def false_positive_rate(trial: Trial, *, at_most: float = 3e-4, radius_nm: float = 0.15, groups: Groups = ()) -> Check:
     """Build the check: rows of table 'defects' where there is none, per defect-free site.
 
     Rows that carry a doubt in their flags raise no alarm. To clear 3e-4, 12,300 sites without an alarm are needed.
+    Where defects are changed sites, `groups` give limit and baseline: hosts called otherwise by intensity alone.
     """
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         answers = trial.answers(analyser, rng)
         alarms, sites = zip(*(_alarms(answer, radius_nm) for answer in answers), strict=True)
         detail = f"{sum(alarms)} false alarms on {sum(sites)} defect-free sites"
-        return Measurement.of(share_interval(alarms, sites, rng), detail=detail)
+        limit, baseline = false_calls(answers, groups) if groups else (None, None)
+        return Measurement.of(share_interval(alarms, sites, rng), limit=limit, baseline=baseline, detail=detail)
 
     return Check(f"false defects per site at {trial}", measure, at_most, "<=")
 
@@ -183,7 +186,8 @@ class TmdFields:
 
         host = MATERIALS[self.material]
         sites_per_nm2 = 2 / (np.sqrt(3) * host.a_nm**2)
-        doped, emptied = np.exp(rng.uniform(*(float(np.log(end)) for end in self.density_per_nm2), size=2))
+        low, high = self.density_per_nm2
+        doped, emptied = np.exp(rng.uniform(np.log(low), np.log(high), size=2))
         atoms = tmd(self.material, self.size_nm, rotation_deg=float(rng.uniform(0, 120)))
         atoms = with_dopants(atoms, self.dopant, float(doped / sites_per_nm2), rng)
         atoms = with_chalcogen_vacancies(atoms, float(emptied / sites_per_nm2), rng, double_fraction=0.0)

@@ -100,6 +100,21 @@ def site_recall(
     return Check(f"{label} recall at {trial}", measure, at_least, ">=")
 
 
+def false_calls(answers: Sequence[Answer], groups: Groups) -> tuple[float, float]:
+    """Return which share of host sites (the commonest class of a group) is called otherwise, at best and classically.
+
+    At best: by the best rule on intensities, with the classes as frequent as they are. Classically: disc and k-means.
+    """
+    best, plain = np.zeros((len(_labels(groups)),) * 2), np.zeros((len(_labels(groups)),) * 2)
+    for answer in answers:
+        sites = len(_judged(answer, groups))
+        best += sites * _bayes(answer, groups, equal=False)
+        plain += _confusion(*_plain_calls(answer, groups), groups)[:, :-1]
+    hosts = [_labels(groups).index(max(group, key=lambda n: plain[_labels(groups).index(n)].sum())) for group in groups]
+    shares = [1 - table[hosts, hosts].sum() / table[hosts].sum() for table in (best, plain)]
+    return float(shares[0]), float(shares[1])
+
+
 def _labels(groups: Groups) -> list[str]:
     return [name for group in groups for name in group]
 
