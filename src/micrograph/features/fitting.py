@@ -15,7 +15,9 @@ Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 
 #: Core sigma in binned pixels below which no further binning is done.
-FINEST = 1.9
+FINEST = 2.0
+#: Step from which on the shape may have a tail.
+FIRST_TAIL = 4
 #: A column fainter than so many sigmas keeps its given place, for a place that follows the noise overrates the intensity.
 FAINT = 3.0
 
@@ -77,8 +79,7 @@ class Fitted:
         """Return the marginal covariance (K, 3, 3) of intensity, y and x, and the intensities' 1-sigma (K,)."""
         normal = self.scene.normal(self.state, self.drawn, self.prior)
         own = normal.information.variance()
-        ground = np.einsum("kn,nk->k", normal.hats, np.linalg.solve(normal.schur, normal.hats.T))
-        own = own + normal.answer[:, :, None] * normal.answer[:, None, :] * ground[:, None, None]
+        own = own + normal.answer[:, :, None] * normal.answer[:, None, :] * normal.ground_variance()[:, None, None]
         own = own[: self.columns] * self.noise.correlation
         return own, np.sqrt(np.maximum(own[:, 0, 0], 0.0))
 
@@ -112,8 +113,8 @@ def fitted(measured: Measured, given: Given, limits: Limits, known: Known) -> Fi
     spacing = _usual_distance(given.place)
     shape = known.shape or first_shape(measured, given.place, spacing)
     fit = _Course(measured, given, limits, known, spacing).run(shape)
-    binning = _binning(fit.state.shape.scaled(fit.scene.binning).sigma_px, measured.shape)
-    if binning != fit.scene.binning and known.shape is None:
+    coarse = fit.scene.binning > 1 and fit.state.shape.sigma_px < 0.88 * FINEST
+    if coarse or fit.state.shape.sigma_px > 2.2 * FINEST:
         shape = fit.state.shape.scaled(fit.scene.binning)
         fit = _Course(measured, given, limits, known, spacing).run(shape)
     return fit
@@ -212,7 +213,7 @@ class _Course:
         else:
             wide = shape
         scene = Scene(data, valid, n, wide.scaled(1 / n), self._node_distance() / n)
-        prior = self._prior(n, shape, float(np.subtract(*np.percentile(data[::3, ::3], [95, 5]))))
+        prior = self._prior(scene, shape, max(float(np.subtract(*np.percentile(data[::3, ::3], [95, 5]))), 1e-6))
         state = State(prior.centre, np.zeros(len(prior.centre)), np.zeros(len(scene.background)), shape.scaled(1 / n))
         state = self._first_intensities(scene, state, prior)
         return self._iterate(scene, state, prior)
@@ -228,23 +229,24 @@ class _Course:
             return self.limits.limit_px
         return min(2 * shape.sigma_px, 0.35 * self.spacing if self.spacing is not None else np.inf)
 
-    def _prior(self, n: int, shape: ColumnShape, contrast: float) -> Prior:
+    def _prior(self, scene: Scene, shape: ColumnShape, contrast: float) -> Prior:
         """Return what is known of the given columns, and after them of those beyond the border that nobody can give.
 
-        The latter stand 0.8 sigma outside, 1.6 sigma apart, and take up the light of what lies there.
+        The latter stand one sigma outside, 2.4 sigma apart, and take up the light of what lies there.
         """
-        sigma = shape.sigma_px
-        ghosts = _frame(self.measured.shape, 0.8 * sigma, 1.6 * sigma)
+        sigma, n = shape.sigma_px, scene.binning
+        ghosts = _frame(self.measured.shape, sigma, 2.4 * sigma)
         place = np.concatenate([self.given.place, ghosts])
         weakest = (1 / (3 * self._limit(shape))) ** 2
         beyond = np.arange(len(place)) >= len(self.given.place)
         precision = np.append(self.given.precision, np.zeros(len(ghosts))) + weakest
-        typical = 2 * np.pi * (sigma / n) ** 2 * max(contrast, 1e-6)
+        typical = 2 * np.pi * (sigma / n) ** 2 * contrast
         return Prior(
             (place - (n - 1) / 2) / n,
             precision * n**2,
             np.append(self.given.fixed, beyond[beyond]),
             np.where(beyond, 1 / typical**2, 0.0),
+            scene.background.roughness() / contrast**2,
         )
 
     def _first_intensities(self, scene: Scene, state: State, prior: Prior) -> State:
@@ -262,7 +264,7 @@ class _Course:
         if lost.any():
             prior = replace(prior, held=prior.held | lost)
             place = np.where(lost[:, None], prior.centre, state.place)
-            state, drawn = self._converged(scene, replace(state, place=place), prior, first=3)
+            state, drawn = self._converged(scene, replace(state, place=place), prior, first=FIRST_TAIL)
         return self._finished(scene, state, prior, drawn)
 
     def _converged(self, scene: Scene, state: State, prior: Prior, first: int) -> tuple[State, Drawn]:
@@ -282,7 +284,7 @@ class _Course:
                 state, drawn, damping = moved, redrawn, damping / 8 if damping > 0.01 else 0.0
             else:
                 damping, change = max(4 * damping, 0.3), 1.0
-            if i > 3 and change < 0.03 and _change(before, state.shape) < 2e-3:
+            if i > FIRST_TAIL and change < 0.03 and _change(before, state.shape) < 2e-3:
                 break
         return state, drawn
 
@@ -314,7 +316,7 @@ class _Course:
         return Fitted(scene, replace(state, noise=noise), drawn, prior, noise, len(self.given.place))
 
     def _tail(self, i: int) -> bool:
-        return self.limits.tail and i >= 2
+        return self.limits.tail and i >= FIRST_TAIL
 
     def _with_tail(self, state: State, i: int) -> State:
         if not self._tail(i) or state.shape.tail_weight > 0:

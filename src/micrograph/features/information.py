@@ -15,11 +15,15 @@ couplings weak as between atomic columns, exact to a few per cent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.shape import ColumnShape
+
+if TYPE_CHECKING:
+    from scipy.sparse import bsr_array
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -54,9 +58,19 @@ class Information:
         own[:, [0, 1, 2], [0, 1, 2]] *= 1 + damping
         return Information(own, self.first, self.second, self.coupling)
 
-    def solver(self) -> Solver:
-        """Return a solver of linear systems with this matrix."""
-        return Solver(self)
+    def sparse(self, scale: Array) -> bsr_array:
+        """Return the whole matrix (3 K, 3 K), rows and columns multiplied by `scale` (K, 3)."""
+        from scipy.sparse import bsr_array
+
+        k, first, second = len(self.own), self.first, self.second
+        rows = np.concatenate([np.arange(k), first, second])
+        columns = np.concatenate([np.arange(k), second, first])
+        blocks = np.concatenate([self.own, self.coupling, self.coupling.transpose(0, 2, 1)])
+        order = np.argsort(rows, kind="stable")
+        rows, columns = rows[order], columns[order]
+        blocks = blocks[order] * scale[rows, :, None] * scale[columns, None, :]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=k))])
+        return bsr_array((blocks, columns, starts), shape=(3 * k, 3 * k))
 
     def dense(self) -> Array:
         """Return the whole matrix (3 K, 3 K)."""
@@ -77,51 +91,6 @@ class Information:
             except np.linalg.LinAlgError:
                 return np.full((k, 3, 3), np.nan)
         return _propagate(self)
-
-
-class Solver:
-    """Preconditioned conjugate gradients on the 3 x 3 blocks."""
-
-    def __init__(self, information: Information) -> None:
-        from scipy.sparse import coo_array
-
-        k = len(information.own)
-        self._scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
-        own = information.own * self._scale[:, :, None] * self._scale[:, None, :]
-        self._inverse = inverse3(np.moveaxis(own, 0, 2))
-        first, second = information.first, information.second
-        coupling = information.coupling * self._scale[first, :, None] * self._scale[second, None, :]
-        blocks = np.concatenate([own, coupling, coupling.transpose(0, 2, 1)])
-        rows = np.concatenate([np.arange(k), first, second])
-        columns = np.concatenate([np.arange(k), second, first])
-        step = np.arange(3)
-        at = (np.broadcast_to(3 * rows[:, None, None] + step[:, None], blocks.shape).ravel(),
-              np.broadcast_to(3 * columns[:, None, None] + step, blocks.shape).ravel())  # fmt: skip
-        self._matrix = coo_array((blocks.ravel(), at), shape=(3 * k, 3 * k)).tocsr()
-
-    def __call__(self, right: Array, tolerance: float = 1e-3, most: int = 60) -> Array:
-        """Return the solution (K, 3) for a right-hand side (K, 3)."""
-        b = (right * self._scale).ravel()
-        x = np.zeros_like(b)
-        r = b.copy()
-        z = self._precondition(r)
-        p, rz = z, float(r @ z)
-        stop = tolerance**2 * rz
-        for _ in range(most):
-            if not rz > stop:
-                break
-            q = self._matrix @ p
-            curvature = float(p @ q)
-            if curvature <= 0:
-                break
-            x = x + (rz / curvature) * p
-            r = r - (rz / curvature) * q
-            z = self._precondition(r)
-            p, rz = z + (float(r @ z) / rz) * p, float(r @ z)
-        return x.reshape(-1, 3) * self._scale
-
-    def _precondition(self, r: Array) -> Array:
-        return np.einsum("ijk,kj->ki", self._inverse, r.reshape(-1, 3)).ravel()
 
 
 def inverse3(m: Array) -> Array:
@@ -190,15 +159,32 @@ def fisher(weight: Image, shape: ColumnShape, amplitude: Array, place: Array, re
     first, second = overlaps(place[:, 0], place[:, 1], reach)
     a, b = np.concatenate([np.arange(k), first]), np.concatenate([np.arange(k), second])
     apart = place[a] - place[b]
-    blocks = _blocks(_moments(weight, (place[a] + place[b]) / 2, shape.core), apart, shape)
+    blocks = _blocks(moments(weight, (place[a] + place[b]) / 2, shape.core), apart, shape)
     blocks[:, 1:, :] *= amplitude[a][:, None, None]
     blocks[:, :, 1:] *= amplitude[b][:, None, None]
     return Information(blocks[:k], first, second, blocks[k:])
 
 
-def _blocks(moments: tuple[Array, Array, Array], apart: Array, shape: ColumnShape) -> Array:
+def background_coupling(weight: Image, shape: ColumnShape, amplitude: Array, place: Array) -> Array:
+    """Return (K, 3, 3, 3): the core's coupling of intensity, y and x to backgrounds ``dy^i dx^j`` about each column.
+
+    Third moments, the coupling of places to curved backgrounds, are left out.
+    """
+    m = moments(weight, place, 2 * shape.core)
+    m *= (1 - shape.tail_weight) / (2 * np.pi * np.sqrt(np.linalg.det(shape.core)))
+    inverse = np.linalg.inv(shape.core)
+    along_y, along_x = (amplitude[:, None, None] * each for each in (m[:, 1:, :2], m[:, :2, 1:]))
+    out = np.zeros((len(place), 3, 3, 3))
+    out[:, 0] = m
+    out[:, 1, :2, :2] = inverse[0, 0] * along_y + inverse[0, 1] * along_x
+    out[:, 2, :2, :2] = inverse[0, 1] * along_y + inverse[1, 1] * along_x
+    return out
+
+
+def _blocks(m: Array, apart: Array, shape: ColumnShape) -> Array:
     """Return blocks (N, 3, 3) for unit intensities from moments of the weight half-way between columns `apart`."""
-    zeroth, first, second = moments
+    zeroth, first = m[:, 0, 0], np.stack([m[:, 1, 0], m[:, 0, 1]], axis=1)
+    second = np.stack([m[:, 2, 0], m[:, 1, 1], m[:, 1, 1], m[:, 0, 2]], axis=1).reshape(-1, 2, 2)
     inverse = np.linalg.inv(shape.core)
     half = apart / 2
     overlap = np.exp(-0.25 * np.einsum("ni,ij,nj->n", apart, inverse, apart))
@@ -233,14 +219,14 @@ def _closed(apart: Array, covariance: Array) -> Array:
     return out * value[:, None, None]
 
 
-def _moments(weight: Image, centre: Array, core: Array) -> tuple[Array, Array, Array]:
-    """Return sums (N,), (N, 2), (N, 2, 2) of `weight` (H, W) times ``exp(-q)``, q and 1, r, r r' about `centre` (N, 2).
+def moments(weight: Image, centre: Array, core: Array) -> Array:
+    """Return (N, 3, 3): sums of ``weight * exp(-q) * dy^i * dx^j`` about `centre` (N, 2), i and j from 0 to 2.
 
     ``q = r' core^-1 r``: the product of two Gaussians of covariance `core` at the same place. Outside the image the
     weight is zero.
     """
     inverse = np.linalg.inv(core)
-    radius = max(2, int(np.ceil(2.6 * np.sqrt(max(core[0, 0], core[1, 1])))))
+    radius = max(2, int(np.ceil(3.2 * np.sqrt(max(core[0, 0], core[1, 1])))))
     side = 2 * radius + 1
     padded = np.pad(weight, side)
     corner = np.rint(centre).astype(np.intp) - radius
@@ -256,6 +242,4 @@ def _moments(weight: Image, centre: Array, core: Array) -> tuple[Array, Array, A
         along_x = along_x * np.exp(-2 * inverse[0, 1] * f[:, :1] * grid)
     u = np.stack([along_y, along_y * offset[:, 0], along_y * offset[:, 0] ** 2], axis=1).astype(np.float32)
     v = np.stack([along_x, along_x * offset[:, 1], along_x * offset[:, 1] ** 2], axis=2).astype(np.float32)
-    m = (u @ (patch @ v)).astype(np.float64)
-    second = np.stack([m[:, 2, 0], m[:, 1, 1], m[:, 1, 1], m[:, 0, 2]], axis=1).reshape(-1, 2, 2)
-    return m[:, 0, 0], np.stack([m[:, 1, 0], m[:, 0, 1]], axis=1), second
+    return np.asarray((u @ (patch @ v)).astype(np.float64))

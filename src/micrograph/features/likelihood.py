@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.background import Background
-from micrograph.features.information import Information, fisher
+from micrograph.features.information import background_coupling, fisher
 from micrograph.features.noise import NoiseModel
+from micrograph.features.normal import Normal
 from micrograph.features.shape import Canvas, ColumnShape, Touch
 
 Array = NDArray[np.float64]
@@ -48,24 +49,15 @@ class Drawn:
 class Prior:
     """What is known of columns: ``centre`` (K, 2) with ``precision`` (K,) in 1 / px^2, ``held`` (K,) exactly there.
 
-    ``dimness`` (K,) is the precision with which an intensity is expected to be zero.
+    ``dimness`` (K,) is the precision with which an intensity is expected to be zero, ``roughness`` (N, N) that of the
+    background nodes with which they are expected to be alike.
     """
 
     centre: Array
     precision: Array
     held: NDArray[np.bool_]
     dimness: Array
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Normal equations at a state: information of the columns, answer of columns to a unit background, node Schur block."""
-
-    information: Information
-    touching: Array
-    answer: Array
-    hats: Array
-    schur: Array
+    roughness: Array
 
 
 class Scene:
@@ -108,14 +100,13 @@ class Scene:
         information = information.damped(damping)
         touching = self._gradient(drawn.weight, transfer, drawn.touch, state.amplitude)
         touching[prior.held, 1:] = 0
-        answer = information.solver()(touching)
-        hats = self.background.at(state.place[:, 0], state.place[:, 1])
-        absorbed = np.einsum("ki,ki->k", touching, answer)
-        gram = self.background.gram(drawn.weight)
-        schur = gram - self.background.gram_at(state.place[:, 0], state.place[:, 1], absorbed)
-        ridge = 1e-4 * np.trace(gram) / len(gram)
-        schur[np.diag_indices_from(schur)] = np.maximum(np.diag(schur), 0.02 * np.diag(gram)) + ridge
-        return Normal(information, touching, answer, hats, schur)
+        core = background_coupling(drawn.weight, seen, state.amplitude, state.place)
+        core[prior.held, 1:] = 0
+        core[:, :, 0, 0] = touching
+        coupling, hats = self.background.coupled(state.place, core)
+        gram = self.background.gram(drawn.weight) + prior.roughness
+        gram[np.diag_indices_from(gram)] *= 1 + damping
+        return Normal(information, coupling, touching, hats, gram)
 
     def _gradient(self, image: Image, transfer: Image, touch: Touch, amplitude: Array) -> Array:
         felt = self.canvas.read(self.canvas.feel(image, transfer), touch)
@@ -129,15 +120,12 @@ class Scene:
         gradient[:, 1:] -= prior.precision[:, None] * (state.place - prior.centre)
         gradient[:, 0] -= prior.dimness * state.amplitude
         gradient[prior.held, 1:] = 0
-        alone = normal.information.solver()(gradient)
-        taken = np.einsum("ki,ki->k", normal.touching, alone)
-        nodes = np.linalg.solve(normal.schur, self.background.feel(weighted) - normal.hats.T @ taken)
-        return alone - normal.answer * (normal.hats @ nodes)[:, None], nodes
+        return normal.solve(gradient, self.background.feel(weighted) - prior.roughness @ state.nodes)
 
     def misfit(self, state: State, drawn: Drawn, weight: Image, prior: Prior) -> float:
         """Return the chi-square of a state under given pixel weights, prior included."""
         away = ((state.place - prior.centre) ** 2).sum(1) @ prior.precision
-        dim = prior.dimness @ state.amplitude**2
+        dim = prior.dimness @ state.amplitude**2 + state.nodes @ prior.roughness @ state.nodes
         return float(np.vdot(drawn.residual * weight, drawn.residual)) + float(away) + float(dim)
 
     def shape_step(self, state: State, drawn: Drawn, tail: bool) -> State:

@@ -1,7 +1,6 @@
 """Where the columns of an image are, how bright, and how surely: joint maximum likelihood with the full information.
 
-**Model.** The expected value of pixel p is ``lambda_p = b(p) + sum_k A_k h(p - r_k)``: a smooth background ``b`` (straight
-lines between nodes), columns with integrated intensity ``A_k`` at ``r_k = (y_k, x_k)`` and one shape ``h`` of integral one
+**Model.** The expected value of pixel p is ``lambda_p = b(p) + sum_k A_k h(p - r_k)``: a smooth background ``b`` (smooth splines between nodes), columns with integrated intensity ``A_k`` at ``r_k = (y_k, x_k)`` and one shape ``h`` of integral one
 (elliptical Gaussian core and a wider round tail, `shape`), found from the image itself. Pixels scatter with variance
 ``V_p = gain * lambda_p + readout_variance``, found from the residuals (`noise`).
 
@@ -30,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.background import hats
+from micrograph.features.background import splines
 from micrograph.features.fitting import Fitted, Given, Known, Limits, Measured, fitted, normalised
 from micrograph.features.noise import NoiseModel
 from micrograph.features.shape import Canvas, ColumnShape
@@ -191,8 +190,8 @@ class _Surface:
     binning: int
 
     def axis(self, position: Array, axis: int) -> Array:
-        """Return the nodes' hats at positions (image pixels) along an axis."""
-        return hats((position - (self.binning - 1) / 2) / self.binning, self.grid[axis], self.nodes.shape[axis])
+        """Return the nodes' splines at positions (image pixels) along an axis."""
+        return splines((position - (self.binning - 1) / 2) / self.binning, self.grid[axis], self.nodes.shape[axis])
 
     def at(self, place: Array) -> Array:
         """Return the background (K,) at places (K, 2)."""

@@ -1,0 +1,99 @@
+"""Normal equations of columns and background together, solved by preconditioned conjugate gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.features.information import Information, inverse3
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Array = NDArray[np.float64]
+
+
+class Normal:
+    """The system ``[[F, C], [C', B]]`` of K columns (intensity, y, x) and N background nodes.
+
+    information: F. coupling: C (3 K, N) sparse. touching: C's row sums (K, 3), the coupling to a background raised as a
+    whole. hats: (K, N) sparse values of the nodes' hats at the columns. gram: B (N, N). gram_at: hat products summed over
+    the columns with given weights. As neighbours are much closer than nodes, ``F^-1 C`` is nearly each column's answer to
+    a raised background times the hats; that preconditions the system and gives the background's share of the variances.
+    """
+
+    def __init__(self, information: Information, coupling: csr_array, touching: Array, hats: csr_array, gram: Array) -> None:
+        self.information, self.hats = information, hats
+        own = information.own
+        self._scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", own), 1e-300))
+        self._inverse = inverse3(np.moveaxis(own * self._scale[:, :, None] * self._scale[:, None, :], 0, 2))
+        self._matrix = information.sparse(self._scale)
+        flat = self._scale.ravel()
+        self._coupling = coupling.multiply(flat[:, None]).tocsr()
+        self._transposed = self._coupling.T.tocsr()
+        self._gram = gram
+        self._answer = self._columns_alone(touching * self._scale)
+        absorbed = np.einsum("ki,ki->k", touching * self._scale, self._answer)
+        spread = hats.multiply(np.sqrt(np.clip(absorbed, 0, None))[:, None]).tocsr()
+        self._schur = self._positive(gram - (spread.T @ spread).toarray())
+
+    @property
+    def answer(self) -> Array:
+        """Change (K, 3) of the columns when the background is raised by one, negative."""
+        return self._answer * self._scale
+
+    def _positive(self, schur: Array) -> Array:
+        values, vectors = np.linalg.eigh((schur + schur.T) / 2)
+        least = 1e-3 * np.trace(self._gram) / len(schur) + 1e-30
+        return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
+
+    def ground_variance(self) -> Array:
+        """Return the variance (K,) of the background under every column."""
+        inverse = np.linalg.inv(self._schur)
+        return np.asarray(self.hats.multiply(self.hats @ inverse).sum(axis=1)).ravel()
+
+    def _columns_alone(self, right: Array, tolerance: float = 1e-2) -> Array:
+        solution, _ = self._conjugate(right, np.zeros(0), tolerance)
+        return solution
+
+    def solve(self, columns: Array, nodes: Array, tolerance: float = 1e-2) -> tuple[Array, Array]:
+        """Return the solution (K, 3), (N,) for right-hand sides of the columns and of the nodes."""
+        a, b = self._conjugate(columns * self._scale, nodes, tolerance)
+        return a * self._scale, b
+
+    def _conjugate(self, a: Array, b: Array, tolerance: float, most: int = 80) -> tuple[Array, Array]:
+        k = a.size
+        r = np.concatenate([a.ravel(), b])
+        x = np.zeros_like(r)
+        z = self._precondition(r, k)
+        p, rz = z, float(r @ z)
+        stop = tolerance**2 * rz
+        for _ in range(most):
+            if not rz > stop:
+                break
+            q = self._times(p, k)
+            curvature = float(p @ q)
+            if not curvature > 0:
+                break
+            x += (rz / curvature) * p
+            r = r - (rz / curvature) * q
+            z = self._precondition(r, k)
+            p, rz = z + (float(r @ z) / rz) * p, float(r @ z)
+        return x[:k].reshape(-1, 3), x[k:]
+
+    def _times(self, p: Array, k: int) -> Array:
+        if len(p) == k:
+            return np.asarray(self._matrix @ p)
+        a, b = p[:k], p[k:]
+        return np.concatenate([self._matrix @ a + self._coupling @ b, self._transposed @ a + self._gram @ b])
+
+    def _precondition(self, r: Array, k: int) -> Array:
+        a = r[:k].reshape(-1, 3)
+        alone = np.einsum("ijk,kj->ki", self._inverse, a)
+        if len(r) == k:
+            return alone.ravel()
+        nodes = np.linalg.solve(self._schur, r[k:] - self.hats.T @ np.einsum("ki,ki->k", self._answer, a))
+        alone -= self._answer * (self.hats @ nodes)[:, None]
+        return np.concatenate([alone.ravel(), nodes])
