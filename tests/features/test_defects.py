@@ -3,7 +3,7 @@ import pytest
 
 from micrograph.core import BadInput, Flag
 from micrograph.features.defects import name_defects
-from micrograph.features.graph import CUTOFFS_NM, neighbours
+from micrograph.features.graph import CUTOFFS_NM, neighbours, with_likely_bonds
 from micrograph.features.site_defects import site_defects, site_name
 
 
@@ -15,6 +15,18 @@ def named(points, labels=None, sigma_nm=None, **more):
 
 def test_perfect_graphene_has_no_defects(sheets):
     assert len(named(sheets.graphene(3.0, 20.0))) == 0
+
+
+def test_noise_of_ten_picometres_breaks_no_bonds(sheets):
+    rng = np.random.default_rng(3)
+    points = sheets.graphene(5.0)
+    noisy = points + rng.normal(0, 0.010, points.shape)
+    label = np.full(len(points), "C")
+    graph = neighbours(*noisy.T, CUTOFFS_NM, label, sigma_nm=0.010)
+    whole = with_likely_bonds(graph, *noisy.T)
+    assert len(whole.edges) > len(graph.edges)
+    assert {tuple(e) for e in whole.edges.tolist()} <= {tuple(e) for e in sheets.bonds_of(points).tolist()}
+    assert not {"V1", "V2", "hole"} & set(name_defects(*noisy.T, label, graph).name.tolist())
 
 
 def test_a_stone_wales_defect_is_5_7_7_5(sheets):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from micrograph.core import BadInput, Flag
 from micrograph.features.covariance import points
-from micrograph.features.graph import Graph
+from micrograph.features.graph import Graph, with_likely_bonds
 from micrograph.features.lattice import Extent
 from micrograph.features.rings import Rings, rings
 
@@ -105,7 +105,8 @@ def name_defects(
     extent: Extent | None = None,
     label_p: ArrayLike | None = None,
 ) -> Defects:
-    """Return the defects of a graphene sheet: atoms at `y_nm, x_nm` (N,), elements `labels` (N,), bonds `graph`.
+    """Return the defects of a graphene sheet: atoms at `y_nm, x_nm` (N,), elements `labels` (N,), bonds `graph`
+    (completed by `with_likely_bonds`).
 
     extent: the field in nm (default: the box around the atoms). label_p: (N,) probability of each label, which enters
     the score of clusters of silicon (or of any element but C). A defect that the border may cut has `Flag.EDGE` and is
@@ -128,6 +129,7 @@ def _sheet(
     if extent is not None:
         low, high = np.array(extent[:2]), np.array(extent[2:])
     to_border = np.minimum(position - low, high - position).min(axis=1)
+    graph = with_likely_bonds(graph, position[:, 0], position[:, 1], np.where(to_border < BORDER_NM / 2, 0, 3))
     found = rings(graph, position[:, 0], position[:, 1])
     return _Sheet(position, label, certainty, graph, found, to_border, label != "C")
 
