@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -45,12 +47,13 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
 
     A network is compiled once for every shape of batch that comes.
     """
-    import openvino
-
+    openvino = _openvino()
     core = openvino.Core()
     probe = np.random.default_rng(0).standard_normal((1, 1, 64, 64)).astype(np.float32)
     net = network(checkpoint)
-    model = openvino.convert_model(net, example_input=torch.from_numpy(probe), input=[-1, 1, -1, -1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # OpenVINO traces, of which PyTorch warns: the logits are compared below
+        model = openvino.convert_model(net, example_input=torch.from_numpy(probe), input=[-1, 1, -1, -1])
     expected = torch_backend(checkpoint, "cpu")(probe)[0]
     fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for precision in (["bf16"] if fast else []) + ["f32"]:
@@ -58,6 +61,14 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
         if np.abs(compute(probe)[0] - expected).max() < TOLERANCE:
             return compute
     raise BadInput("OpenVINO and PyTorch disagree on this network: choose the back-end 'torch'.")
+
+
+def _openvino() -> Any:
+    """Return the module, imported without the package with which it reports its use to its makers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Compute:

@@ -1,5 +1,6 @@
 """Files and folders to recordings, tables and maps to files."""
 
+from micrograph.io.labelled import write_sample
 from micrograph.io.maps import MapWriter
 from micrograph.io.opening import describe, open_recording
 from micrograph.io.samples import SampleFile, sample_file
@@ -15,5 +16,6 @@ __all__ = [
     "read_columns",
     "read_table",
     "sample_file",
+    "write_sample",
     "write_table",
 ]

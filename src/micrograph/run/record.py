@@ -41,6 +41,7 @@ def key_of(recipe: Recipe, recording: Recording, predict: object, plan: Mapping[
     key = {
         "input": {
             "name": recording.name,
+            "signal": recording.metadata.get("number", 0),
             "digest": input_digest(recording),
             "frames": [frames.start, frames.stop, frames.step],
             "shape": list(recording.shape),
@@ -57,8 +58,9 @@ def key_of(recipe: Recipe, recording: Recording, predict: object, plan: Mapping[
 
 def input_digest(recording: Recording) -> str:
     """Return the digest of the recording's file; of its first, middle and last frame where there is no single file."""
-    if recording.name and Path(recording.name).is_file():
-        return digest(Path(recording.name))
+    source = recording.metadata.get("path")
+    if source and Path(source).is_file():
+        return digest(Path(source))
     sha = hashlib.sha256(repr((recording.shape, recording.dtype, len(recording))).encode())
     for position in sorted({0, len(recording) // 2, len(recording) - 1}):
         sha.update(np.ascontiguousarray(recording.frame(position).data).tobytes())
