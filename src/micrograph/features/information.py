@@ -8,13 +8,14 @@ separable sums over a few pixels. The tail's share is added in closed form with 
 
 The variance of one column with all others unknown is a block of the inverse. Dense inversion gives it for few columns.
 For many, messages are passed along the overlaps (Gaussian belief propagation, doi:10.1162/089976601750541769): each column
-tells each neighbour how much of the neighbour's information it takes away, exact on trees and, where loops are long or
-couplings weak as between atomic columns, exact to a few per cent.
+tells each neighbour how much of the neighbour's information it takes away, exact on trees and, where the messages settle,
+to about one per cent between atomic columns. Where they do not (columns closer than about 2.8 sigma), the matrix is
+inverted tile by tile, each with a seam of 6.5 sigma; what lies beyond changes a variance by about one per cent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,12 +35,17 @@ DENSE = 100
 
 @dataclass(frozen=True)
 class Information:
-    """Blocks ``own`` (K, 3, 3) and ``coupling`` (E, 3, 3) of pairs (``first``, ``second``) (E,); order intensity, y, x."""
+    """Blocks ``own`` (K, 3, 3) and ``coupling`` (E, 3, 3) of pairs (``first``, ``second``) (E,); order intensity, y, x.
+
+    ``place`` (K, 2) and ``sigma`` are the columns' places and core sigma in pixels.
+    """
 
     own: Array
     first: NDArray[np.intp]
     second: NDArray[np.intp]
     coupling: Array
+    place: Array
+    sigma: float
 
     def held(self, positions: NDArray[np.bool_], precision: Array) -> Information:
         """Return it with a prior `precision` (K,) on y and x, and with the positions (K,) of some columns known."""
@@ -50,13 +56,13 @@ class Information:
         own[:, 2, 2] += np.where(positions, 1.0, precision)
         coupling[positions[self.first], 1:, :] = 0
         coupling[positions[self.second], :, 1:] = 0
-        return Information(own, self.first, self.second, coupling)
+        return replace(self, own=own, coupling=coupling)
 
     def damped(self, damping: float) -> Information:
         """Return it with all diagonals multiplied by ``1 + damping`` (Levenberg and Marquardt)."""
         own = self.own.copy()
         own[:, [0, 1, 2], [0, 1, 2]] *= 1 + damping
-        return Information(own, self.first, self.second, self.coupling)
+        return replace(self, own=own)
 
     def sparse(self, scale: Array) -> bsr_array:
         """Return the whole matrix (3 K, 3 K), rows and columns multiplied by `scale` (K, 3)."""
@@ -90,7 +96,8 @@ class Information:
                 return inverse[np.arange(k), :, np.arange(k), :]
             except np.linalg.LinAlgError:
                 return np.full((k, 3, 3), np.nan)
-        return _propagate(self)
+        settled = _propagate(self)
+        return _tiled(self) if settled is None else settled
 
 
 def inverse3(m: Array) -> Array:
@@ -107,8 +114,36 @@ def inverse3(m: Array) -> Array:
     return out
 
 
-def _propagate(information: Information, rounds: int = 12) -> Array:
-    """Return marginal blocks (K, 3, 3) by messages along the overlaps; a column whose messages fail keeps its own block."""
+def _tiled(information: Information) -> Array:
+    """Return marginal blocks (K, 3, 3) by dense inversion of square tiles with a seam; NaN where a tile is singular."""
+    from scipy.linalg import lapack
+
+    place, sigma = information.place, information.sigma
+    scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
+    matrix = information.sparse(scale).tocsr()
+    out = np.full_like(information.own, np.nan)
+    low = place.min(axis=0)
+    cell = ((place - low) / (8 * sigma)).astype(np.intp)
+    key = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
+    for members in np.split(np.argsort(key, kind="stable"), np.cumsum(np.unique(key, return_counts=True)[1])[:-1]):
+        corner = low + cell[members[0]] * 8 * sigma
+        seam = 6.5 * sigma
+        near = ((place > corner - seam) & (place < corner + 8 * sigma + seam)).all(axis=1)
+        near[members] = False
+        everyone = np.concatenate([members, np.nonzero(near)[0]])
+        rows = (3 * everyone[:, None] + np.arange(3)).ravel()
+        factor, failed = lapack.dpotrf(matrix[rows][:, rows].toarray())
+        if failed:
+            continue
+        inverse, _ = lapack.dpotri(factor)
+        n = len(members)
+        upper = inverse[: 3 * n, : 3 * n].reshape(n, 3, n, 3)[np.arange(n), :, np.arange(n), :]
+        out[members] = np.triu(upper) + np.triu(upper, 1).transpose(0, 2, 1)
+    return out * scale[:, :, None] * scale[:, None, :]
+
+
+def _propagate(information: Information, rounds: int = 15) -> Array | None:
+    """Return marginal blocks (K, 3, 3) by messages along the overlaps; ``None`` if they do not settle."""
     k, edges = len(information.own), len(information.first)
     scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
     source = np.concatenate([information.first, information.second])
@@ -127,11 +162,16 @@ def _propagate(information: Information, rounds: int = 12) -> Array:
         change = float(np.abs(new - message).max())
         message = new
         belief = own + _gather(message, target, k)
+        if not change < 30:
+            return None
         if change < 3e-3:
             break
+    else:
+        if edges:
+            return None
     variance = inverse3(belief)
-    good = np.isfinite(variance).all((0, 1)) & (np.einsum("iik->ik", variance) >= 0.99).all(0)
-    variance[:, :, ~good] = inverse3(own[:, :, ~good])
+    if not (np.einsum("iik->ik", variance) >= 0.98).all():
+        return None
     return np.moveaxis(variance, 2, 0) * scale[:, :, None] * scale[:, None, :]
 
 
@@ -162,7 +202,7 @@ def fisher(weight: Image, shape: ColumnShape, amplitude: Array, place: Array, re
     blocks = _blocks(moments(weight, (place[a] + place[b]) / 2, shape.core), apart, shape)
     blocks[:, 1:, :] *= amplitude[a][:, None, None]
     blocks[:, :, 1:] *= amplitude[b][:, None, None]
-    return Information(blocks[:k], first, second, blocks[k:])
+    return Information(blocks[:k], first, second, blocks[k:], place, shape.sigma_px)
 
 
 def background_coupling(weight: Image, shape: ColumnShape, amplitude: Array, place: Array) -> Array:
