@@ -23,7 +23,8 @@ ONE_SIGMA = 0.6827
 def atom_f1(trial: Trial, *, at_least: float = 0.99, radius_nm: float = 0.05) -> Check:
     """Build the check: F1 of columns found within `radius_nm`; empty sites are no columns.
 
-    Limit: telling a column from none at a known place. Baseline: Laplacian of Gaussian.
+    Limit: telling a column from none at a known place, both as likely; who knows the lattice can do better.
+    Baseline: Laplacian of Gaussian.
     """
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
@@ -68,13 +69,17 @@ def _detection_limit(answers: Sequence[Answer]) -> float:
 
 
 class Places(NamedTuple):
-    """Columns of one image that were found: errors, 1-sigma, limits, displacements; each (2 N,), y then x, in nm."""
+    """Measured columns of one image: errors, 1-sigma, limits; displacements of those whose neighbours are measured too.
+
+    Each is a flat array in nm, all y before all x; `judged` is how many columns there were to measure.
+    """
 
     error: Array
     sigma: Array
     limit: Array
     true_displacement: Array
     displacement: Array
+    judged: int
 
 
 def places(answer: Answer, found: Sites, sigma: Array, radius_nm: float = 0.05) -> Places:
@@ -100,10 +105,11 @@ def places(answer: Answer, found: Sites, sigma: Array, radius_nm: float = 0.05) 
     limits = answer.limits()
     bound = np.column_stack([limits.y_nm, limits.x_nm])[there]
     keep = answer.judged[there] & np.isfinite(error).all(1) & np.isfinite(bound).all(1)
-    keep &= np.isfinite(seen[near[:, 1:]]).all((1, 2))
+    framed = keep & np.isfinite(seen[near[:, 1:]]).all((1, 2))
     shift = error[keep].mean(axis=0) if keep.any() else np.zeros(2)
-    parts = (error - shift, doubt, bound, _relative(true, near), _relative(seen, near))
-    return Places(*(part[keep].T.ravel() for part in parts))
+    own = [part[keep].T.ravel() for part in (error - shift, doubt, bound)]
+    displaced = [_relative(points, near)[framed].T.ravel() for points in (true, seen)]
+    return Places(own[0], own[1], own[2], displaced[0], displaced[1], int(answer.judged[there].sum()))
 
 
 def _relative(points: Array, near: NDArray[np.intp]) -> Array:
@@ -124,7 +130,8 @@ def _statistic(of: Callable[[Places], float]) -> Callable[[Sequence[Places]], fl
     """Return a statistic of the pooled places of several images."""
 
     def pooled(images: Sequence[Places]) -> float:
-        return of(Places(*(np.concatenate(parts) for parts in zip(*images, strict=True))))
+        a = [np.concatenate(parts) for parts in zip(*(image[:-1] for image in images), strict=True)]
+        return of(Places(a[0], a[1], a[2], a[3], a[4], sum(image.judged for image in images)))
 
     return pooled
 
@@ -141,8 +148,8 @@ def position_over_limit(trial: Trial, *, at_most: float = 1.3) -> Check:
         ratio = _statistic(lambda all_: over_limit(all_.error, all_.limit))
         bound = _statistic(lambda all_: rmse(all_.limit))(found)
         error = _statistic(lambda all_: rmse(all_.error))(found)
-        number = sum(len(image.error) for image in found) // 2
-        detail = f"rms error {1e3 * error:.2f} pm per axis, bound {1e3 * bound:.2f} pm, {number} columns"
+        number, judged = sum(len(image.error) for image in found) // 2, sum(image.judged for image in found)
+        detail = f"rms error {1e3 * error:.2f} pm per axis, bound {1e3 * bound:.2f} pm, {number} of {judged} measured"
         baseline = ratio([_plain_places(answer) for answer in answers])
         return Measurement.of(bootstrap(ratio, found, rng), limit=1.0, baseline=baseline, detail=detail)
 
