@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, NoReturn
 
 import typer
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Machine-learning analysis of microscope recordings: calibrated tables, pictures and a report.",
@@ -18,15 +20,27 @@ app = typer.Typer(
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name from 'micrograph recipes'.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder that receives the results.")]
-PixelSize = Annotated[Optional[str], typer.Option(help='Size of a pixel, for example "0.0176 nm"; overrides the file.')]
+PixelSize = Annotated[str | None, typer.Option(help='Size of a pixel, for example "0.0176 nm"; overrides the file.')]
+Voltage = Annotated[str | None, typer.Option(help='Acceleration voltage, for example "80 kV".')]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
-Settings = Annotated[Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's setting.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's setting.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Structure = Annotated[Path | None, typer.Option(help="Own structure (CIF, XYZ), for recipe 'atoms'.")]
+ZoneAxis = Annotated[str, typer.Option(help="Beam direction in the crystal.")]
 
 
-@app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False) -> None:
-    """Hold the options of all commands (`main` reads --debug from the command line itself)."""
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show warnings and tracebacks; may stand anywhere.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Show version or help when no command is given (`main` reads --debug itself)."""
+    from micrograph import __version__
+
+    if context.invoked_subcommand is None:
+        typer.echo(f"micrograph {__version__}" if version else context.get_help())
 
 
 @app.command()
@@ -35,12 +49,13 @@ def demo(out: Out = Path("micrograph-demo"), quiet: Quiet = False) -> None:
     from micrograph.apps import jobs, screen
 
     with screen.progress("analysing", quiet) as advance:
-        done = jobs.demo(out, advance)
+        done, note = jobs.demo(out, advance)
+    screen.say(note)
     screen.summary(done)
 
 
 @app.command()
-def recipes(name: Annotated[Optional[str], typer.Argument(help="Show this recipe's card.")] = None) -> None:
+def recipes(name: Annotated[str | None, typer.Argument(help="Show this recipe's card.")] = None) -> None:
     """List the recipes, or show one recipe's card with its measured numbers."""
     from micrograph.apps import screen
     from micrograph.recipes import RECIPES, find_recipe
@@ -66,12 +81,17 @@ def analyze(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
     out: Out,
     pixel_size: PixelSize = None,
-    frame_time: Annotated[Optional[str], typer.Option(help='Time of a frame, for example "0.5 s".')] = None,
-    frames: Annotated[Optional[str], typer.Option(help="First and end frame, for example 0:100.")] = None,
-    signal: Annotated[Optional[str], typer.Option(help="Signal in the file, by name or number.")] = None,
-    weights: Annotated[Optional[list[Path]], typer.Option(help="Own weights; repeat for an ensemble.")] = None,
+    frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.5 s".')] = None,
+    voltage: Voltage = None,
+    convergence: Annotated[str | None, typer.Option(help='Semi-angle of the probe, for example "30 mrad".')] = None,
+    inner: Annotated[str | None, typer.Option(help='Inner angle of the detector, for example "80 mrad".')] = None,
+    outer: Annotated[str | None, typer.Option(help='Outer angle of the detector, for example "200 mrad".')] = None,
+    dose: Annotated[str | None, typer.Option(help='Dose of a frame, for example "1e4 e/angstrom^2".')] = None,
+    frames: Annotated[str | None, typer.Option(help="First and end frame, for example 0:100.")] = None,
+    signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
+    weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
     device: Device = "auto",
-    memory: Annotated[Optional[str], typer.Option(help='Memory budget, for example "2 GB".')] = None,
+    memory: Annotated[str | None, typer.Option(help='Memory budget, for example "2 GB".')] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Keep the network's maps too.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
     set_: Settings = None,
@@ -82,9 +102,15 @@ def analyze(
 
     request = jobs.Request(
         recipe=recipe,
-        out=out,
-        pixel_size=pixel_size,
-        frame_time=frame_time,
+        calibration={
+            "pixel_nm": pixel_size,
+            "frame_time_s": frame_time,
+            "voltage_kV": voltage,
+            "convergence_mrad": convergence,
+            "inner_mrad": inner,
+            "outer_mrad": outer,
+            "dose_e_per_A2": dose,
+        },
         frames=frames,
         signal=signal,
         weights=tuple(weights or ()),
@@ -94,10 +120,9 @@ def analyze(
         resume=resume,
         settings=jobs.parse_settings(set_ or []),
     )
-    for path in paths:
-        with screen.progress(path.name, quiet) as advance:
-            done = jobs.analyze_path(path, request, into=out if len(paths) == 1 else out / path.stem, progress=advance)
-        screen.summary(done)
+    with screen.several(quiet) as progress:
+        for done in jobs.analyze_paths(paths, request, out, progress):
+            screen.summary(done)
 
 
 @app.command()
@@ -105,19 +130,19 @@ def simulate(
     recipe: RecipeName,
     out: Out,
     number: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 10,
-    structure: Annotated[Optional[Path], typer.Option(help="Own structure (CIF, XYZ).")] = None,
-    zone_axis: Annotated[str, typer.Option(help="Beam direction in the crystal.")] = "001",
-    voltage: Annotated[Optional[str], typer.Option(help='For example "200 kV".')] = None,
+    structure: Structure = None,
+    zone_axis: ZoneAxis = "001",
+    voltage: Voltage = None,
     pixel_size: PixelSize = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
+    seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write labelled images, for any training tool: TIFF, sites as CSV, masks."""
-    from micrograph.apps import jobs, screen
+    from micrograph.apps import making, screen
 
-    own = jobs.Material(structure, zone_axis, voltage, pixel_size)
+    own = making.Material(structure, zone_axis, voltage, pixel_size)
     with screen.progress("simulating", quiet) as advance:
-        jobs.simulate(recipe, own, number, out, seed=seed, progress=advance)
+        making.simulate(recipe, own, number, out, seed=seed, progress=advance)
     screen.say(f"{number} labelled images are in {out}")
 
 
@@ -125,31 +150,31 @@ def simulate(
 def train(
     recipe: RecipeName,
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write (.safetensors).")],
-    structure: Annotated[Optional[Path], typer.Option(help="Own structure (CIF, XYZ).")] = None,
-    zone_axis: Annotated[str, typer.Option(help="Beam direction in the crystal.")] = "001",
-    voltage: Annotated[Optional[str], typer.Option(help='For example "200 kV".')] = None,
+    structure: Structure = None,
+    zone_axis: ZoneAxis = "001",
+    voltage: Voltage = None,
     pixel_size: PixelSize = None,
-    steps: Annotated[Optional[int], typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
+    seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an earlier run.")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe's model, for its own range of samples or for your structure and microscope."""
-    from micrograph.apps import jobs, screen
+    from micrograph.apps import making, screen
 
-    own = jobs.Material(structure, zone_axis, voltage, pixel_size)
+    own = making.Material(structure, zone_axis, voltage, pixel_size)
     with screen.progress("training", quiet) as advance:
-        checkpoint = jobs.train_model(recipe, own, out, steps=steps, seed=seed, resume=resume, progress=advance)
+        checkpoint = making.train_model(recipe, own, out, steps=steps, seed=seed, resume=resume, progress=advance)
     screen.trained(out, checkpoint)
 
 
 @app.command()
 def validate(
     recipe: RecipeName,
-    weights: Annotated[Optional[list[Path]], typer.Option(help="Own weights instead of the shipped ones.")] = None,
-    only: Annotated[Optional[str], typer.Option(help="Only the checks whose name contains this text.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
-    record: Annotated[bool, typer.Option("--record", help="Store the numbers in the card of the shipped weights.")] = False,
+    weights: Annotated[list[Path] | None, typer.Option(help="Own weights instead of the shipped ones.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only the checks whose name contains this text.")] = None,
+    seed: Seed = 0,
+    record: Annotated[bool, typer.Option("--record", help="Store the numbers with the shipped weights.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a recipe against its bars: number, bound, physical limit, classical baseline."""
@@ -171,33 +196,60 @@ def new(
     screen.say(f"{jobs.blank_recipe(name, folder)} is ready: fill in its five parts (see CONTRIBUTING.md).")
 
 
-def main() -> None:
-    """Run the command line; turn every error into one sentence and an exit status."""
-    import click
+STOPPED = "stopped; what was finished is kept (--resume goes on)."
 
-    from micrograph.core.errors import MicrographError
 
-    debug = "--debug" in sys.argv
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its status: 0 done, 2 unusable input, 130 stopped, 1 an error of ours.
+
+    Every error is one sentence on standard error; --debug, anywhere, shows warnings and the traceback instead.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
     try:
-        status = app(standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else 0)
-    except click.exceptions.Abort:
-        _stop("stopped; what was finished is kept (--resume goes on).", 130)
-    except click.ClickException as error:
-        _stop(error.format_message(), 2)
-    except KeyboardInterrupt:
-        _stop("stopped; what was finished is kept (--resume goes on).", 130)
-    except MicrographError as error:
-        if debug:
-            raise
-        _stop(str(error), 2)
+        _run([argument for argument in given if argument != "--debug"], debug)
     except Exception as error:
         if debug:
             raise
-        _stop(f"an error inside micrograph ({type(error).__name__}: {error}); run again with --debug and report it.", 1)
+        _stop(*_sentence(error, given))
 
 
-def _stop(sentence: str, status: int) -> None:
-    """Print one sentence on standard error and leave."""
-    sys.stderr.write(f"micrograph: {sentence}\n")
+def _run(arguments: list[str], debug: bool) -> NoReturn:
+    """Run a command, silently but for what it shows itself, and leave."""
+    if not debug:
+        logging.getLogger().addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+        status = app(args=arguments, prog_name="micrograph", standalone_mode=False)
+    if status == 130:
+        _stop(STOPPED, 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _sentence(error: Exception, given: list[str]) -> tuple[str, int]:
+    """Return the sentence for an error and the exit status."""
+    from micrograph.core import MicrographError
+
+    match error:
+        case typer.Abort():
+            return STOPPED, 130
+        case typer.exceptions.TyperException():
+            commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+            command = next((f"{name} " for name in given if name in commands), "")
+            return f"{error.format_message().rstrip('.')}: see 'micrograph {command}--help'.", 2
+        case MicrographError():
+            return str(error), 2
+        case MemoryError():
+            return "the memory of this machine does not suffice: give --memory, fewer frames or a smaller image.", 2
+        case OSError():
+            what = f"{error.filename or 'a file'} ({error.strerror or error})"
+            return f"{what} cannot be read or written: check the disk and your permissions.", 2
+    said = f"{type(error).__name__}: {error}"
+    return f"an error inside micrograph ({said}); run again with --debug and report it.", 1
+
+
+def _stop(sentence: str, status: int) -> NoReturn:
+    """Print one sentence on standard error, in one line, and leave."""
+    sys.stderr.write(f"micrograph: {' '.join(sentence.split())}\n")
     sys.exit(status)

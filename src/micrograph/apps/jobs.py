@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from micrograph.core import BadInput, Recording, parse_positive, parse_quantity
+from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive
+from micrograph.core.calibration import UNITS
 
 if TYPE_CHECKING:
-    from micrograph.nets import Checkpoint
+    from micrograph.infer import Predictor
     from micrograph.run import Recipe, Result
-    from micrograph.simulate import StemSampler
     from micrograph.validate import CheckResult
 
 #: Called with (done, total, what is seen now).
 Advance = Callable[[int, int, str], None]
+#: What an explicit calibration is called on the command line.
+OPTIONS = {
+    "pixel_nm": "--pixel-size",
+    "frame_time_s": "--frame-time",
+    "voltage_kV": "--voltage",
+    "convergence_mrad": "--convergence",
+    "inner_mrad": "--inner",
+    "outer_mrad": "--outer",
+    "dose_e_per_A2": "--dose",
+}
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -25,12 +35,13 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """What an analysis is asked to do; texts carry units ("0.0176 nm", "2 GB")."""
+    """What an analysis is asked to do; texts carry units ("0.0176 nm", "2 GB").
+
+    `calibration` holds texts by the names of `Calibration` (``{"voltage_kV": "80 kV"}``); they win over the file's.
+    """
 
     recipe: str
-    out: Path | None = None
-    pixel_size: str | None = None
-    frame_time: str | None = None
+    calibration: Mapping[str, str | None] = field(default_factory=dict)
     frames: str | None = None
     signal: str | None = None
     weights: tuple[Path, ...] = ()
@@ -39,16 +50,6 @@ class Request:
     maps: bool = False
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Material:
-    """A user's own structure and microscope, as given on the command line; all ``None``: the recipe's own."""
-
-    structure: Path | None = None
-    zone_axis: str = "001"
-    voltage: str | None = None
-    pixel_size: str | None = None
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
@@ -62,13 +63,26 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     return settings
 
 
+def parse_calibration(texts: Mapping[str, str | None]) -> dict[str, float]:
+    """Return the given texts as values in our units, all positive; refuse a detector whose rim lies inside its hole."""
+    values = {
+        name: parse_positive(text, UNITS[name], name=OPTIONS[name]) for name, text in texts.items() if text is not None
+    }
+    if values.get("inner_mrad", 0.0) >= values.get("outer_mrad", float("inf")):
+        raise BadInput(
+            f"--inner is '{texts['inner_mrad']}' and --outer '{texts['outer_mrad']}': the outer angle of the detector "
+            "must be greater than the inner one."
+        )
+    return values
+
+
 def parse_frames(text: str | None, count: int) -> slice:
     """Return "0:100", "5", "10:" or ":20" as a slice of a recording of `count` frames; refuse an empty one."""
     if text is None:
         return slice(None)
     first, separator, last = text.partition(":")
     try:
-        start = int(first) if first else 0
+        start = int(first) if first or not separator else 0
         stop = (int(last) if last else count) if separator else start + 1
     except ValueError as error:
         raise BadInput(f"--frames is '{text}': write first:end, for example 0:100.") from error
@@ -81,63 +95,105 @@ def open_calibrated(path: Path, request: Request) -> Recording:
     """Open a recording with the calibration and the frames that `request` asks for."""
     from micrograph.io import open_recording
 
-    pixel = parse_positive(request.pixel_size, "nm", name="--pixel-size") if request.pixel_size else None
-    time = parse_positive(request.frame_time, "s", name="--frame-time") if request.frame_time else None
-    recording = open_recording(path, pixel_nm=pixel, frame_time_s=time, signal=request.signal)
+    known = parse_calibration(request.calibration)
+    pixel, time = known.pop("pixel_nm", None), known.pop("frame_time_s", None)
+    recording = open_recording(path, pixel_nm=pixel, frame_time_s=time, signal=request.signal).calibrated(**known)
     return recording[parse_frames(request.frames, len(recording))]
 
 
-def analyze_path(path: Path, request: Request, *, into: Path | None, progress: Advance = silent) -> Result:
-    """Open `path`, analyse it and, when `into` is a folder, write tables, figures and the report there."""
+def analyze_paths(
+    paths: Sequence[Path], request: Request, out: Path, progress: Callable[[str], Advance] = lambda name: silent
+) -> Iterator[Result]:
+    """Yield the result of each path, with tables, figures and report in `out`, or in a folder of its own below it.
+
+    All recordings are opened before the first is analysed, so that a wrong name costs no time. `progress` gives, for
+    the name of a recording, the function that is told how far it is.
+    """
     from micrograph.recipes import find_recipe
+    from micrograph.run import require_calibration
 
     recipe = find_recipe(request.recipe).with_settings(request.settings)
-    return analyze_recording(recipe, open_calibrated(path, request), request, into=into, progress=progress)
+    recordings = [open_calibrated(path, request) for path in paths]
+    for recording in recordings:
+        require_calibration(recipe, recording.calibration)
+    folders = folders_for(paths, out)
+    predict = predictor(recipe, request.weights, request.device)
+    for recording, folder in zip(recordings, folders, strict=True):
+        yield analyze_recording(recipe, recording, predict, request, into=folder, progress=progress(recording.name))
+
+
+def folders_for(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Return the folder of results for each path: `out` itself for one, else one below it, named after the path."""
+    if len(paths) == 1:
+        return [out]
+    for names in ([path.stem for path in paths], [path.name for path in paths]):
+        if len(set(names)) == len(paths) and all(names):
+            return [out / name for name in names]
+    twice = next(path for path in paths if [other.name for other in paths].count(path.name) > 1)
+    raise BadInput(f"Two of the recordings are called '{twice.name}': analyse them one by one, each with its own -o.")
 
 
 def analyze_recording(
-    recipe: Recipe, recording: Recording, request: Request, *, into: Path | None, progress: Advance = silent
+    recipe: Recipe,
+    recording: Recording,
+    predict: Predictor,
+    request: Request,
+    *,
+    into: Path | None,
+    progress: Advance = silent,
 ) -> Result:
-    """Analyse an open recording with the weights and budget of `request`."""
-    from micrograph.run import RunSettings, analyze, require_calibration
+    """Analyse an open recording within the budget of `request`; write the report where `into` is a folder."""
+    from micrograph.run import RunSettings, analyze
 
-    require_calibration(recipe, recording.calibration)
-    predict = _predictor(recipe, request.weights, request.device)
-    settings = RunSettings(
-        memory_bytes=int(parse_quantity(request.memory, "byte", name="--memory")) if request.memory else None,
-        maps=request.maps,
-        resume=request.resume,
-    )
+    memory = int(parse_positive(request.memory, "byte", name="--memory")) if request.memory is not None else None
+    settings = RunSettings(memory_bytes=memory, maps=request.maps, resume=request.resume)
     result = analyze(recipe, recording, predict, into, settings=settings, progress=progress)
     if into is not None:
         from micrograph.report import write_report
 
+        progress(len(recording), len(recording), "writing the report")
         write_report(result)
     return result
 
 
-def _predictor(recipe: Recipe, weights: Sequence[Path], device: str) -> Any:
-    """Return the predictor of the given weights, or of the recipe's shipped ones."""
+def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor:
+    """Return the predictor of the given weights, or of the recipe's shipped ones; refuse weights of another kind."""
     from micrograph.infer import load_predictor
+    from micrograph.nets import find_weights, load
 
-    if weights:
-        return load_predictor([str(path) for path in weights], device=device)
-    if recipe.model.weights is None:
+    if not weights and recipe.model.weights is None:
         raise BadInput(f"Recipe '{recipe.name}' ships no weights: train them and give them with --weights.")
-    return load_predictor(recipe.model.weights, device=device)
+    names = [str(path) for path in weights] or [str(recipe.model.weights)]
+    for name in names:
+        found = load(find_weights(name)).spec.heads
+        if found != recipe.model.heads:
+            raise BrokenCheckpoint(
+                f"The weights '{name}' look for {_sought(found)}, recipe '{recipe.name}' needs "
+                f"{_sought(recipe.model.heads)}: give weights that were trained for it."
+            )
+    return load_predictor(names, device=device)
 
 
-def demo(out: Path, progress: Advance = silent) -> Result:
-    """Analyse the real sample image; offline, a simulated stand-in, and say so."""
+def _sought(heads: Sequence[object]) -> str:
+    """Return in words what the heads of a network look for."""
+    return ", ".join(f"'{getattr(h, 'name', h)}' ({'/'.join(getattr(h, 'labels', ())) or 'region'})" for h in heads)
+
+
+#: Settings of the demo: what is known of its sample.
+DEMO_SETTINGS = {"material": "MoS2", "dopants": "", "substitutes": "Se"}
+
+
+def demo(out: Path, progress: Advance = silent) -> tuple[Result, str]:
+    """Analyse the real sample image and say what it is; where it cannot be had, a simulated stand-in that says so."""
     from micrograph.io import sample_file
     from micrograph.recipes import find_recipe
 
+    request = Request("tmd-defects", settings=DEMO_SETTINGS)
+    recipe = find_recipe(request.recipe).with_settings(request.settings)
     sample = sample_file()
-    if sample.path is not None:
-        return analyze_path(sample.path, Request("tmd-defects"), into=out, progress=progress)
-    recipe = find_recipe("tmd-defects")
-    recording = stand_in(recipe, sample.note)
-    return analyze_recording(recipe, recording, Request("tmd-defects"), into=out, progress=progress)
+    recording = open_calibrated(sample.path, request) if sample.path is not None else stand_in(recipe, sample.note)
+    done = analyze_recording(recipe, recording, predictor(recipe, ()), request, into=out, progress=progress)
+    return done, sample.note
 
 
 def stand_in(recipe: Recipe, reason: str) -> Recording:
@@ -158,87 +214,6 @@ def stand_in(recipe: Recipe, reason: str) -> Recording:
     )
 
 
-def own_sampler(recipe: Recipe, material: Material) -> StemSampler:
-    """Return the recipe's sampler, narrowed to the user's structure, voltage and pixel size where given."""
-    from micrograph.simulate import StemSampler
-
-    sampler = recipe.data
-    assert isinstance(sampler, StemSampler)
-    if material.structure is not None:
-        from micrograph.recipes.atoms import OwnStructure
-
-        sampler = replace(sampler, structure=OwnStructure(material.structure, material.zone_axis))
-    if material.voltage is not None:
-        voltage = parse_positive(material.voltage, "kV", name="--voltage")
-        sampler = replace(sampler, voltage_kV=(voltage, voltage))
-    if material.pixel_size is not None:
-        pixel = parse_positive(material.pixel_size, "nm", name="--pixel-size")
-        sampler = replace(sampler, pixel_nm=(pixel / 1.25, pixel * 1.25))
-    return sampler
-
-
-def simulate(
-    name: str, material: Material, number: int, out: Path, *, seed: int = 0, progress: Advance = silent
-) -> None:
-    """Write `number` labelled images: ``image-00000.tif`` (float32, pixel size in it), ``.csv`` sites, ``.json`` settings."""
-    import numpy as np
-
-    from micrograph.io import write_sample
-    from micrograph.recipes import find_recipe
-
-    sampler = own_sampler(find_recipe(name), material)
-    out.mkdir(parents=True, exist_ok=True)
-    for index in range(number):
-        rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
-        write_sample(sampler(rng), out / f"image-{index:05d}")
-        progress(index + 1, number, "")
-
-
-def train_model(
-    name: str,
-    material: Material,
-    out: Path,
-    *,
-    steps: int | None = None,
-    seed: int = 0,
-    resume: bool = True,
-    progress: Advance = silent,
-) -> Checkpoint:
-    """Train a recipe's model on its sampler, narrowed to `material`, and write weights with their card to `out`."""
-    from micrograph.recipes import find_recipe
-    from micrograph.train import TrainSettings, train
-
-    recipe = find_recipe(name)
-    sampler = own_sampler(recipe, material)
-    settings = TrainSettings(seed=seed)
-    if steps is None and material.structure is not None:
-        steps = OWN_MATERIAL_STEPS
-    if steps is not None:
-        settings = replace(settings, steps=steps)
-    return train(
-        sampler,
-        recipe.model,
-        settings,
-        out,
-        resume=resume,
-        progress=lambda done, total, loss: progress(done, total, f"loss {loss:.4f}"),
-        card={"recipe": name, "domain": sampler.domain(), "structure": _describe(material)},
-    )
-
-
-#: Steps for one material: less to learn than any lattice; about ten minutes on a laptop.
-OWN_MATERIAL_STEPS = 1500
-
-
-def _describe(material: Material) -> dict[str, str | None]:
-    return {
-        "structure": material.structure.name if material.structure else None,
-        "zone_axis": material.zone_axis,
-        "voltage": material.voltage,
-        "pixel_size": material.pixel_size,
-    }
-
-
 def validate(
     name: str,
     weights: Sequence[Path] = (),
@@ -251,20 +226,35 @@ def validate(
     """Measure a recipe against its checks; with `record`, store the numbers in the card of its shipped weights."""
     import numpy as np
 
-    from micrograph.nets import find_weights, update_card
     from micrograph.recipes import find_recipe
     from micrograph.run import analyser
     from micrograph.validate import run_checks
 
     recipe = find_recipe(name)
+    if record and weights:
+        raise BadInput("--record stores the numbers of the shipped weights: leave out --weights, or --record.")
+    if not recipe.checks:
+        raise BadInput(f"Recipe '{name}' has no checks.")
     checks = [check for check in recipe.checks if only is None or only in check.name]
     if not checks:
-        raise BadInput(f"Recipe '{name}' has no check whose name contains '{only}'.")
-    analyse = analyser(recipe, _predictor(recipe, weights, "auto"))
+        known = "; ".join(check.name for check in recipe.checks)
+        raise BadInput(f"Recipe '{name}' has no check whose name contains '{only}': its checks are {known}.")
+    analyse = analyser(recipe, predictor(recipe, weights))
     results = run_checks(checks, analyse, np.random.default_rng(seed), progress)
-    if record and recipe.model.weights is not None and not weights:
-        update_card(find_weights(recipe.model.weights), measured=[result.as_dict() for result in results])
+    if record:
+        _record(recipe, results)
     return results
+
+
+def _record(recipe: Recipe, results: Sequence[CheckResult]) -> None:
+    """Store the results in the card of the shipped weights; checks that were not measured now keep their numbers."""
+    from micrograph.nets import find_weights, read_card, update_card
+
+    path = find_weights(str(recipe.model.weights))
+    fresh = {result.name: result.as_dict() for result in results}
+    older = {row["name"]: row for row in read_card(path).get("measured", [])}
+    names = [check.name for check in recipe.checks]
+    update_card(path, measured=[(older | fresh)[name] for name in names if name in older | fresh])
 
 
 def blank_recipe(name: str, folder: Path) -> Path:
@@ -279,5 +269,5 @@ def blank_recipe(name: str, folder: Path) -> Path:
         raise BadInput(f"{path} exists already: choose another name or remove it.")
     template = Path(__file__).with_name("recipe.py.txt").read_text(encoding="utf-8")
     with whole(path) as temporary:
-        temporary.write_text(template.replace("NAME", name), encoding="utf-8")
+        temporary.write_text(template.replace("NAME", module.replace("_", "-")), encoding="utf-8")
     return path

@@ -18,17 +18,31 @@ if TYPE_CHECKING:
 def open(  # the verb that users know
     path: str | Path,
     *,
-    pixel_size: str | None = None,
-    frame_time: str | None = None,
     frames: str | None = None,
     signal: str | None = None,
+    pixel_size: str | None = None,
+    frame_time: str | None = None,
+    voltage: str | None = None,
+    convergence: str | None = None,
+    inner: str | None = None,
+    outer: str | None = None,
+    dose: str | None = None,
 ) -> Recording:
     """Open a file or folder lazily; texts carry units (``pixel_size="0.0127 nm"``) and win over the file's own.
 
-    Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
+    convergence: semi-angle of the probe; inner, outer: angles of the detector; dose: of one frame
+    ("1e4 e/angstrom^2"). Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
     """
-    request = jobs.Request("", pixel_size=pixel_size, frame_time=frame_time, frames=frames, signal=signal)
-    return jobs.open_calibrated(Path(path), request)
+    calibration = {
+        "pixel_nm": pixel_size,
+        "frame_time_s": frame_time,
+        "voltage_kV": voltage,
+        "convergence_mrad": convergence,
+        "inner_mrad": inner,
+        "outer_mrad": outer,
+        "dose_e_per_A2": dose,
+    }
+    return jobs.open_calibrated(Path(path), jobs.Request("", calibration=calibration, frames=frames, signal=signal))
 
 
 def recipe(name: str, **settings: Any) -> Recipe:
@@ -45,6 +59,8 @@ def analyze(
     out: str | Path | None = None,
     weights: Sequence[str | Path] = (),
     device: str = "auto",
+    memory: str | None = None,
+    maps: bool = False,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
 ) -> Result:
@@ -53,12 +69,16 @@ def analyze(
     Returns `Result`: ``tables`` (name -> DataFrame, units in the column names), ``summary``, ``record``.
     """
     from micrograph.recipes import find_recipe
+    from micrograph.run import require_calibration
 
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = chosen.with_settings(settings or {})
-    request = jobs.Request(chosen.name, weights=tuple(map(Path, weights)), device=device, resume=resume)
+    own = tuple(map(Path, weights))
+    request = jobs.Request(chosen.name, weights=own, device=device, memory=memory, maps=maps, resume=resume)
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
-    return jobs.analyze_recording(chosen, opened, request, into=None if out is None else Path(out))
+    require_calibration(chosen, opened.calibration)
+    predict = jobs.predictor(chosen, own, device)
+    return jobs.analyze_recording(chosen, opened, predict, request, into=None if out is None else Path(out))
 
 
 def train(
@@ -73,8 +93,10 @@ def train(
     seed: int = 0,
 ) -> Checkpoint:
     """Train a recipe's model, for your structure and microscope where given; write weights with their card to `out`."""
-    material = jobs.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
-    return jobs.train_model(recipe, material, Path(out), steps=steps, seed=seed)
+    from micrograph.apps import making
+
+    material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
+    return making.train_model(recipe, material, Path(out), steps=steps, seed=seed)
 
 
 def validate(recipe: str, *, weights: Sequence[str | Path] = (), seed: int = 0) -> list[CheckResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,29 @@ def say(sentence: str) -> None:
 @contextlib.contextmanager
 def progress(task: str, quiet: bool) -> Iterator[Advance]:
     """Show a progress bar on standard error while the block runs; yields the function that moves it."""
-    if quiet:
-        yield lambda done, total, note: None
+    with several(quiet) as begin:
+        yield begin(task)
+
+
+@contextlib.contextmanager
+def several(quiet: bool) -> Iterator[Callable[[str], Advance]]:
+    """Show progress bars on standard error while the block runs; yields the function that begins one for a task.
+
+    Nothing is shown when `quiet`, or where standard error is no terminal.
+    """
+    console = _console(error=True)
+    if quiet or not console.is_terminal:
+        yield lambda task: lambda done, total, note: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -43,13 +63,17 @@ def progress(task: str, quiet: bool) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=_console(error=True), transient=True) as bar:
-        line = bar.add_task(task, total=None, note="")
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
 
-        def advance(done: int, total: int, note: str = "") -> None:
-            bar.update(line, completed=done, total=total or None, note=note)
+        def begin(task: str) -> Advance:
+            line = bar.add_task(escape(task), total=None, note="")
 
-        yield advance
+            def advance(done: int, total: int, note: str = "") -> None:
+                bar.update(line, completed=done, total=total or None, note=note)
+
+            return advance
+
+        yield begin
 
 
 def catalogue(recipes: Sequence[Recipe]) -> None:
@@ -91,22 +115,37 @@ def signals(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         table = _table("", "", title=f"{path.name}: signal {row.get('signal', 0)}")
         for key, value in row.items():
-            table.add_row(str(key), "unknown" if value is None else str(value))
+            if key != "signal" and value != "":
+                table.add_row(str(key), _said(value))
         _console().print(table)
 
 
+def _said(value: Any) -> str:
+    """Return a property of a signal in words."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def summary(result: Result) -> None:
-    """Print the summary of an analysis, its doubts, and where the report is."""
-    table = _table("quantity", "value")
-    frame = result.summary
-    if len(frame):
-        for name, value in frame.iloc[0].items():
-            table.add_row(str(name), f"{value:.5g}" if isinstance(value, float) else str(value))
+    """Print the numbers of an analysis with their errors, its doubts, and where the report is."""
+    from micrograph.report import headlines
+
+    record = result.record
+    frames = record["frames"]
+    say(f"{record['recipe']['title']}: {record['key']['input']['name']}, {frames} frame{'s' if frames != 1 else ''}")
+    table = _table("", "", "")
+    columns = result.recipe.task.answers.get("summary", ())
+    for line in headlines(result.summary, result.tables["frames"], columns):
+        table.add_row(line.name, line.value, line.remark)
     _console().print(table)
-    for warning in result.record.get("warnings", ()):
+    for warning in record.get("warnings", ()):
         say(f"! {warning}")
-    if result.folder is not None:
-        say(f"report: {result.folder / 'report.html'}")
+    say(f"report: {result.folder / 'report.html'}")
 
 
 def trained(path: Path, checkpoint: Checkpoint) -> None:

@@ -75,7 +75,7 @@ def parse_quantity(text: str, unit: str, *, name: str = "value") -> float:
 
     ureg = _registry()
     try:
-        quantity = ureg.Quantity(text)
+        quantity: Any = ureg.Quantity(text)
         target = ureg.Unit(unit)
         if quantity.dimensionless and not target.dimensionless:
             raise BadInput(f"{name} is '{text}', which has no unit: write it with one, for example '{text} {unit}'.")

@@ -4,7 +4,7 @@ from enum import IntFlag, auto
 
 
 class Flag(IntFlag):
-    """Doubts that travel from the prediction to every row; combine with ``|``. Stored as an integer column ``flags``."""
+    """Doubts that travel from the prediction to every row; combine with ``|``. Stored as integers in ``flags``."""
 
     OK = 0
     EDGE = auto()

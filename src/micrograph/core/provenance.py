@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from micrograph.core.errors import BadInput
+
 PACKAGES = ("micrograph", "numpy", "scipy", "pandas", "torch", "openvino", "rosettasciio", "ase")
 
 
@@ -36,6 +38,15 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def made_folder(path: Path) -> Path:
+    """Return the folder `path`, made with its parents where it is not there; raises `BadInput` where it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"The folder {path} cannot be made ({error.strerror}): choose another with -o.") from error
+    return path
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Sites:
-    """Points with a name: ``y_nm, x_nm`` (N,) from the centre of pixel (0, 0); ``label`` (N,) of str, e.g. 'Si', 'vac_W'."""
+    """Points with a name: ``y_nm, x_nm`` (N,) from the centre of pixel (0, 0); ``label`` (N,) like 'Si', 'vac_W'."""
 
     y_nm: NDArray[np.float64]
     x_nm: NDArray[np.float64]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.core import BadInput, Prediction, Recording
-from micrograph.core.provenance import versions
+from micrograph.core.provenance import made_folder, versions
 from micrograph.run.budget import batch_within, frame_bytes
 from micrograph.run.parts import Part, fold_part, joined, merge, parts_of, tables_of
 from micrograph.run.recipe import Recipe, Tables
@@ -130,7 +130,7 @@ def analyze(
     batch = batch_within(settings.memory_bytes, settings.batch, frame_bytes(recipe, recording, predict))
     plan = {"batch": batch, "part_frames": settings.part_frames, "maps": settings.maps}
     key = key_of(recipe, recording, predict, plan)
-    folder = _made(out) if out is not None else Path(tempfile.mkdtemp(prefix="micrograph-"))
+    folder = made_folder(out) if out is not None else Path(tempfile.mkdtemp(prefix="micrograph-"))
     tables = LazyTables(folder)
     if out is None:
         weakref.finalize(tables, shutil.rmtree, folder, ignore_errors=True)
@@ -258,14 +258,6 @@ class _Run:
             "tables": dict(rows),
             "seconds": round(seconds, 3),
         }
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"The folder {folder} cannot be made ({error.strerror}): choose another with -o.") from error
-    return folder
 
 
 def _preview(recording: Recording, predict: Predict, kept: list[Prediction]) -> Prediction | None:

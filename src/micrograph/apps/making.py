@@ -1,0 +1,139 @@
+"""The jobs that make something: labelled images, and weights for a user's own structure and microscope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from micrograph.apps.jobs import Advance, silent
+from micrograph.core import BadInput, parse_positive
+from micrograph.core.provenance import made_folder
+
+if TYPE_CHECKING:
+    from micrograph.nets import Checkpoint
+    from micrograph.run import Recipe
+    from micrograph.simulate import StemSampler
+
+#: Pixel sizes (nm) at which columns can be told apart and an image keeps a bearable size.
+PIXELS_NM = (0.003, 0.06)
+#: Voltages (kV) of electron microscopes.
+VOLTAGES_KV = (10.0, 1500.0)
+#: A model for one pixel size is trained for so much more and less.
+PIXEL_SPREAD = 1.25
+#: Steps for one material: less to learn than any lattice; about ten minutes on a laptop.
+OWN_MATERIAL_STEPS = 1500
+
+
+@dataclass(frozen=True)
+class Material:
+    """A user's own structure and microscope, as given on the command line; all ``None``: the recipe's own."""
+
+    structure: Path | None = None
+    zone_axis: str = "001"
+    voltage: str | None = None
+    pixel_size: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return plain values for the card of the weights."""
+        return {
+            "structure": self.structure.name if self.structure else None,
+            "zone_axis": self.zone_axis,
+            "voltage": self.voltage,
+            "pixel_size": self.pixel_size,
+        }
+
+
+def own_sampler(recipe: Recipe, material: Material) -> StemSampler:
+    """Return the recipe's sampler, narrowed to the user's structure, voltage and pixel size where given.
+
+    A structure is tried once, so that one that cannot be read is refused at once and not by a training that runs.
+    """
+    from micrograph.simulate import StemSampler
+
+    sampler = recipe.data
+    if not isinstance(sampler, StemSampler):
+        raise BadInput(f"Recipe '{recipe.name}' simulates nothing that --structure, --voltage or --pixel-size change.")
+    if material.structure is not None:
+        from micrograph.recipes.atoms import OwnStructure
+
+        if not any("atom" in head.labels for head in recipe.model.heads):
+            raise BadInput(f"Recipe '{recipe.name}' has a material of its own: give --structure with recipe 'atoms'.")
+        sampler = replace(sampler, structure=OwnStructure(material.structure, material.zone_axis))
+    if material.voltage is not None:
+        voltage = _within(material.voltage, "kV", VOLTAGES_KV, "--voltage")
+        sampler = replace(sampler, voltage_kV=(voltage, voltage))
+    if material.pixel_size is not None:
+        pixel = _within(material.pixel_size, "nm", PIXELS_NM, "--pixel-size")
+        sampler = replace(sampler, pixel_nm=(pixel / PIXEL_SPREAD, pixel * PIXEL_SPREAD))
+    if material.structure is not None:
+        sampler(np.random.default_rng(0))
+    return sampler
+
+
+def _within(text: str, unit: str, limits: tuple[float, float], name: str) -> float:
+    """Return `text` in `unit`; refuse what lies outside `limits`."""
+    value = parse_positive(text, unit, name=name)
+    if not limits[0] <= value <= limits[1]:
+        raise BadInput(f"{name} is '{text}': it must lie between {limits[0]:g} and {limits[1]:g} {unit}.")
+    return value
+
+
+def simulate(
+    name: str, material: Material, number: int, out: Path, *, seed: int = 0, progress: Advance = silent
+) -> None:
+    """Write `number` labelled images (`micrograph.io.write_sample`), called ``image-00000`` and so on, into `out`.
+
+    Image i follows from `seed` and i alone.
+    """
+    from micrograph.io import write_sample
+    from micrograph.recipes import find_recipe
+
+    sampler = own_sampler(find_recipe(name), material)
+    made_folder(out)
+    for index in range(number):
+        rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
+        write_sample(sampler(rng), out / f"image-{index:05d}")
+        progress(index + 1, number, "")
+
+
+def train_model(
+    name: str,
+    material: Material,
+    out: Path,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    resume: bool = True,
+    progress: Advance = silent,
+) -> Checkpoint:
+    """Train a recipe's model on its sampler, narrowed to `material`, and write weights with their card to `out`."""
+    from micrograph.recipes import find_recipe
+
+    recipe = find_recipe(name)
+    _check_weights_path(out)
+    sampler = own_sampler(recipe, material)
+    made_folder(out.parent)
+    from micrograph.train import TrainSettings, train
+
+    settings = TrainSettings(seed=seed)
+    if steps is None and material.structure is not None:
+        steps = OWN_MATERIAL_STEPS
+    return train(
+        sampler,
+        recipe.model,
+        settings if steps is None else replace(settings, steps=steps),
+        out,
+        resume=resume,
+        progress=lambda done, total, loss: progress(done, total, f"loss {loss:.4f}"),
+        card={"recipe": name, "domain": sampler.domain(), "material": material.as_dict()},
+    )
+
+
+def _check_weights_path(path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise BadInput(f"The weights file is '{path.name}': give a name that ends in .safetensors.")
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: give the name of a file for the weights.")
