@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.likelihood import USUAL_TAIL, Drawn, Prior, Scene, State
+from micrograph.features.normal import Normal
 from micrograph.features.noise import NoiseModel, measure_correlation, measure_noise, ordinary_pixels
 from micrograph.features.shape import Canvas, ColumnShape
 
@@ -17,7 +18,7 @@ Image = NDArray[np.float32]
 #: Core sigma in binned pixels below which no further binning is done.
 FINEST = 2.0
 #: Step from which on the shape may have a tail.
-FIRST_TAIL = 4
+FIRST_TAIL = 3
 #: A column fainter than so many sigmas keeps its given place, for a place that follows the noise overrates the intensity.
 FAINT = 3.0
 
@@ -73,11 +74,12 @@ class Fitted:
     drawn: Drawn
     prior: Prior
     noise: NoiseModel
+    normal: Normal
     columns: int
 
     def covariance(self) -> tuple[Array, Array]:
         """Return the marginal covariance (K, 3, 3) of intensity, y and x, and the intensities' 1-sigma (K,)."""
-        normal = self.scene.normal(self.state, self.drawn, self.prior)
+        normal = self.normal
         own = normal.information.variance()
         own = own + normal.answer[:, :, None] * normal.answer[:, None, :] * normal.ground_variance()[:, None, None]
         own = own[: self.columns] * self.noise.correlation
@@ -259,41 +261,44 @@ class _Course:
 
     def _iterate(self, scene: Scene, state: State, prior: Prior) -> Fitted:
         """Step until nothing moves; then hold the columns that were lost at their given places, and step again."""
-        state, drawn = self._converged(scene, state, prior, first=0)
-        lost = self._lost(scene, state, drawn, prior) & ~prior.held
+        state, drawn, normal = self._converged(scene, state, prior, first=0)
+        lost = self._lost(scene, state, prior, normal) & ~prior.held
         if lost.any():
             prior = replace(prior, held=prior.held | lost)
             place = np.where(lost[:, None], prior.centre, state.place)
-            state, drawn = self._converged(scene, replace(state, place=place), prior, first=FIRST_TAIL)
-        return self._finished(scene, state, prior, drawn)
+            state, drawn, normal = self._converged(scene, replace(state, place=place), prior, first=FIRST_TAIL)
+        return self._finished(scene, state, prior, drawn, normal)
 
-    def _converged(self, scene: Scene, state: State, prior: Prior, first: int) -> tuple[State, Drawn]:
+    def _converged(self, scene: Scene, state: State, prior: Prior, first: int) -> tuple[State, Drawn, Normal]:
+        """Step until nothing moves. The normal equations are renewed while they still change (the gradient always)."""
         drawn, damping = scene.draw(state), 0.3 if first == 0 else 0.0
+        normal, settled = None, False
         for i in range(first, first + self.limits.iterations):
             noise, ordinary = self._noise(scene, drawn, state)
             state = replace(state, noise=noise)
             drawn = replace(drawn, weight=scene.weight(drawn.expected, noise))
             before = state.shape
-            if self.known.shape is None and i > 0:
+            if self.known.shape is None and i > 0 and not settled:
                 state, drawn = self._reshaped(scene, state, drawn, ordinary, i)
-            normal = scene.normal(state, drawn, prior, damping)
+            if normal is None or i < 2 or i == 3 or damping > 0:
+                normal = scene.normal(state, drawn, prior, damping)
             step, nodes = scene.step(state, drawn, prior, normal)
             moved, change = self._moved(scene, state, prior, normal.information.own, (step, nodes))
             redrawn = scene.draw(moved)
             if scene.misfit(moved, redrawn, drawn.weight, prior) <= 1.0001 * scene.misfit(state, drawn, drawn.weight, prior):
-                state, drawn, damping = moved, redrawn, damping / 8 if damping > 0.01 else 0.0
+                state, drawn, damping = moved, redrawn, damping / 8 if damping > 0.1 else 0.0
             else:
                 damping, change = max(4 * damping, 0.3), 1.0
-            if i > FIRST_TAIL and change < 0.03 and _change(before, state.shape) < 2e-3:
+            settled = i >= FIRST_TAIL and _change(before, state.shape) < 2e-3
+            if settled and change < 0.05:
                 break
-        return state, drawn
+        return state, drawn, scene.normal(state, drawn, prior)
 
-    def _lost(self, scene: Scene, state: State, drawn: Drawn, prior: Prior) -> NDArray[np.bool_]:
+    def _lost(self, scene: Scene, state: State, prior: Prior, normal: Normal) -> NDArray[np.bool_]:
         """Return which columns are too faint to be placed or were stopped at the limit of their place."""
-        own = scene.normal(state, drawn, prior).information.own
         limit = self._limit(state.shape.scaled(scene.binning)) / scene.binning
         left = np.hypot(*(state.place - prior.centre).T) > 0.99 * limit
-        faint = ~(state.amplitude > FAINT / np.sqrt(np.maximum(own[:, 0, 0], 1e-30)))
+        faint = ~(state.amplitude > FAINT / np.sqrt(np.maximum(normal.information.own[:, 0, 0], 1e-30)))
         return np.asarray(left | faint)
 
     def _reshaped(self, scene: Scene, state: State, drawn: Drawn, ordinary: Image, i: int) -> tuple[State, Drawn]:
@@ -307,13 +312,13 @@ class _Course:
             return state, drawn
         return new, redrawn
 
-    def _finished(self, scene: Scene, state: State, prior: Prior, drawn: Drawn) -> Fitted:
+    def _finished(self, scene: Scene, state: State, prior: Prior, drawn: Drawn, normal: Normal) -> Fitted:
         noise, ordinary = self._noise(scene, drawn, state)
         drawn = replace(drawn, weight=scene.weight(drawn.expected, noise))
         if self.known.noise is None:
             whitened = drawn.residual * np.sqrt(drawn.weight * ordinary)
             noise = replace(noise, correlation=measure_correlation(whitened, state.shape.sigma_px))
-        return Fitted(scene, replace(state, noise=noise), drawn, prior, noise, len(self.given.place))
+        return Fitted(scene, replace(state, noise=noise), drawn, prior, noise, normal, len(self.given.place))
 
     def _tail(self, i: int) -> bool:
         return self.limits.tail and i >= FIRST_TAIL

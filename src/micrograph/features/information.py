@@ -96,8 +96,10 @@ class Information:
                 return inverse[np.arange(k), :, np.arange(k), :]
             except np.linalg.LinAlgError:
                 return np.full((k, 3, 3), np.nan)
-        settled = _propagate(self)
-        return _tiled(self) if settled is None else settled
+        variance, settled = _propagate(self)
+        if not settled.all():
+            variance[~settled] = _tiled(self, np.nonzero(~settled)[0])
+        return variance
 
 
 def inverse3(m: Array) -> Array:
@@ -114,23 +116,27 @@ def inverse3(m: Array) -> Array:
     return out
 
 
-def _tiled(information: Information) -> Array:
-    """Return marginal blocks (K, 3, 3) by dense inversion of square tiles with a seam; NaN where a tile is singular."""
+def _tiled(information: Information, wanted: NDArray[np.intp]) -> Array:
+    """Return marginal blocks (M, 3, 3) of `wanted` columns by dense inversion of square tiles with a seam.
+
+    NaN where a tile's information is singular.
+    """
     from scipy.linalg import lapack
+    from scipy.spatial import cKDTree
 
     place, sigma = information.place, information.sigma
     scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
     matrix = information.sparse(scale).tocsr()
-    out = np.full_like(information.own, np.nan)
-    low = place.min(axis=0)
-    cell = ((place - low) / (8 * sigma)).astype(np.intp)
-    key = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
-    for members in np.split(np.argsort(key, kind="stable"), np.cumsum(np.unique(key, return_counts=True)[1])[:-1]):
-        corner = low + cell[members[0]] * 8 * sigma
-        seam = 6.5 * sigma
-        near = ((place > corner - seam) & (place < corner + 8 * sigma + seam)).all(axis=1)
-        near[members] = False
-        everyone = np.concatenate([members, np.nonzero(near)[0]])
+    tree, side = cKDTree(place), 8 * sigma
+    out = np.full((len(wanted), 3, 3), np.nan)
+    cell = np.floor(place[wanted] / side).astype(np.intp)
+    _, key = np.unique(cell, axis=0, return_inverse=True)
+    for tile in np.split(np.argsort(key, kind="stable"), np.cumsum(np.bincount(key))[:-1]):
+        members = wanted[tile]
+        low, high = place[members].min(axis=0), place[members].max(axis=0)
+        reach = float((high - low).max()) / 2 + 6.5 * sigma
+        near = np.array(tree.query_ball_point((low + high) / 2, reach, p=np.inf))
+        everyone = np.concatenate([members, np.setdiff1d(near, members)])
         rows = (3 * everyone[:, None] + np.arange(3)).ravel()
         factor, failed = lapack.dpotrf(matrix[rows][:, rows].toarray())
         if failed:
@@ -138,41 +144,32 @@ def _tiled(information: Information) -> Array:
         inverse, _ = lapack.dpotri(factor)
         n = len(members)
         upper = inverse[: 3 * n, : 3 * n].reshape(n, 3, n, 3)[np.arange(n), :, np.arange(n), :]
-        out[members] = np.triu(upper) + np.triu(upper, 1).transpose(0, 2, 1)
-    return out * scale[:, :, None] * scale[:, None, :]
+        out[tile] = np.triu(upper) + np.triu(upper, 1).transpose(0, 2, 1)
+    return out * scale[wanted, :, None] * scale[wanted, None, :]
 
 
-def _propagate(information: Information, rounds: int = 15) -> Array | None:
-    """Return marginal blocks (K, 3, 3) by messages along the overlaps; ``None`` if they do not settle."""
+def _propagate(information: Information, rounds: int = 8) -> tuple[Array, NDArray[np.bool_]]:
+    """Return marginal blocks (K, 3, 3) by messages along the overlaps, and at which columns (K,) these settled."""
     k, edges = len(information.own), len(information.first)
     scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
-    source = np.concatenate([information.first, information.second])
-    target = np.concatenate([information.second, information.first])
+    first, second = information.first, information.second
+    source, target = np.concatenate([first, second]), np.concatenate([second, first])
     own = np.ascontiguousarray(np.moveaxis(information.own * scale[:, :, None] * scale[:, None, :], 0, 2))
-    pair = information.coupling * scale[information.first, :, None] * scale[information.second, None, :]
-    forth = np.moveaxis(pair, 0, 2)
+    forth = np.moveaxis(information.coupling * scale[first, :, None] * scale[second, None, :], 0, 2)
     link = np.ascontiguousarray(np.concatenate([forth, forth.transpose(1, 0, 2)], axis=2))
-    back = np.concatenate([np.arange(edges, 2 * edges), np.arange(edges)])
-    message = np.zeros_like(link)
-    belief = own
-    for _ in range(rounds if edges else 0):
-        cavity = belief[:, :, source] - message[:, :, back]
+    message, belief, change = np.zeros_like(link), own, np.zeros(2 * edges)
+    for _ in range(rounds):
+        cavity = belief[:, :, source] - np.concatenate([message[:, :, edges:], message[:, :, :edges]], axis=2)
         known = np.einsum("ije,jle->ile", inverse3(cavity), link)
-        new = -np.einsum("jie,jle->ile", link, known)
-        change = float(np.abs(new - message).max())
-        message = new
-        belief = own + _gather(message, target, k)
-        if not change < 30:
-            return None
-        if change < 3e-3:
+        new = np.clip(-np.einsum("jie,jle->ile", link, known), -1e3, 1e3)
+        change = np.abs(new - message).max(axis=(0, 1))
+        message, belief = new, own + _gather(new, target, k)
+        if change.max(initial=0.0) < 3e-3:
             break
-    else:
-        if edges:
-            return None
     variance = inverse3(belief)
-    if not (np.einsum("iik->ik", variance) >= 0.98).all():
-        return None
-    return np.moveaxis(variance, 2, 0) * scale[:, :, None] * scale[:, None, :]
+    settled = (np.einsum("iik->ik", variance) >= 0.98).all(axis=0) & np.isfinite(variance).all(axis=(0, 1))
+    settled[target[change > 2e-2]] = False
+    return np.moveaxis(variance, 2, 0) * scale[:, :, None] * scale[:, None, :], settled
 
 
 def _gather(message: Array, target: NDArray[np.intp], k: int) -> Array:
@@ -266,7 +263,7 @@ def moments(weight: Image, centre: Array, core: Array) -> Array:
     weight is zero.
     """
     inverse = np.linalg.inv(core)
-    radius = max(2, int(np.ceil(3.2 * np.sqrt(max(core[0, 0], core[1, 1])))))
+    radius = max(2, int(np.ceil(2.8 * np.sqrt(max(core[0, 0], core[1, 1])))))
     side = 2 * radius + 1
     padded = np.pad(weight, side)
     corner = np.rint(centre).astype(np.intp) - radius

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from micrograph.features.information import Information, inverse3
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    from scipy.sparse import bsr_array, csr_array
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Normal:
         self.information, self.hats = information, hats
         own = information.own
         self._scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", own), 1e-300))
-        self._inverse = inverse3(np.moveaxis(own * self._scale[:, :, None] * self._scale[:, None, :], 0, 2))
+        self._inverse = _blocks(inverse3(np.moveaxis(own * self._scale[:, :, None] * self._scale[:, None, :], 0, 2)))
         self._matrix = information.sparse(self._scale)
         flat = self._scale.ravel()
         self._coupling = coupling.multiply(flat[:, None]).tocsr()
@@ -37,22 +37,22 @@ class Normal:
         self._answer = self._columns_alone(touching * self._scale)
         absorbed = np.einsum("ki,ki->k", touching * self._scale, self._answer)
         spread = hats.multiply(np.sqrt(np.clip(absorbed, 0, None))[:, None]).tocsr()
-        self._schur = self._positive(gram - (spread.T @ spread).toarray())
+        self._schur = self._inverse_of(gram - (spread.T @ spread).toarray())
+        self._hats_back, self._answer_flat = hats.T.tocsr(), self._answer.ravel()
 
     @property
     def answer(self) -> Array:
         """Change (K, 3) of the columns when the background is raised by one, negative."""
         return self._answer * self._scale
 
-    def _positive(self, schur: Array) -> Array:
+    def _inverse_of(self, schur: Array) -> Array:
         values, vectors = np.linalg.eigh((schur + schur.T) / 2)
         least = 1e-3 * np.trace(self._gram) / len(schur) + 1e-30
-        return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
+        return np.asarray((vectors / np.maximum(values, least)) @ vectors.T)
 
     def ground_variance(self) -> Array:
         """Return the variance (K,) of the background under every column."""
-        inverse = np.linalg.inv(self._schur)
-        return np.asarray(self.hats.multiply(self.hats @ inverse).sum(axis=1)).ravel()
+        return np.asarray(self.hats.multiply(self.hats @ self._schur).sum(axis=1)).ravel()
 
     def _columns_alone(self, right: Array, tolerance: float = 1e-2) -> Array:
         solution, _ = self._conjugate(right, np.zeros(0), tolerance)
@@ -90,10 +90,18 @@ class Normal:
         return np.concatenate([self._matrix @ a + self._coupling @ b, self._transposed @ a + self._gram @ b])
 
     def _precondition(self, r: Array, k: int) -> Array:
-        a = r[:k].reshape(-1, 3)
-        alone = np.einsum("ijk,kj->ki", self._inverse, a)
+        alone = np.asarray(self._inverse @ r[:k])
         if len(r) == k:
-            return alone.ravel()
-        nodes = np.linalg.solve(self._schur, r[k:] - self.hats.T @ np.einsum("ki,ki->k", self._answer, a))
-        alone -= self._answer * (self.hats @ nodes)[:, None]
-        return np.concatenate([alone.ravel(), nodes])
+            return alone
+        taken = (self._answer_flat * r[:k]).reshape(-1, 3).sum(axis=1)
+        nodes = self._schur @ (r[k:] - self._hats_back @ taken)
+        alone -= self._answer_flat * np.repeat(self.hats @ nodes, 3)
+        return np.concatenate([alone, nodes])
+
+
+def _blocks(diagonal: Array) -> bsr_array:
+    """Return the sparse matrix with 3 x 3 blocks (3, 3, K) on its diagonal."""
+    from scipy.sparse import bsr_array
+
+    k = diagonal.shape[2]
+    return bsr_array((np.ascontiguousarray(diagonal.transpose(2, 0, 1)), np.arange(k), np.arange(k + 1)), (3 * k, 3 * k))
