@@ -16,6 +16,10 @@ from micrograph.core import Flag, Prediction
 from micrograph.features.peaks import find_peaks
 from micrograph.features.refine import Fit, RefineSettings, refine
 
+#: A column nearer to the border is only half seen.
+BORDER_NM = 0.06
+
+
 @dataclass(frozen=True)
 class Located:
     """Columns of one frame: `table` holds the columns of `POINTS` with class = head's name; `fit` is in frame pixels, same rows."""
@@ -41,7 +45,7 @@ class LocateSettings:
     heads: Sequence[str] = ("atom",)
     threshold: float = 0.5
     min_distance_nm: float = 0.08
-    border_nm: float = 0.06
+    border_nm: float = BORDER_NM
     region: str | None = "contamination"
     prior_nm: float | None = None
     refine: RefineSettings = field(default_factory=RefineSettings)

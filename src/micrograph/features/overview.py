@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
 from micrograph.features.crystal import Crystal
+from micrograph.features.locate import BORDER_NM
 from micrograph.features.lattice import Lattice
 
 #: What the table 'frames' promises.
@@ -31,17 +32,22 @@ UNCLEAN = int(Flag.EDGE | Flag.LOW_CONFIDENCE)
 def analysed_area_nm2(
     y_nm: NDArray[np.float64], x_nm: NDArray[np.float64], size_nm: tuple[float, float], reach_nm: float = 0.25
 ) -> float:
-    """Return the area within `reach_nm` of any of the given clean columns, inside a field of `size_nm` (y, x)."""
+    """Return the area within `reach_nm` of any of the given clean columns, inside a field of `size_nm` (y, x).
+
+    The border on which columns are flagged EDGE does not count.
+    """
     from scipy.spatial import cKDTree
 
     if len(y_nm) == 0:
         return 0.0
     pitch = 0.1
-    rows = np.arange(pitch / 2, size_nm[0], pitch)
-    columns = np.arange(pitch / 2, size_nm[1], pitch)
+    rows, columns = (np.arange(BORDER_NM + pitch / 2, size - BORDER_NM, pitch) for size in size_nm)
+    if len(rows) == 0 or len(columns) == 0:
+        return 0.0
     grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
     distance, _ = cKDTree(np.column_stack([y_nm, x_nm])).query(grid, distance_upper_bound=reach_nm)
-    return float(np.isfinite(distance).mean() * size_nm[0] * size_nm[1])
+    inner = (size_nm[0] - 2 * BORDER_NM) * (size_nm[1] - 2 * BORDER_NM)
+    return float(np.isfinite(distance).mean() * inner)
 
 
 def frame_row(

@@ -21,6 +21,12 @@ from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import StemSampler, Structure
 from micrograph.structures import columns, from_file, graphene, random_displacements, random_lattice_2d, with_holes
+from micrograph.validate import Trial, atom_f1, coverage_1sigma, domain_auroc, position_over_limit, slope_error
+
+#: Multislice images, made by another simulator: an oxide, graphene, two monolayers (their empty sites do not count).
+OXIDE = Trial(("srtio3_001",), 1e4, repeats=4)
+GRAPHENE = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5)
+MONOLAYERS = Trial(("tmd_wse2_0", "tmd_mose2_0", "tmd_mos2_0"), 5e4)
 
 
 def any_crystal(size_nm: float, rng: np.random.Generator) -> Atoms:
@@ -116,4 +122,13 @@ RECIPE = Recipe(
     model=MODEL,
     objects=Columns(),
     summary=ArealDensity(always=("atom", "vacancy")),
+    checks=(
+        atom_f1(OXIDE, at_least=0.99),
+        atom_f1(GRAPHENE, at_least=0.99),
+        atom_f1(MONOLAYERS, at_least=0.98),
+        position_over_limit(GRAPHENE, at_most=1.3),
+        slope_error(GRAPHENE, within=0.03),
+        coverage_1sigma(GRAPHENE, within=0.05),
+        domain_auroc(GRAPHENE.at(1e5, repeats=1), foreign=(), kinds=("noise", "texture")),
+    ),
 )

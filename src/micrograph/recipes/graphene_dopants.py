@@ -23,6 +23,22 @@ from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import Microscope, StemSampler, cross_section_A2
 from micrograph.structures import graphene, random_displacements, with_holes, with_silicon, with_vacancies
+from micrograph.validate import (
+    Trial,
+    atom_f1,
+    coverage_1sigma,
+    defect_recall,
+    domain_auroc,
+    position_over_limit,
+    score_calibration,
+    slope_error,
+    species_error,
+)
+
+#: Multislice images, made by another simulator: displaced atoms, displaced atoms with silicon, named defects.
+DISPLACED = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5)
+SILICON = Trial(("graphene_displaced_1", "graphene_displaced_3"), 1e5, repeats=4)
+DEFECTS = Trial(tuple(f"graphene_defects_{i}" for i in range(6)), 1e5, repeats=3)
 
 #: Lattice constant of graphene (nm).
 A_NM = 0.246
@@ -127,4 +143,20 @@ RECIPE = Recipe(
     model=MODEL,
     objects=Graphene(),
     summary=ArealDensity(always=("C", "Si", "V1")),
+    checks=(
+        atom_f1(DISPLACED.at(3e4, repeats=2), at_least=0.99),
+        atom_f1(DISPLACED.at(1e5, repeats=4), at_least=0.998),
+        atom_f1(DISPLACED.at(1e6, repeats=6), at_least=0.9995),
+        position_over_limit(DISPLACED.at(1e5), at_most=1.15),
+        position_over_limit(DISPLACED.at(1e6), at_most=1.3),
+        slope_error(DISPLACED.at(1e5), within=0.03),
+        slope_error(DISPLACED.at(1e6), within=0.03),
+        coverage_1sigma(DISPLACED.at(1e5), within=0.05),
+        coverage_1sigma(DISPLACED.at(1e6), within=0.05),
+        species_error(SILICON),
+        defect_recall(DEFECTS, ("5-7", "SW", "Si2C4"), at_least=0.95),
+        defect_recall(DEFECTS, ("V1", "V2", "Si1C3", "Si1C4", "Si3C6"), at_least=0.95),
+        score_calibration(DISPLACED.at(3e4, repeats=1)),
+        domain_auroc(DISPLACED.at(1e5, repeats=1), foreign=("tmd_wse2_0", "tmd_mos2_0")),
+    ),
 )

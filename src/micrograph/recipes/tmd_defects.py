@@ -35,7 +35,24 @@ from micrograph.structures import (
     with_holes,
     with_metal_vacancies,
 )
+from micrograph.validate import (
+    TMD,
+    TmdFields,
+    Trial,
+    atom_f1,
+    density_coverage,
+    domain_auroc,
+    false_positive_rate,
+    position_over_limit,
+    score_calibration,
+    site_accuracy,
+    site_recall,
+)
 
+#: Multislice images, made by another simulator.
+WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3)
+SULPHIDES = Trial(("tmd_mos2_0", "tmd_mos2_1", "tmd_ws2_0"), 1e5)
+MOSE2 = Trial(("tmd_mose2_0",), 5e3)
 #: Materials whose chalcogen columns are brighter than the metal's; nothing else in an image tells the sublattices apart.
 BRIGHT_CHALCOGEN = ("MoSe2",)
 
@@ -192,4 +209,18 @@ RECIPE = Recipe(
     model=MODEL,
     objects=Monolayer(),
     summary=ArealDensity(),
+    checks=(
+        atom_f1(WSE2, at_least=0.99),
+        site_accuracy(WSE2, at_least=0.98),
+        site_accuracy(WSE2.at(1e5), at_least=0.98),
+        site_accuracy(MOSE2, at_least=0.98),
+        site_accuracy(SULPHIDES, at_least=0.98),
+        site_recall(WSE2, "V", at_least=0.99),
+        false_positive_rate(WSE2.at(5e3, repeats=12), groups=TMD),
+        false_positive_rate(WSE2.at(1e5, repeats=12), groups=TMD),
+        density_coverage(TmdFields(), at_least=0.9),
+        position_over_limit(WSE2.at(1e5), at_most=1.3),
+        score_calibration(WSE2),
+        domain_auroc(WSE2.at(1e5, repeats=1), foreign=("graphene_displaced_0",)),
+    ),
 )
