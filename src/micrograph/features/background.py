@@ -111,4 +111,4 @@ def _product_number(n: int) -> NDArray[np.intp]:
     first, second = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     apart, low = np.abs(first - second), np.minimum(first, second)
     starts = np.array([0, n, 2 * n - 1, max(3 * n - 3, 1)])
-    return np.where(apart < 3, starts[np.minimum(apart, 3)] + low, starts[3])
+    return np.asarray(np.where(apart < 3, starts[np.minimum(apart, 3)] + low, starts[3]), dtype=np.intp)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.likelihood import USUAL_TAIL, Drawn, Prior, Scene, State
-from micrograph.features.normal import Normal
 from micrograph.features.noise import NoiseModel, measure_correlation, measure_noise, ordinary_pixels
+from micrograph.features.normal import Normal
 from micrograph.features.shape import Canvas, ColumnShape
 
 Array = NDArray[np.float64]
@@ -19,7 +19,7 @@ Image = NDArray[np.float32]
 FINEST = 2.0
 #: Step from which on the shape may have a tail.
 FIRST_TAIL = 3
-#: A column fainter than so many sigmas keeps its given place, for a place that follows the noise overrates the intensity.
+#: A column fainter than so many sigmas keeps its given place: one that follows the noise overrates the intensity.
 FAINT = 3.0
 
 
@@ -130,7 +130,7 @@ def _usual_distance(place: Array) -> float | None:
         return None
     sample = place[:: max(1, len(place) // 500)]
     distance, _ = cKDTree(place).query(sample, k=2)
-    return float(max(np.median(distance[:, 1]), 0.5))
+    return float(max(np.median(np.asarray(distance)[:, 1]), 0.5))
 
 
 def first_shape(measured: Measured, place: Array, spacing: float | None) -> ColumnShape:
@@ -152,7 +152,9 @@ def first_shape(measured: Measured, place: Array, spacing: float | None) -> Colu
     at = np.clip(np.rint(local).astype(int), 0, np.array(side) - 1)
     ground = float(np.median(cut))
     bright = window[0][at[:, 0]] * window[1][at[:, 1]]
-    target = canvas.feel(((cut - ground) * np.outer(*window)).astype(np.float32), np.float32(1) * np.ones((1, 1), np.float32))
+    target = canvas.feel(
+        ((cut - ground) * np.outer(*window)).astype(np.float32), np.float32(1) * np.ones((1, 1), np.float32)
+    )
     import scipy.fft
 
     data = scipy.fft.rfft2(target)
@@ -285,7 +287,9 @@ class _Course:
             step, nodes = scene.step(state, drawn, prior, normal)
             moved, change = self._moved(scene, state, prior, normal.information.own, (step, nodes))
             redrawn = scene.draw(moved)
-            if scene.misfit(moved, redrawn, drawn.weight, prior) <= 1.0001 * scene.misfit(state, drawn, drawn.weight, prior):
+            if scene.misfit(moved, redrawn, drawn.weight, prior) <= 1.0001 * scene.misfit(
+                state, drawn, drawn.weight, prior
+            ):
                 state, drawn, damping = moved, redrawn, damping / 8 if damping > 0.1 else 0.0
             else:
                 damping, change = max(4 * damping, 0.3), 1.0
@@ -304,13 +308,14 @@ class _Course:
     def _reshaped(self, scene: Scene, state: State, drawn: Drawn, ordinary: Image, i: int) -> tuple[State, Drawn]:
         """Return the state with a likelier shape, judged on ordinary pixels; the same state if none is found."""
         trusted = replace(drawn, weight=drawn.weight * ordinary)
-        new = scene.shape_step(self._with_tail(state, i), trusted, self._tail(i))
-        redrawn = scene.draw(new)
-        if np.vdot(redrawn.residual * trusted.weight, redrawn.residual) > np.vdot(
-            drawn.residual * trusted.weight, drawn.residual
-        ):
-            return state, drawn
-        return new, redrawn
+        now = float(np.vdot(drawn.residual * trusted.weight, drawn.residual))
+        step = scene.shape_step(self._with_tail(state, i), trusted, self._tail(i))
+        for length in (1.0, 0.4, 0.15):
+            new = step(length)
+            redrawn = scene.draw(new)
+            if float(np.vdot(redrawn.residual * trusted.weight, redrawn.residual)) < now:
+                return new, redrawn
+        return state, drawn
 
     def _finished(self, scene: Scene, state: State, prior: Prior, drawn: Drawn, normal: Normal) -> Fitted:
         noise, ordinary = self._noise(scene, drawn, state)
@@ -329,7 +334,7 @@ class _Course:
         return replace(state, shape=replace(state.shape, tail_sigma=USUAL_TAIL * state.shape.sigma_px))
 
     def _noise(self, scene: Scene, drawn: Drawn, state: State) -> tuple[NoiseModel, Image]:
-        """Return the noise and ones (H, W) where residuals are ordinary."""
+        """Return the noise, and ones (H, W) where residuals are ordinary (everywhere if most columns' are not)."""
         parameters = 3 * len(state.amplitude) + len(state.nodes) + 5
         inner = _interior(scene.data.shape, state.shape) > 0
         seen = inner if scene.valid is None else inner & scene.valid
@@ -339,7 +344,10 @@ class _Course:
             at_offset = known.gain * self.measured.offset + known.readout_variance
             scale = self.measured.scale
             noise = NoiseModel(known.gain / scale, at_offset * n**2 / scale**2, known.correlation)
-        return noise, ordinary_pixels(good, scene.data.shape) * _interior(scene.data.shape, state.shape)
+        inside = inner.astype(np.float32)
+        ordinary = ordinary_pixels(good, scene.data.shape) * inside
+        light, left = (float(np.vdot(drawn.columns, each)) for each in (inside, ordinary))
+        return noise, ordinary if left > 0.7 * light else inside
 
     def _moved(
         self, scene: Scene, state: State, prior: Prior, own: Array, step: tuple[Array, Array]

@@ -1,16 +1,17 @@
 """Fisher information of overlapping columns, solved and inverted.
 
 Each column has three parameters: intensity, y, x. Their information is a 3 x 3 block, and so is the coupling of two
-columns that overlap, ``F_kl = sum_p W_p d(lambda_p)/d(theta_k) d(lambda_p)/d(theta_l)`` with W the inverse variance of a
-pixel. The product of two equal Gaussians is a Gaussian half-way between with half the covariance, times
+columns that overlap, ``F_kl = sum_p W_p d(lambda_p)/d(theta_k) d(lambda_p)/d(theta_l)`` with W the inverse variance of
+a pixel. The product of two equal Gaussians is a Gaussian half-way between with half the covariance, times
 ``exp(-d' P d / 4)``; so every block follows from the moments of W, up to the second, under that Gaussian, and these are
 separable sums over a few pixels. The tail's share is added in closed form with W's local mean.
 
 The variance of one column with all others unknown is a block of the inverse. Dense inversion gives it for few columns.
-For many, messages are passed along the overlaps (Gaussian belief propagation, doi:10.1162/089976601750541769): each column
-tells each neighbour how much of the neighbour's information it takes away, exact on trees and, where the messages settle,
-to about one per cent between atomic columns. Where they do not (columns closer than about 2.8 sigma), the matrix is
-inverted tile by tile, each with a seam of 6.5 sigma; what lies beyond changes a variance by about one per cent.
+For many, messages are passed along the overlaps (Gaussian belief propagation, doi:10.1162/089976601750541769): each
+column tells each neighbour how much of the neighbour's information it takes away, exact on trees and, where the
+messages settle, to about one per cent between atomic columns. Where they do not (columns closer than about 2.8 sigma),
+the matrix is inverted tile by tile, each with a seam of 6.5 sigma; what lies beyond changes a variance by about one per
+cent.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ class Information:
         k = len(self.own)
         if k <= DENSE:
             try:
-                inverse = np.linalg.inv(self.dense()).reshape(k, 3, k, 3)
-                return inverse[np.arange(k), :, np.arange(k), :]
+                inverse: Array = np.linalg.inv(self.dense()).reshape(k, 3, k, 3)
+                return np.asarray(inverse[np.arange(k), :, np.arange(k), :], dtype=np.float64)
             except np.linalg.LinAlgError:
                 return np.full((k, 3, 3), np.nan)
         variance, settled = _propagate(self)
@@ -145,7 +146,7 @@ def _tiled(information: Information, wanted: NDArray[np.intp]) -> Array:
         n = len(members)
         upper = inverse[: 3 * n, : 3 * n].reshape(n, 3, n, 3)[np.arange(n), :, np.arange(n), :]
         out[tile] = np.triu(upper) + np.triu(upper, 1).transpose(0, 2, 1)
-    return out * scale[wanted, :, None] * scale[wanted, None, :]
+    return np.asarray(out * scale[wanted, :, None] * scale[wanted, None, :])
 
 
 def _propagate(information: Information, rounds: int = 8) -> tuple[Array, NDArray[np.bool_]]:
@@ -253,7 +254,7 @@ def _closed(apart: Array, covariance: Array) -> Array:
     out[:, 1:, 0] = -slope
     out[:, 1:, 1:] = inverse - slope[:, :, None] * slope[:, None, :]
     value = np.exp(-0.5 * np.einsum("ni,ni->n", slope, apart)) / (2 * np.pi * np.sqrt(np.linalg.det(covariance)))
-    return out * value[:, None, None]
+    return np.asarray(out * value[:, None, None])
 
 
 def moments(weight: Image, centre: Array, core: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +25,7 @@ USUAL_TAIL = 2.2
 
 @dataclass(frozen=True)
 class State:
-    """Parameters in grid pixels: ``place`` (K, 2), ``amplitude`` (K,), background ``nodes`` (N,), shape and noise line."""
+    """Parameters in grid pixels: ``place`` (K, 2), ``amplitude`` (K,), background ``nodes`` (N,), shape, noise line."""
 
     place: Array
     amplitude: Array
@@ -63,7 +64,9 @@ class Prior:
 class Scene:
     """Data (H, W) on a grid whose pixels are sums of `binning`^2 samples; ``valid`` marks the pixels that count."""
 
-    def __init__(self, data: Image, valid: NDArray[np.bool_] | None, binning: int, shape: ColumnShape, spacing: float) -> None:
+    def __init__(
+        self, data: Image, valid: NDArray[np.bool_] | None, binning: int, shape: ColumnShape, spacing: float
+    ) -> None:
         self.data, self.valid, self.binning = data, valid, binning
         self.canvas = Canvas.fitting(data.shape, shape, binning)
         self.background = Background(data.shape, spacing)
@@ -86,7 +89,7 @@ class Scene:
             weight = np.ones_like(expected)
         else:
             typical = noise.gain * float(expected.mean(dtype=np.float64)) + noise.readout_variance
-            weight = 1 / noise.variance(expected, 0.02 * abs(typical) + 1e-30)
+            weight = np.reciprocal(noise.variance(expected, 0.02 * abs(typical) + 1e-30))
         return weight if self.valid is None else weight * self.valid
 
     def normal(self, state: State, drawn: Drawn, prior: Prior, damping: float = 0.0) -> Normal:
@@ -128,8 +131,11 @@ class Scene:
         dim = prior.dimness @ state.amplitude**2 + state.nodes @ prior.roughness @ state.nodes
         return float(np.vdot(drawn.residual * weight, drawn.residual)) + float(away) + float(dim)
 
-    def shape_step(self, state: State, drawn: Drawn, tail: bool) -> State:
-        """Return a state of likelier shape: Gauss-Newton on the shape, all intensities and the background in common."""
+    def shape_step(self, state: State, drawn: Drawn, tail: bool) -> Callable[[float], State]:
+        """Return the state at a fraction of a step to a likelier shape, as a function.
+
+        Gauss-Newton on the shape together with a common factor of all intensities and a common shift of the background.
+        """
         slopes = self._shape_slopes(state, drawn, tail)
         root = np.sqrt(drawn.weight)
         rows = np.stack([drawn.columns, np.ones_like(root), *slopes]).reshape(len(slopes) + 2, -1)
@@ -143,12 +149,12 @@ class Scene:
             gram[6, 6] += 1 / (0.3 * core) ** 2
             gradient[6] += (USUAL_TAIL * core - wide) / (0.3 * core) ** 2
         step = _bounded_step(state.shape, gram, gradient)
-        return replace(
-            state,
-            amplitude=state.amplitude * (1 + step[0]),
-            nodes=state.nodes + step[1],
-            shape=_moved(state.shape, step[2:]),
-        )
+
+        def moved(length: float) -> State:
+            amplitude, nodes = state.amplitude * (1 + length * step[0]), state.nodes + length * step[1]
+            return replace(state, amplitude=amplitude, nodes=nodes, shape=_moved(state.shape, length * step[2:]))
+
+        return moved
 
     def _shape_slopes(self, state: State, drawn: Drawn, tail: bool) -> list[Image]:
         """Return images of the derivatives with respect to core_yy, core_xx, core_xy (and tail weight, tail sigma)."""
@@ -175,10 +181,15 @@ def _solved(gram: Array, gradient: Array) -> tuple[Array, Array]:
 
 def _bounded_step(shape: ColumnShape, gram: Array, gradient: Array) -> Array:
     """Return the step (scale, ground, yy, xx, xy[, tail weight, tail sigma]); a tail that is not significant goes."""
-    step, error = _solved(gram, gradient)
-    if len(step) == 7 and shape.tail_weight + step[5] < 3 * error[5]:
-        rest = gradient[:5] + gram[:5, 5] * shape.tail_weight
-        step = np.append(_solved(gram[:5, :5], rest)[0], [-shape.tail_weight, 0.0])
+    if len(gradient) == 5:
+        step = _solved(gram, gradient)[0]
+    else:
+        step, error = _solved(gram[:6, :6], gradient[:6])
+        if shape.tail_weight + step[5] < 3 * error[5]:
+            rest = gradient[:5] + gram[:5, 5] * shape.tail_weight
+            step = np.append(_solved(gram[:5, :5], rest)[0], [-shape.tail_weight, 0.0])
+        else:
+            step = _solved(gram, gradient)[0] if shape.tail_weight > 0 else np.append(step, 0.0)
     square = shape.sigma_px**2
     largest = np.abs(step[2:5]).max() / (0.4 * square)
     if len(step) == 7:

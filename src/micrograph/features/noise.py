@@ -23,7 +23,7 @@ TILE = 8
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Variance of a pixel at expected value v: ``gain * v + readout_variance``; `correlation` multiplies covariances."""
+    """Variance at expected value v: ``gain * v + readout_variance``; `correlation` multiplies covariances."""
 
     gain: float
     readout_variance: float
@@ -32,13 +32,13 @@ class NoiseModel:
     def variance(self, expected: Image, least: float = 1e-12) -> Image:
         """Return the variance (H, W) at the expected values, not below `least`."""
         line = np.float32(self.gain) * expected + np.float32(self.readout_variance)
-        return np.maximum(line, np.float32(least))
+        return np.asarray(np.maximum(line, np.float32(least)), dtype=np.float32)
 
 
 def measure_noise(
     residual: Image, expected: Image, valid: NDArray[np.bool_] | None, parameters: float
 ) -> tuple[NoiseModel, NDArray[np.bool_]]:
-    """Return the noise line through the squared residuals (H, W) of a fit with so many `parameters`, and the ordinary tiles.
+    """Return the noise line through squared residuals (H, W) of a fit with so many `parameters`, and ordinary tiles.
 
     Weighted least squares; tiles of 8 x 8 pixels whose scatter lies far above the others' (columns that the model
     lacks, dirt) are left out. The gain is not negative, and the variance nowhere below 2 % of its mean.
@@ -59,10 +59,10 @@ def measure_noise(
 
 
 def ordinary_pixels(good: NDArray[np.bool_], shape: tuple[int, int]) -> Image:
-    """Return ones (H, W) in good tiles and zeros in others; a rest beyond the last whole tile goes with its neighbour."""
+    """Return ones (H, W) in good tiles, zeros in others; a rest beyond the last whole tile goes with its neighbour."""
     row = np.minimum(np.arange(shape[0]) // TILE, good.shape[0] - 1)
     column = np.minimum(np.arange(shape[1]) // TILE, good.shape[1] - 1)
-    return good.astype(np.float32)[row[:, None], column]
+    return np.asarray(good.astype(np.float32)[row[:, None], column])
 
 
 def _tiles(image: Image) -> Array:
@@ -90,8 +90,8 @@ def _line(
     if valid is not None:
         weight = weight * valid
     first = weight * expected
-    sums = [weight, first, first * expected, weight * square, first * square]
-    s0, s1, s2, t0, t1 = (float(_tiles(each)[good].sum()) for each in sums)
+    each = (weight, first, first * expected, weight * square, first * square)
+    s0, s1, s2, t0, t1 = (float(_tiles(np.asarray(image, np.float32))[good].sum()) for image in each)
     determinant = s0 * s2 - s1 * s1
     if determinant <= 1e-9 * s0 * s2 or not np.isfinite(determinant):
         return 0.0, t0 / max(s0, 1e-300)

@@ -18,13 +18,15 @@ Array = NDArray[np.float64]
 class Normal:
     """The system ``[[F, C], [C', B]]`` of K columns (intensity, y, x) and N background nodes.
 
-    information: F. coupling: C (3 K, N) sparse. touching: C's row sums (K, 3), the coupling to a background raised as a
-    whole. hats: (K, N) sparse values of the nodes' hats at the columns. gram: B (N, N). gram_at: hat products summed over
-    the columns with given weights. As neighbours are much closer than nodes, ``F^-1 C`` is nearly each column's answer to
-    a raised background times the hats; that preconditions the system and gives the background's share of the variances.
+    information: F. coupling: C (3 K, N) sparse. touching: (K, 3) coupling to a background raised as a whole. hats:
+    (K, N) sparse values of the nodes' splines at the columns. gram: B (N, N). As neighbours are much closer than nodes,
+    ``F^-1 C`` is nearly each column's answer to a raised background times the splines; that preconditions the system
+    and gives the background's share of the variances.
     """
 
-    def __init__(self, information: Information, coupling: csr_array, touching: Array, hats: csr_array, gram: Array) -> None:
+    def __init__(
+        self, information: Information, coupling: csr_array, touching: Array, hats: csr_array, gram: Array
+    ) -> None:
         self.information, self.hats = information, hats
         own = information.own
         self._scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", own), 1e-300))
@@ -43,7 +45,7 @@ class Normal:
     @property
     def answer(self) -> Array:
         """Change (K, 3) of the columns when the background is raised by one, negative."""
-        return self._answer * self._scale
+        return np.asarray(self._answer * self._scale)
 
     def _inverse_of(self, schur: Array) -> Array:
         values, vectors = np.linalg.eigh((schur + schur.T) / 2)
@@ -104,4 +106,6 @@ def _blocks(diagonal: Array) -> bsr_array:
     from scipy.sparse import bsr_array
 
     k = diagonal.shape[2]
-    return bsr_array((np.ascontiguousarray(diagonal.transpose(2, 0, 1)), np.arange(k), np.arange(k + 1)), (3 * k, 3 * k))
+    return bsr_array(
+        (np.ascontiguousarray(diagonal.transpose(2, 0, 1)), np.arange(k), np.arange(k + 1)), (3 * k, 3 * k)
+    )

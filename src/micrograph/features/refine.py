@@ -1,21 +1,24 @@
 """Where the columns of an image are, how bright, and how surely: joint maximum likelihood with the full information.
 
-**Model.** The expected value of pixel p is ``lambda_p = b(p) + sum_k A_k h(p - r_k)``: a smooth background ``b`` (smooth splines between nodes), columns with integrated intensity ``A_k`` at ``r_k = (y_k, x_k)`` and one shape ``h`` of integral one
-(elliptical Gaussian core and a wider round tail, `shape`), found from the image itself. Pixels scatter with variance
+**Model.** The expected value of pixel p is ``lambda_p = b(p) + sum_k A_k h(p - r_k)``: a smooth background ``b``,
+columns with integrated intensity ``A_k`` at ``r_k = (y_k, x_k)`` and one shape ``h`` of integral one (elliptical Gaussian core
+and a wider round tail, `shape`), found from the image itself. Pixels scatter with variance
 ``V_p = gain * lambda_p + readout_variance``, found from the residuals (`noise`).
 
-**Estimate.** The score ``sum_p (d_p - lambda_p) / V_p * d lambda_p / d theta`` of all positions, intensities and background
-nodes is brought to zero by Fisher scoring. For electrons counted one by one (gain 1, readout 0) this is the Poisson maximum
-likelihood; for any other gain and zero it is the quasi-likelihood, with the same efficiency. The steps solve the normal
-equations of all columns jointly: neighbours overlap, and a column fitted alone is drawn to its neighbours.
+**Estimate.** The score ``sum_p (d_p - lambda_p) / V_p * d lambda_p / d theta`` of all positions, intensities and
+background nodes is brought to zero by Fisher scoring. For electrons counted one by one (gain 1, readout 0) this is the
+Poisson maximum likelihood; for any other gain and zero it is the quasi-likelihood, with the same efficiency. The steps
+solve the normal equations of all columns jointly: neighbours overlap, and a column fitted alone is drawn to its
+neighbours. Columns beyond the border, which nobody can give, are stood in for by a frame of dim ones.
 
 **Errors.** The covariance of a column is its 3 x 3 block of the inverse information of all columns and the background
 (`information`), that is, with everything else unknown: the Cramer-Rao bound of doi:10.1529/biophysj.103.035972, for
-overlapping columns as in doi:10.1016/j.ultramic.2016.08.014 (StatSTEM). It is multiplied by the noise's correlation factor.
-The shape counts as known: it is shared by all columns, and where there are many its error is far smaller.
+overlapping columns as in doi:10.1016/j.ultramic.2016.08.014 (StatSTEM). It is multiplied by the noise's correlation
+factor. The shape counts as known: it is shared by all columns, and where there are many its error is far smaller. In a
+dense lattice a wide tail looks like background: intensities are then those of the core, all too small by one factor.
 
-**Speed.** Fine images are binned by a whole number to a core sigma of about 2 px: sums of counts are counts, and the model is
-summed alike. Drawing and gradients go through one Fourier transform each (`shape`).
+**Speed.** Fine images are binned by a whole number to a core sigma of about 2 px: sums of counts are counts, and the
+model is summed alike. Drawing and gradients go through one Fourier transform each (`shape`).
 """
 
 from __future__ import annotations
@@ -46,8 +49,9 @@ class RefineSettings:
     """How to refine. Lengths in pixels; ``None`` means: from the image.
 
     `background_px` is the distance of background nodes (``None``: seven times the usual distance of neighbours, 1 nm in
-    graphene; infinity: a constant). `limit_px` is how far a column may move from its given place. `shape` and `noise` are
-    given if known (then kept). `tail` allows the shape a wide tail.
+    graphene; infinity: a constant). `limit_px` is how far a column may move from its given place (``None``: 0.35 of the
+    usual distance, two core sigmas at most). `shape` and `noise` are given if known (then kept). `tail` allows the
+    shape a wide tail.
     """
 
     background_px: float | None = None
@@ -63,10 +67,10 @@ class Fit:
     """Refined columns, in the order given; lengths in px, intensities in the image's own units, NaN where unmeasured.
 
     ``covariance_px2`` (K, 2, 2) has axes [y, x], zero for fixed columns. ``amplitude`` (K,) is the integrated intensity
-    (sum over pixels), ``background`` (K,) the value of a pixel under the column. ``ok`` (K,) is False where the place could
-    not be measured (too weak, left its place, outside): then ``y_px, x_px`` are as given and ``amplitude`` holds for that
-    place. ``chi2`` is the reduced chi-square (1 by construction if the noise was measured from good data). ``model()``
-    draws the fitted image (H, W).
+    (sum over pixels), ``background`` (K,) the value of a pixel under the column. ``ok`` (K,) is False where the place
+    could not be measured (too weak, left its place, outside): then ``y_px, x_px`` are as given, the covariance is NaN
+    and ``amplitude`` holds for the given place. ``chi2`` is the reduced chi-square (near 1 if the noise was measured and
+    the model is right). ``model()`` draws the fitted image (H, W).
     """
 
     y_px: Array
@@ -97,8 +101,8 @@ def refine(
     """Return all columns of `image` (H, W) refined jointly, starting at ``y_px, x_px`` (K,).
 
     `image` holds raw detector values of unknown gain and offset; pixels that are not finite are left out. Where `fixed`
-    (K,) is true the place is kept and only the intensity fitted. `prior_sigma_px` (a number or (K,)) is the 1-sigma of a
-    Gaussian prior around the given places. Given places may be off by 0.7 core sigmas. Raises `BadInput` if the
+    (K,) is true the place is kept and only the intensity fitted. `prior_sigma_px` (a number or (K,)) is the 1-sigma of
+    a Gaussian prior around the given places. Given places may be off by 0.7 core sigmas. Raises `BadInput` if the
     arrays' shapes do not fit; an image without contrast gives a `Fit` with nothing ok.
     """
     settings = settings or RefineSettings()
@@ -106,10 +110,11 @@ def refine(
     measured = normalised(np.asarray(image, dtype=np.float32))
     if measured is None or not start.inside.any():
         return _nothing(start, image)
-    place, fixed, precision = (each[start.inside] for each in (start.place, start.fixed, start.precision))
+    inside = start.inside
+    given = Given(start.place[inside], start.fixed[inside], start.precision[inside])
     limits = Limits(settings.background_px, settings.limit_px, settings.iterations, settings.tail)
     known = Known(settings.shape, settings.noise)
-    return _in_units(fitted(measured, Given(place, fixed, precision), limits, known), start, measured)
+    return _in_units(fitted(measured, given, limits, known), start, measured)
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ class _Start:
             raise BadInput(f"fixed has shape {held.shape}: it must have one value for each of the {len(y)} columns.")
         border = np.array(image.shape) - 0.5
         inside = np.isfinite(place).all(1) & (place > -0.5).all(1) & (place < border).all(1)
-        return cls(place, held, 1 / np.maximum(sigma, 1e-6) ** 2, inside)
+        return cls(place, held, 1 / np.maximum(sigma, 1e-6) ** 2, np.asarray(inside))
 
 
 def _in_units(fit: Fitted, start: _Start, measured: Measured) -> Fit:
@@ -195,7 +200,7 @@ class _Surface:
 
     def at(self, place: Array) -> Array:
         """Return the background (K,) at places (K, 2)."""
-        return np.einsum("ki,ij,kj->k", self.axis(place[:, 0], 0), self.nodes, self.axis(place[:, 1], 1))
+        return np.asarray(np.einsum("ki,ki->k", self.axis(place[:, 0], 0) @ self.nodes, self.axis(place[:, 1], 1)))
 
 
 def _draw(shape: tuple[int, int], column: ColumnShape, place: Array, amplitude: Array, surface: _Surface) -> Image:

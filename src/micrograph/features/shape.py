@@ -4,8 +4,9 @@ The shape is ``h(r) = (1 - w) G(r; C) + w G(r; t^2 I)``: an elliptical Gaussian 
 one. Its Fourier transform is as simple as itself, so columns are drawn on a periodic canvas: each column's intensity is
 spread over 4 x 4 pixels by the cubic B-spline, the canvas is transformed once, multiplied by ``H(k) / B(k)`` and
 transformed back. The transposed road gives the sum of any image against every column's shape and its derivatives with
-respect to y and x; being the exact transpose, it gives the exact gradient of the drawn model. What the spline aliases is
-below 5e-4 of the peak when the core's sigma is 2 canvas pixels, 3e-3 at 1.3 (the canvas is refined for narrower ones).
+respect to y and x; being the exact transpose, it gives the exact gradient of the drawn model. What the spline
+aliases is below 5e-4 of the peak when the core's sigma is 2 canvas pixels, 3e-3 at 1.3 (the canvas is refined for
+narrower ones).
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ class ColumnShape:
         """Return the same shape on a grid with `factor` times as many pixels to the length."""
         square = factor**2
         return ColumnShape(
-            self.core_yy * square, self.core_xx * square, self.core_xy * square, self.tail_sigma * factor, self.tail_weight
+            core_yy=self.core_yy * square,
+            core_xx=self.core_xx * square,
+            core_xy=self.core_xy * square,
+            tail_sigma=self.tail_sigma * factor,
+            tail_weight=self.tail_weight,
         )
 
     def without_tail(self) -> ColumnShape:
@@ -101,20 +106,22 @@ class Canvas:
     def _axis_transfer(self, k: Image) -> Image:
         spline = np.sinc(k / (2 * np.pi * self.refined)) ** 4
         if self.binning == 1:
-            return (1 / spline * self.refined).astype(np.float32)
+            return np.asarray(self.refined / spline, dtype=np.float32)
         fine = np.sin(k / (2 * self.binning))
         whole = np.sin(k / 2)
         safe = np.where(np.abs(fine) > 1e-6, fine, 1.0)
         dirichlet = np.where(np.abs(fine) > 1e-6, whole / (self.binning * safe), 1.0)
-        return (dirichlet / spline * self.refined).astype(np.float32)
+        return np.asarray(dirichlet / spline * self.refined, dtype=np.float32)
 
     def gaussian(self, yy: float, xx: float, xy: float = 0.0) -> Image:
         """Return the transfer (Ly, Lx // 2 + 1) of a Gaussian with these variances, binning and spline included."""
         ky, kx = self.frequencies
         ty, tx = self._grid_transfer
         along_y, along_x = np.exp(-0.5 * yy * ky**2) * ty, np.exp(-0.5 * xx * kx**2) * tx
-        separable = along_y * along_x
-        return separable if xy == 0 else separable * np.exp(np.clip(-xy * ky * kx, -60, 60))
+        separable: Image = along_y * along_x
+        if xy != 0:
+            separable *= np.exp(np.clip(np.float32(-xy) * ky * kx, -60, 60))
+        return separable
 
     def transfer(self, shape: ColumnShape) -> Image:
         """Return the transfer of a column shape (in grid pixels)."""
@@ -139,6 +146,11 @@ class Canvas:
         spectrum: NDArray[np.complex64] = self._fft.rfft2(flat.reshape(self.size).astype(np.float32))
         return spectrum
 
+    def spectrum(self, image: Image) -> NDArray[np.complex64]:
+        """Return the spectrum of an image (H, W) on a canvas that is not refined."""
+        spectrum: NDArray[np.complex64] = self._fft.rfft2(image, s=self.size)
+        return spectrum
+
     def draw(self, spectrum: NDArray[np.complex64], transfer: Image) -> Image:
         """Return the image (H, W) of a spread spectrum under a transfer."""
         canvas = self._fft.irfft2(spectrum * transfer, s=self.size, overwrite_x=True)
@@ -150,12 +162,12 @@ class Canvas:
         """Return the canvas on which `read` finds the sums of `image` (H, W) against the column shape."""
         m = self.refined
         if m == 1:
-            spectrum = self._fft.rfft2(image, s=self.size)
+            spectrum = self.spectrum(image)
         else:
             fine = np.zeros(self.size, np.float32)
             fine[: self.shape[0] * m : m, : self.shape[1] * m : m] = image
             spectrum = self._fft.rfft2(fine)
-        spectrum *= transfer
+        spectrum = spectrum * transfer
         canvas: Image = self._fft.irfft2(spectrum, s=self.size, overwrite_x=True)
         return canvas
 
