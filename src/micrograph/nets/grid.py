@@ -37,7 +37,7 @@ def to_model_grid(image: NDArray[np.float32] | Tensor, pixel_nm: float, model_nm
 def normalise(image: Tensor, pixel_nm: float) -> Tensor:
     """Return (h, w): the image minus its local mean over its local contrast, clipped to +-6; zeros if constant."""
     image = image - image.mean()
-    spread = image.std()
+    spread = image.std(correction=0)
     if not bool(spread > 0):
         return torch.zeros_like(image)
     image = image / spread

@@ -1,0 +1,35 @@
+"""The network: which shapes come out of which shapes, and what is refused."""
+
+import pytest
+import torch
+
+from micrograph.nets import Head, NetSpec, UNet, build
+
+SPEC = NetSpec(heads=(Head("atom", "spots", ("C",)), Head("contamination", "region")), base=4, levels=3)
+
+
+@pytest.mark.parametrize(("levels", "shape"), [(2, (16, 24)), (3, (20, 32)), (4, (32, 40))])
+def test_logits_have_the_shape_of_the_image_and_one_map_a_head(levels: int, shape: tuple[int, int]) -> None:
+    net = UNet(outputs=3, base=4, levels=levels).eval()
+    logits, embedding = net(torch.zeros(2, 1, *shape))
+    assert logits.shape == (2, 3, *shape)
+    assert embedding.shape == (2, 4 * 2 ** (levels - 1) + 4)
+
+
+def test_an_image_that_cannot_be_halved_is_refused_with_the_size_that_fits() -> None:
+    with pytest.raises(ValueError, match=r"pad it to \(24, 32\)"):
+        build(SPEC)(torch.zeros(1, 1, 22, 32))
+
+
+def test_a_specification_decides_the_number_of_maps() -> None:
+    assert build(SPEC).head.out_channels == len(SPEC.names) == 2
+
+
+def test_a_shifted_image_gives_shifted_logits() -> None:
+    torch.manual_seed(0)
+    net = build(SPEC).eval()
+    image = torch.randn(1, 1, 96, 96)
+    with torch.inference_mode():
+        first, shifted = net(image)[0], net(image.roll((8, -4), (2, 3)))[0]
+    inner = slice(36, 60)
+    assert torch.allclose(first.roll((8, -4), (2, 3))[..., inner, inner], shifted[..., inner, inner], atol=1e-4)
