@@ -49,8 +49,9 @@ def demo(out: Out = Path("micrograph-demo"), quiet: Quiet = False) -> None:
     from micrograph.apps import jobs, screen
 
     with screen.progress("analysing", quiet) as advance:
-        done, note = jobs.demo(out, advance)
-    screen.say(note)
+        done, about = jobs.demo(out, advance)
+    if about:
+        screen.say(about)
     screen.summary(done)
 
 
@@ -67,7 +68,7 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Show this recipe's 
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(help="File or folder.")]) -> None:
+def info(path: Annotated[Path, typer.Argument(readable=False, help="File or folder.")]) -> None:
     """Show what is in a file, with its calibration."""
     from micrograph.apps import screen
     from micrograph.io import describe
@@ -78,7 +79,7 @@ def info(path: Annotated[Path, typer.Argument(help="File or folder.")]) -> None:
 @app.command()
 def analyze(
     recipe: RecipeName,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", readable=False, help="Files or folders.")],
     out: Out,
     pixel_size: PixelSize = None,
     frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.5 s".')] = None,

@@ -12,7 +12,7 @@ from micrograph.core.calibration import UNITS
 
 if TYPE_CHECKING:
     from micrograph.infer import Predictor
-    from micrograph.run import Recipe, Result
+    from micrograph.run import Recipe, Result, RunSettings
     from micrograph.validate import CheckResult
 
 #: Called with (done, total, what is seen now).
@@ -50,6 +50,13 @@ class Request:
     maps: bool = False
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def run_settings(self) -> RunSettings:
+        """Return how to run; raises `BadInput` where `memory` is no amount of memory."""
+        from micrograph.run import RunSettings
+
+        memory = None if self.memory is None else int(parse_positive(self.memory, "byte", name="--memory"))
+        return RunSettings(memory_bytes=memory, maps=self.maps, resume=self.resume)
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
@@ -113,13 +120,22 @@ def analyze_paths(
     from micrograph.run import require_calibration
 
     recipe = find_recipe(request.recipe).with_settings(request.settings)
+    settings = request.run_settings()
     recordings = [open_calibrated(path, request) for path in paths]
     for recording in recordings:
         require_calibration(recipe, recording.calibration)
     folders = folders_for(paths, out)
+    require_folder(out)
     predict = predictor(recipe, request.weights, request.device)
     for recording, folder in zip(recordings, folders, strict=True):
-        yield analyze_recording(recipe, recording, predict, request, into=folder, progress=progress(recording.name))
+        yield analyze_recording(recipe, recording, predict, settings, into=folder, progress=progress(recording.name))
+
+
+def require_folder(path: Path) -> None:
+    """Raise `BadInput` where something else stands in the way of the folder `path`; make nothing."""
+    there = next((place for place in (path, *path.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise BadInput(f"{there} is a file, so results cannot go into {path}: choose another folder with -o.")
 
 
 def folders_for(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -137,16 +153,14 @@ def analyze_recording(
     recipe: Recipe,
     recording: Recording,
     predict: Predictor,
-    request: Request,
+    settings: RunSettings,
     *,
     into: Path | None,
     progress: Advance = silent,
 ) -> Result:
-    """Analyse an open recording within the budget of `request`; write the report where `into` is a folder."""
-    from micrograph.run import RunSettings, analyze
+    """Analyse an open recording; write the report too where `into` is a folder."""
+    from micrograph.run import analyze
 
-    memory = int(parse_positive(request.memory, "byte", name="--memory")) if request.memory is not None else None
-    settings = RunSettings(memory_bytes=memory, maps=request.maps, resume=request.resume)
     result = analyze(recipe, recording, predict, into, settings=settings, progress=progress)
     if into is not None:
         from micrograph.report import write_report
@@ -184,16 +198,19 @@ DEMO_SETTINGS = {"material": "MoS2", "dopants": "", "substitutes": "Se"}
 
 
 def demo(out: Path, progress: Advance = silent) -> tuple[Result, str]:
-    """Analyse the real sample image and say what it is; where it cannot be had, a simulated stand-in that says so."""
+    """Return the analysis of the real sample image and what it is, or that of a simulated stand-in, which says so."""
     from micrograph.io import sample_file
     from micrograph.recipes import find_recipe
 
-    request = Request("tmd-defects", settings=DEMO_SETTINGS)
-    recipe = find_recipe(request.recipe).with_settings(request.settings)
-    sample = sample_file()
-    recording = open_calibrated(sample.path, request) if sample.path is not None else stand_in(recipe, sample.note)
-    done = analyze_recording(recipe, recording, predictor(recipe, ()), request, into=out, progress=progress)
-    return done, sample.note
+    require_folder(out)
+    sample, recipe, request = sample_file(), find_recipe("tmd-defects"), Request("tmd-defects")
+    if sample.path is None:
+        recording, about = stand_in(recipe, sample.note), ""
+    else:
+        recording, about = open_calibrated(sample.path, request), sample.note
+        recipe = recipe.with_settings(DEMO_SETTINGS)
+    predict, settings = predictor(recipe, ()), request.run_settings()
+    return analyze_recording(recipe, recording, predict, settings, into=out, progress=progress), about
 
 
 def stand_in(recipe: Recipe, reason: str) -> Recording:

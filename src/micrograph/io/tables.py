@@ -86,6 +86,17 @@ def _row_groups(part: Path) -> Iterator[pa.Table]:
         raise BadInput(f"The part {part} of the table cannot be read: remove it and run again.") from error
 
 
+def _with_sigmas(columns: Columns) -> dict[str, Column]:
+    """Return the columns by name, and those that hold their 1-sigma in the same unit."""
+    stated = dict(columns) if isinstance(columns, Mapping) else {column.name: column for column in columns}
+    sigmas = {
+        column.sigma: Column(column.sigma, column.unit, f"1-sigma of {name}")
+        for name, column in stated.items()
+        if column.sigma
+    }
+    return sigmas | stated
+
+
 class TableWriter:
     """Writes one table in parts, in order, with bounded memory; a context manager.
 
@@ -96,7 +107,7 @@ class TableWriter:
     def __init__(self, stem: Path, columns: Columns = ()) -> None:
         # A stem may hold dots ('run_0.5nm'), so that `with_suffix` would cut it.
         self.paths = (stem.parent / f"{stem.name}.parquet", stem.parent / f"{stem.name}.csv")
-        self._columns = dict(columns) if isinstance(columns, Mapping) else {column.name: column for column in columns}
+        self._columns = _with_sigmas(columns)
         self._stack = ExitStack()
         self._waiting: list[pa.Table] = []
         self._empty: pa.Table | None = None

@@ -10,6 +10,8 @@ from micrograph.core import BadInput
 if TYPE_CHECKING:
     from micrograph.run import Recipe
 
+__all__ = ["RECIPES", "find_recipe"]
+
 RECIPES = ("atoms", "graphene-dopants", "tmd-defects")
 
 
