@@ -46,6 +46,10 @@ class Seconds:
     wall: float
     cpu: float
 
+    def less(self, part: Seconds) -> Seconds:
+        """Return what is left without `part`."""
+        return Seconds(self.wall - part.wall, self.cpu - part.cpu)
+
 
 def timed(work: Callable[[], object]) -> Seconds:
     """Return how long one call of `work` took."""

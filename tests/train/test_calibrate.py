@@ -28,7 +28,9 @@ def test_platt_stays_finite_when_all_are_hits() -> None:
 def test_the_border_of_the_domain_holds_the_stated_share_of_it() -> None:
     rng = np.random.default_rng(2)
     mixing = rng.normal(0, 1, (5, 5))
-    statistics = {key: tensor.numpy() for key, tensor in domain_statistics(rng.normal(0, 1, (4000, 5)) @ mixing).items()}
+    statistics = {
+        key: tensor.numpy() for key, tensor in domain_statistics(rng.normal(0, 1, (4000, 5)) @ mixing).items()
+    }
     fresh = rng.normal(0, 1, (4000, 5)) @ mixing
     distance = np.linalg.norm((fresh - statistics["domain.mean"]) @ statistics["domain.whitening"], axis=1)
     assert float((distance <= statistics["domain.border"]).mean()) == pytest.approx(INSIDE, abs=0.004)

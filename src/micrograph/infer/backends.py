@@ -1,11 +1,11 @@
-"""What computes a network: OpenVINO on processors, PyTorch on GPUs and as fall-back. Same arrays in, same arrays out."""
+"""What computes a network: OpenVINO on processors, PyTorch on GPUs and as fall-back. Same arrays in and out."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ def network(checkpoint: Checkpoint) -> UNet:
 
 def torch_backend(checkpoint: Checkpoint, device: str) -> Compute:
     """Return the network on PyTorch: channels last, half precision on a GPU."""
-    net: Any = network(checkpoint).to(device, memory_format=torch.channels_last)
+    net: Any = network(checkpoint)
+    net = net.to(device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def compute(batch: Array) -> tuple[Array, Array]:
@@ -47,13 +48,14 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
 
     A network is compiled once for every shape of batch that comes.
     """
-    openvino = _openvino()
+    openvino, jit = _openvino(), cast(Any, torch.jit)
     core = openvino.Core()
     probe = np.random.default_rng(0).standard_normal((1, 1, 64, 64)).astype(np.float32)
-    net = network(checkpoint)
+    net: Any = network(checkpoint)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # OpenVINO traces, of which PyTorch warns: the logits are compared below
-        model = openvino.convert_model(net, example_input=torch.from_numpy(probe), input=[-1, 1, -1, -1])
+        warnings.simplefilter("ignore")  # PyTorch warns of tracing: the logits are compared below
+        traced = jit.trace(net, torch.from_numpy(probe), check_trace=False)
+        model = openvino.convert_model(traced, example_input=torch.from_numpy(probe), input=[-1, 1, -1, -1])
     expected = torch_backend(checkpoint, "cpu")(probe)[0]
     fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for precision in (["bf16"] if fast else []) + ["f32"]:

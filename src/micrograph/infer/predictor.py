@@ -127,6 +127,6 @@ def load_predictor(
     first = checkpoints[0].spec
     for name, checkpoint in zip(names, checkpoints, strict=True):
         if checkpoint.spec.names != first.names or checkpoint.spec.pixel_nm != first.pixel_nm:
-            raise BrokenCheckpoint(f"The weights '{name}' answer other questions than '{names[0]}': they are no ensemble.")
-    members = tuple(Member(checkpoint, backend(checkpoint, backend_name, device, threads)) for checkpoint in checkpoints)
+            raise BrokenCheckpoint(f"The weights '{name}' answer other questions than '{names[0]}': no ensemble.")
+    members = tuple(Member(one, backend(one, backend_name, device, threads)) for one in checkpoints)
     return Predictor(members, " ".join(digest(find_weights(name)) for name in names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ def tiled(image: Array, compute: Callable[[Array], tuple[Array, Array]], multipl
     logits: Array | None = None
     total: NDArray[np.float64] | float = 0.0
     weights = 0.0
-    for top, bottom, left, right in _centres(height, width):
+    for top, bottom, left, right in _centres(height, width, multiple):
         y0, x0 = max(0, top - HALO), max(0, left - HALO)
         y1, x1 = min(height, bottom + HALO), min(width, right + HALO)
         answer, embedding = compute(_padded(image[y0:y1, x0:x1], multiple)[None, None])
@@ -35,14 +36,17 @@ def tiled(image: Array, compute: Callable[[Array], tuple[Array, Array]], multipl
     return logits, np.asarray(total / weights, dtype=np.float32)
 
 
-def _centres(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none larger than CORE + HALO."""
+def _centres(height: int, width: int, multiple: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none larger than CORE + HALO.
+
+    They begin at multiples of `multiple`: so the last tile ends at the far border as the whole frame does.
+    """
     rows, columns = (max(1, -(-(n - HALO) // CORE)) for n in (height, width))
-    ys = np.linspace(0, height, rows + 1).astype(int) // 8 * 8
-    xs = np.linspace(0, width, columns + 1).astype(int) // 8 * 8
+    ys = np.linspace(0, height, rows + 1).astype(int) // multiple * multiple
+    xs = np.linspace(0, width, columns + 1).astype(int) // multiple * multiple
     ys[-1], xs[-1] = height, width
-    for top, bottom in zip(ys[:-1], ys[1:], strict=True):
-        for left, right in zip(xs[:-1], xs[1:], strict=True):
+    for top, bottom in pairwise(ys):
+        for left, right in pairwise(xs):
             yield int(top), int(bottom), int(left), int(right)
 
 

@@ -30,7 +30,8 @@ class Checkpoint:
 
     def part(self, name: str) -> dict[str, Tensor]:
         """Return the tensors whose name begins with ``name.``, without that beginning."""
-        return {key.removeprefix(f"{name}."): tensor for key, tensor in self.state.items() if key.startswith(f"{name}.")}
+        start = f"{name}."
+        return {key.removeprefix(start): tensor for key, tensor in self.state.items() if key.startswith(start)}
 
 
 def find_weights(name_or_path: str | Path) -> Path:

@@ -35,7 +35,8 @@ class UNet(nn.Module):
         self.multiple = 2 ** (levels - 1)
         self.down = nn.ModuleList([Block(i, o) for i, o in zip(inputs, widths, strict=True)])
         self.bottom = Block(widths[-1], widths[-1], dilation=2)
-        self.up = nn.ModuleList([Block(low + high, low) for low, high in zip(widths[-2::-1], widths[:0:-1], strict=True)])
+        coarser = zip(widths[-2::-1], widths[:0:-1], strict=True)
+        self.up = nn.ModuleList([Block(low + high, low) for low, high in coarser])
         self.head = nn.Conv2d(base, outputs, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,7 +25,9 @@ def calibrate(
 ) -> tuple[dict[str, Tensor], dict[str, tuple[float, float]]]:
     """Return the domain statistics ('domain.*' tensors) and, per spots head, (a, b) of ``p = sigmoid(a logit + b)``."""
     device = next(net.parameters()).device
-    embeddings, logits, hits = [], {}, {}
+    embeddings: list[NDArray[np.float64]] = []
+    logits: dict[str, list[NDArray[np.float64]]] = {}
+    hits: dict[str, list[NDArray[np.bool_]]] = {}
     for item in range(count):
         image, targets = fresh[item]
         answer, embedding = net(image[None].to(device))

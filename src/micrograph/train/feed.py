@@ -39,7 +39,7 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
 
 
 def augment(image: Tensor, targets: Tensor, patch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return a random patch, turned by quarters and mirrored, image and targets alike; small images are mirrored out."""
+    """Return a random patch, turned and mirrored, image and targets alike; small images are mirrored out."""
     height, width = image.shape[-2:]
     short = (max(0, patch - height), max(0, patch - width))
     if any(short):

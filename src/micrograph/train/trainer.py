@@ -74,10 +74,11 @@ def train(
     run.keep(kept)
     fresh = Examples(sampler, spec, settings.patch, settings.seed + 1_000_003, 1)
     statistics, confidence = calibrate(run.average, spec, fresh, settings.calibration_samples)
+    training = {**asdict(settings), "loss": loss}
     checkpoint = Checkpoint(
         spec,
         {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | statistics,
-        {**(card or {}), "confidence": confidence, "training": {**asdict(settings), "loss": loss}, "versions": versions()},
+        {**(card or {}), "confidence": confidence, "training": training, "versions": versions()},
     )
     save(out, checkpoint)
     kept.unlink(missing_ok=True)
@@ -111,7 +112,8 @@ class _Run:
         from lightning_fabric import Fabric
 
         fabric = Fabric(accelerator="auto", devices=1, precision=precision_for(settings.precision))
-        net = build(spec).to(memory_format=torch.channels_last)
+        net: Any = build(spec)
+        net = net.to(memory_format=torch.channels_last)
         average = build(spec)
         average.load_state_dict(net.state_dict())
         optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
@@ -182,4 +184,3 @@ def precision_for(wish: str) -> Any:
         return "bf16-mixed"
     fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return "bf16-mixed" if fast else "32-true"
-
