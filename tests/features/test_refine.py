@@ -252,3 +252,22 @@ def test_pure_noise_has_no_columns():
 def test_wrong_shapes_are_refused_with_a_sentence(y, x, shape):
     with pytest.raises(BadInput, match="give one grey image"):
         refine(np.zeros(shape, np.float32), y, x)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_odd_images_and_places_give_flags_and_finite_numbers_but_no_error(seed):
+    rng = np.random.default_rng(seed)
+    image = rng.normal(size=rng.integers(3, 60, 2))
+    if seed % 5 == 1:
+        image = rng.poisson(0.02, image.shape).astype(float)
+    elif seed % 5 == 2:
+        image[rng.random(image.shape) < 0.7] = np.nan
+    elif seed % 5 == 3:
+        image = -np.exp(5 * image)
+    elif seed % 5 == 4:
+        image[0, 0] = np.inf
+    place = rng.uniform(-3, 60, (rng.integers(1, 20), 2))
+    place[-1] = place[0]
+    fit = refine(image.astype(np.float32), place[:, 0], place[:, 1])
+    for each in (fit.y_px, fit.x_px, fit.amplitude, fit.amplitude_sigma, fit.covariance_px2):
+        assert np.isfinite(each[fit.ok]).all()

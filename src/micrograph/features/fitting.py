@@ -19,6 +19,8 @@ Image = NDArray[np.float32]
 FINEST = 2.0
 #: Step from which on the shape may have a tail.
 FIRST_TAIL = 3
+#: Normal equations are renewed when columns have travelled so many sigmas since.
+STALE = 0.5
 #: A column fainter than so many sigmas keeps its given place: one that follows the noise overrates the intensity.
 FAINT = 3.0
 
@@ -80,9 +82,9 @@ class Fitted:
     def covariance(self) -> tuple[Array, Array]:
         """Return the marginal covariance (K, 3, 3) of intensity, y and x, and the intensities' 1-sigma (K,)."""
         normal = self.normal
-        own = normal.information.variance()
-        own = own + normal.answer[:, :, None] * normal.answer[:, None, :] * normal.ground_variance()[:, None, None]
-        own = own[: self.columns] * self.noise.correlation
+        answer, ground = normal.answer[: self.columns], normal.ground_variance()[: self.columns]
+        own = normal.information.variance(self.columns)
+        own = (own + answer[:, :, None] * answer[:, None, :] * ground[:, None, None]) * self.noise.correlation
         return own, np.sqrt(np.maximum(own[:, 0, 0], 0.0))
 
     def chi2(self) -> float:
@@ -212,6 +214,8 @@ class _Course:
         """Return the fit that starts at a shape (image pixels)."""
         n = _binning(shape.sigma_px, self.measured.shape)
         data, valid = binned(self.measured, n)
+        if valid is not None and not valid.any():
+            n, data, valid = 1, self.measured.values, self.measured.valid
         if self.known.shape is None and self.limits.tail and shape.tail_weight == 0:
             wide = replace(shape, tail_sigma=USUAL_TAIL * shape.sigma_px)
         else:
@@ -274,7 +278,7 @@ class _Course:
     def _converged(self, scene: Scene, state: State, prior: Prior, first: int) -> tuple[State, Drawn, Normal]:
         """Step until nothing moves. The normal equations are renewed while they still change (the gradient always)."""
         drawn, damping = scene.draw(state), 0.3 if first == 0 else 0.0
-        normal, settled = None, False
+        normal, settled, travelled = None, False, np.inf
         for i in range(first, first + self.limits.iterations):
             noise, ordinary = self._noise(scene, drawn, state)
             state = replace(state, noise=noise)
@@ -282,21 +286,24 @@ class _Course:
             before = state.shape
             if self.known.shape is None and i > 0 and not settled:
                 state, drawn = self._reshaped(scene, state, drawn, ordinary, i)
-            if normal is None or i < 2 or i == 3 or damping > 0:
-                normal = scene.normal(state, drawn, prior, damping)
+            if normal is None or travelled > STALE or damping > 0:
+                normal, travelled = scene.normal(state, drawn, prior, damping), 0.0
             step, nodes = scene.step(state, drawn, prior, normal)
             moved, change = self._moved(scene, state, prior, normal.information.own, (step, nodes))
             redrawn = scene.draw(moved)
             if scene.misfit(moved, redrawn, drawn.weight, prior) <= 1.0001 * scene.misfit(
                 state, drawn, drawn.weight, prior
             ):
+                travelled += change + 8 * damping + 10 * _change(before, state.shape)
                 state, drawn, damping = moved, redrawn, damping / 8 if damping > 0.1 else 0.0
             else:
                 damping, change = max(4 * damping, 0.3), 1.0
             settled = i >= FIRST_TAIL and _change(before, state.shape) < 2e-3
             if settled and change < 0.05:
                 break
-        return state, drawn, scene.normal(state, drawn, prior)
+        if normal is None or travelled > STALE:
+            normal = scene.normal(state, drawn, prior)
+        return state, drawn, normal
 
     def _lost(self, scene: Scene, state: State, prior: Prior, normal: Normal) -> NDArray[np.bool_]:
         """Return which columns are too faint to be placed or were stopped at the limit of their place."""

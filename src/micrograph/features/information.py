@@ -88,16 +88,17 @@ class Information:
         full[self.second, self.first] = self.coupling.transpose(0, 2, 1)
         return full.transpose(0, 2, 1, 3).reshape(3 * k, 3 * k)
 
-    def variance(self) -> Array:
-        """Return the diagonal blocks (K, 3, 3) of the inverse."""
+    def variance(self, count: int) -> Array:
+        """Return the first `count` diagonal blocks (count, 3, 3) of the inverse."""
         k = len(self.own)
         if k <= DENSE:
             try:
-                inverse: Array = np.linalg.inv(self.dense()).reshape(k, 3, k, 3)
-                return np.asarray(inverse[np.arange(k), :, np.arange(k), :], dtype=np.float64)
+                inverse = np.linalg.inv(self.dense()).reshape(k, 3, k, 3)
+                return np.asarray(inverse[np.arange(count), :, np.arange(count), :], dtype=np.float64)
             except np.linalg.LinAlgError:
-                return np.full((k, 3, 3), np.nan)
+                return np.full((count, 3, 3), np.nan)
         variance, settled = _propagate(self)
+        variance, settled = variance[:count], settled[:count]
         if not settled.all():
             variance[~settled] = _tiled(self, np.nonzero(~settled)[0])
         return variance
@@ -149,7 +150,7 @@ def _tiled(information: Information, wanted: NDArray[np.intp]) -> Array:
     return np.asarray(out * scale[wanted, :, None] * scale[wanted, None, :])
 
 
-def _propagate(information: Information, rounds: int = 8) -> tuple[Array, NDArray[np.bool_]]:
+def _propagate(information: Information, rounds: int = 14) -> tuple[Array, NDArray[np.bool_]]:
     """Return marginal blocks (K, 3, 3) by messages along the overlaps, and at which columns (K,) these settled."""
     k, edges = len(information.own), len(information.first)
     scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))

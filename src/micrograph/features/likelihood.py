@@ -201,8 +201,10 @@ def _moved(shape: ColumnShape, step: Array) -> ColumnShape:
     """Return the shape after a step, kept sensible: positive variances, a tail that is wider than the core."""
     square = shape.sigma_px**2
     yy, xx = max(shape.core_yy + step[0], 0.2 * square), max(shape.core_xx + step[1], 0.2 * square)
-    xy = float(np.clip(shape.core_xy + step[2], -0.7 * np.sqrt(yy * xx), 0.7 * np.sqrt(yy * xx)))
-    moved = ColumnShape(float(yy), float(xx), xy)
+    mean = np.sqrt(yy * xx)
+    yy, xx = (float(np.clip(each, 0.4 * mean, 2.5 * mean)) for each in (yy, xx))
+    xy = float(np.clip(shape.core_xy + step[2], -0.6 * mean, 0.6 * mean))
+    moved = ColumnShape(yy, xx, xy)
     if len(step) == 3 or shape.tail_weight + step[3] < 1e-4:
         return moved
     sigma = float(np.clip(shape.tail_sigma + step[4], 1.5 * moved.sigma_px, 3.5 * moved.sigma_px))

@@ -76,6 +76,8 @@ def _tiles(image: Image) -> Array:
 def _without_outliers(chi: Array, count: Array) -> NDArray[np.bool_]:
     """Return which tiles have an ordinary reduced chi-square."""
     seen = count > 0.5 * count.max()
+    if not seen.any():
+        return np.asarray(seen)
     middle = np.median(chi[seen])
     spread = 1.4826 * np.median(np.abs(chi[seen] - middle))
     return np.asarray(seen & (chi <= middle + 5 * spread + 1e-12))

@@ -56,11 +56,11 @@ class Normal:
         """Return the variance (K,) of the background under every column."""
         return np.asarray(self.hats.multiply(self.hats @ self._schur).sum(axis=1)).ravel()
 
-    def _columns_alone(self, right: Array, tolerance: float = 1e-2) -> Array:
+    def _columns_alone(self, right: Array, tolerance: float = 0.03) -> Array:
         solution, _ = self._conjugate(right, np.zeros(0), tolerance)
         return solution
 
-    def solve(self, columns: Array, nodes: Array, tolerance: float = 1e-2) -> tuple[Array, Array]:
+    def solve(self, columns: Array, nodes: Array, tolerance: float = 0.05) -> tuple[Array, Array]:
         """Return the solution (K, 3), (N,) for right-hand sides of the columns and of the nodes."""
         a, b = self._conjugate(columns * self._scale, nodes, tolerance)
         return a * self._scale, b

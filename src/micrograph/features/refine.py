@@ -1,8 +1,8 @@
 """Where the columns of an image are, how bright, and how surely: joint maximum likelihood with the full information.
 
 **Model.** The expected value of pixel p is ``lambda_p = b(p) + sum_k A_k h(p - r_k)``: a smooth background ``b``,
-columns with integrated intensity ``A_k`` at ``r_k = (y_k, x_k)`` and one shape ``h`` of integral one (elliptical Gaussian core
-and a wider round tail, `shape`), found from the image itself. Pixels scatter with variance
+columns with integrated intensity ``A_k`` at ``r_k = (y_k, x_k)`` and one shape ``h`` of integral one (elliptical
+Gaussian core and a wider round tail, `shape`), found from the image itself. Pixels scatter with variance
 ``V_p = gain * lambda_p + readout_variance``, found from the residuals (`noise`).
 
 **Estimate.** The score ``sum_p (d_p - lambda_p) / V_p * d lambda_p / d theta`` of all positions, intensities and
@@ -69,8 +69,8 @@ class Fit:
     ``covariance_px2`` (K, 2, 2) has axes [y, x], zero for fixed columns. ``amplitude`` (K,) is the integrated intensity
     (sum over pixels), ``background`` (K,) the value of a pixel under the column. ``ok`` (K,) is False where the place
     could not be measured (too weak, left its place, outside): then ``y_px, x_px`` are as given, the covariance is NaN
-    and ``amplitude`` holds for the given place. ``chi2`` is the reduced chi-square (near 1 if the noise was measured and
-    the model is right). ``model()`` draws the fitted image (H, W).
+    and ``amplitude`` holds for the given place. ``chi2`` is the reduced chi-square (near 1 if the noise was measured
+    and the model is right). ``model()`` draws the fitted image (H, W).
     """
 
     y_px: Array
@@ -114,7 +114,11 @@ def refine(
     given = Given(start.place[inside], start.fixed[inside], start.precision[inside])
     limits = Limits(settings.background_px, settings.limit_px, settings.iterations, settings.tail)
     known = Known(settings.shape, settings.noise)
-    return _in_units(fitted(measured, given, limits, known), start, measured)
+    try:
+        with np.errstate(all="ignore"):
+            return _in_units(fitted(measured, given, limits, known), start, measured)
+    except (np.linalg.LinAlgError, FloatingPointError):
+        return _nothing(start, image)
 
 
 @dataclass(frozen=True)

@@ -142,13 +142,17 @@ class Canvas:
     def spread(self, touch: Touch, amplitude: Array) -> NDArray[np.complex64]:
         """Return the spectrum of the columns' B-splines with these integrals (K,)."""
         weights = (amplitude[:, None] * touch.wy)[:, :, None] * touch.wx[:, None, :]
-        flat = np.bincount(touch.pixels.ravel(), weights.ravel(), self.size[0] * self.size[1])
-        spectrum: NDArray[np.complex64] = self._fft.rfft2(flat.reshape(self.size).astype(np.float32))
+        flat = np.bincount(touch.pixels.ravel(), weights.ravel(), self.size[0] * self.size[1]).astype(np.float32)
+        spectrum: NDArray[np.complex64] = self._fft.rfft2(flat.reshape(self.size))
         return spectrum
 
     def spectrum(self, image: Image) -> NDArray[np.complex64]:
-        """Return the spectrum of an image (H, W) on a canvas that is not refined."""
-        spectrum: NDArray[np.complex64] = self._fft.rfft2(image, s=self.size)
+        """Return the spectrum of an image (H, W), zeros between its pixels where the canvas is refined."""
+        m, fine = self.refined, image
+        if m > 1:
+            fine = np.zeros(self.size, np.float32)
+            fine[: self.shape[0] * m : m, : self.shape[1] * m : m] = image
+        spectrum: NDArray[np.complex64] = self._fft.rfft2(fine, s=self.size)
         return spectrum
 
     def draw(self, spectrum: NDArray[np.complex64], transfer: Image) -> Image:
@@ -160,15 +164,7 @@ class Canvas:
 
     def feel(self, image: Image, transfer: Image) -> Image:
         """Return the canvas on which `read` finds the sums of `image` (H, W) against the column shape."""
-        m = self.refined
-        if m == 1:
-            spectrum = self.spectrum(image)
-        else:
-            fine = np.zeros(self.size, np.float32)
-            fine[: self.shape[0] * m : m, : self.shape[1] * m : m] = image
-            spectrum = self._fft.rfft2(fine)
-        spectrum = spectrum * transfer
-        canvas: Image = self._fft.irfft2(spectrum, s=self.size, overwrite_x=True)
+        canvas: Image = self._fft.irfft2(self.spectrum(image) * transfer, s=self.size, overwrite_x=True)
         return canvas
 
     @staticmethod
