@@ -17,9 +17,24 @@ from micrograph.features.strain import local_strain
 
 #: Columns that `with_strain` adds; axes x to the right, y down; against the image's own mean lattice.
 STRAIN_COLUMNS = (
-    Column("strain_xx", "", "strain along x against the image's mean lattice, scan distortion removed", sigma="strain_xx_sigma"),
-    Column("strain_yy", "", "strain along y against the image's mean lattice, scan distortion removed", sigma="strain_yy_sigma"),
-    Column("strain_xy", "", "half the shear against the image's mean lattice, scan distortion removed", sigma="strain_xy_sigma"),
+    Column(
+        "strain_xx",
+        "",
+        "strain along x against the image's mean lattice, scan distortion removed",
+        sigma="strain_xx_sigma",
+    ),
+    Column(
+        "strain_yy",
+        "",
+        "strain along y against the image's mean lattice, scan distortion removed",
+        sigma="strain_yy_sigma",
+    ),
+    Column(
+        "strain_xy",
+        "",
+        "half the shear against the image's mean lattice, scan distortion removed",
+        sigma="strain_xy_sigma",
+    ),
     Column("rotation_deg", "deg", "local rotation of the lattice", sigma="rotation_sigma_deg"),
 )
 #: What the table 'defects' promises.
@@ -67,6 +82,8 @@ def crystal_of(table: pd.DataFrame, symmetry: str | None = None) -> Crystal:
     if measured is None or symmetry is None:
         return Crystal(measured, measured, None, y, x, sigma, trusted)
     distortion = scan_distortion(measured, y[trusted], x[trusted], symmetry)
+    if min(distortion.affine_p, distortion.row_p) > P_MAX:
+        return Crystal(measured, measured, distortion, y, x, sigma, trusted)
     true_y, true_x = distortion.correct(y, x)
     if distortion.affine_p <= P_MAX:
         scale = float(np.sqrt(abs(np.linalg.det(distortion.matrix))))
@@ -79,7 +96,9 @@ def crystal_of(table: pd.DataFrame, symmetry: str | None = None) -> Crystal:
 
 def with_strain(table: pd.DataFrame, crystal: Crystal) -> pd.DataFrame:
     """Return `table` with STRAIN_COLUMNS and their errors; NaN at columns in doubt or where there is no lattice."""
-    values = {name: np.full(len(table), np.nan) for column in STRAIN_COLUMNS for name in (column.name, column.sigma or "")}
+    values = {
+        name: np.full(len(table), np.nan) for column in STRAIN_COLUMNS for name in (column.name, column.sigma or "")
+    }
     if crystal.lattice is not None:
         inside = crystal.trusted
         strain = local_strain(crystal.lattice, crystal.y_nm[inside], crystal.x_nm[inside], crystal.sigma_nm[inside])
@@ -108,7 +127,7 @@ def voted(crystal: Crystal, belongs: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def vacancies(table: pd.DataFrame, crystal: Crystal, name: str) -> Defects:
-    """Return the surrounded sites of the crystal that hold no column, each called `name`, where they lie in the image."""
+    """Return the surrounded sites of the crystal that hold no column, each called `name`, as they lie in the image."""
     from scipy.spatial import cKDTree
 
     place = np.zeros((0, 2))

@@ -22,7 +22,7 @@ BORDER_NM = 0.06
 
 @dataclass(frozen=True)
 class Located:
-    """Columns of one frame: `table` holds the columns of `POINTS` with class = head's name; `fit` is in frame pixels, same rows."""
+    """Columns of one frame: `table` as `POINTS`, class = head's name; `fit` in frame pixels, same rows."""
 
     table: pd.DataFrame
     fit: Fit
@@ -109,7 +109,9 @@ def _strongest(
     from scipy.spatial import cKDTree
 
     keep = np.ones(len(y), dtype=bool)
-    pairs = cKDTree(np.column_stack([y, x])).query_pairs(distance, output_type="ndarray") if len(y) else np.zeros((0, 2), int)
+    if len(y) == 0:
+        return keep
+    pairs = cKDTree(np.column_stack([y, x])).query_pairs(distance, output_type="ndarray")
     worst_first = np.argsort(np.maximum(score[pairs[:, 0]], score[pairs[:, 1]]))[::-1]
     for i, j in pairs[worst_first]:
         if keep[i] and keep[j]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,21 +21,18 @@ def occupied(table: pd.DataFrame, rows: NDArray[np.bool_], species: Sequence[Spe
     The score becomes the network's score times the posterior of the class. An intensity that fits no class, or that
     could not be measured, sets LOW_CONFIDENCE.
     """
-    changed = table.copy()
     intensity, sigma = table["intensity"].to_numpy(), table["intensity_sigma"].to_numpy()
+    label, score = np.array(table["class"], dtype=object), np.array(table["score"], dtype=float)
+    flags = np.array(table["flags"], dtype=np.int64)
     usable = rows & np.isfinite(intensity) & np.isfinite(sigma) & (sigma > 0)
-    clean = usable & ((table["flags"].to_numpy(np.int64) & _UNFIT) == 0)
-    learned = classify(intensity[clean], sigma[clean], species) if clean.sum() else None
-    if learned is None or not np.isfinite(learned.host_intensity):
-        changed.loc[rows, "class"] = species[0].label
-        changed.loc[rows, "flags"] |= int(Flag.LOW_CONFIDENCE)
-        return changed
-    all_rows = classify(intensity[usable], sigma[usable], species, learned=learned)
-    changed.loc[usable, "class"] = all_rows.label.astype(object)
-    changed.loc[usable, "score"] = table["score"].to_numpy()[usable] * all_rows.score
-    doubtful = rows & ~usable
-    doubtful[np.flatnonzero(usable)[~all_rows.typical]] = True
-    changed.loc[rows & ~usable, "class"] = species[0].label
-    changed.loc[doubtful, "flags"] |= int(Flag.LOW_CONFIDENCE)
-    return changed
-
+    clean = usable & ((flags & _UNFIT) == 0)
+    learned = classify(intensity[clean], sigma[clean], species) if clean.any() else None
+    label[rows], doubtful = species[0].label, rows.copy()
+    if learned is not None and np.isfinite(learned.host_intensity):
+        found = classify(intensity[usable], sigma[usable], species, learned=learned)
+        label[usable] = found.label
+        score[usable] *= found.score
+        doubtful[usable] = ~found.typical
+    flags[doubtful] |= int(Flag.LOW_CONFIDENCE)
+    new: dict[str, Any] = {"class": pd.Series(label, table.index, dtype=str), "score": score, "flags": flags}
+    return table.assign(**new)

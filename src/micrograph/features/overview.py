@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
 from micrograph.features.crystal import Crystal
-from micrograph.features.locate import BORDER_NM
 from micrograph.features.lattice import Lattice
+from micrograph.features.locate import BORDER_NM
 
 #: What the table 'frames' promises.
 FRAME_COLUMNS = (
     Column("columns", "", "columns found"),
     Column("area_nm2", "nm^2", "analysed area: clean ground near columns"),
-    Column("a_nm", "nm", "first lattice vector, scan distortion removed where the symmetry is known", sigma="a_sigma_nm"),
+    Column(
+        "a_nm", "nm", "first lattice vector, scan distortion removed where the symmetry is known", sigma="a_sigma_nm"
+    ),
     Column("b_nm", "nm", "second lattice vector, likewise", sigma="b_sigma_nm"),
     Column("gamma_deg", "deg", "angle between them", sigma="gamma_sigma_deg"),
     Column("scan_stretch_y", "", "stretch along y relative to x by drift, as measured", sigma="scan_stretch_y_sigma"),
@@ -59,7 +61,7 @@ def frame_row(
     doubts: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return the row of table 'frames'; any of `doubts` sets OUT_OF_DOMAIN and joins the prediction's and other notes."""
+    """Return the row of table 'frames'; any of `doubts` sets OUT_OF_DOMAIN and joins the notes."""
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None
     size = (prediction.frame.data.shape[0] * pixel, prediction.frame.data.shape[1] * pixel)
@@ -98,7 +100,9 @@ def lattice_doubts(lattice: Lattice | None, a_nm: float, material: str, toleranc
     )
 
 
-def magnification_note(lattice: Lattice | None, a_nm: float, pixel_nm: float, tolerance: float = 0.015) -> tuple[str, ...]:
+def magnification_note(
+    lattice: Lattice | None, a_nm: float, pixel_nm: float, tolerance: float = 0.015
+) -> tuple[str, ...]:
     """Return a sentence with the pixel size that the lattice asks for, if it differs by more than `tolerance`."""
     if lattice is None or abs(_hexagonal_a(lattice) / a_nm - 1) <= tolerance:
         return ()

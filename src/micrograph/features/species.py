@@ -1,11 +1,11 @@
 """What sits on a site: class by the likelihood of its integrated intensity.
 
 Every site k of one sublattice has a fitted intensity A_k with a 1-sigma. Under class c the intensity is
-``N(r_c S, s_c^2 + (t r_c S)^2 + (u_c S)^2)``: `S` is the host's intensity in this very image, `r_c` the class's intensity relative to
-the host, `s_c` the counting error at that intensity, `t` the host's excess scatter (thermal, tilt, model error), `u_c` how
-well `r_c` itself is known. `S`, `t` and the class fractions are found from the image by expectation maximisation, so the
-posterior carries the sample's own prior and not that of a training set (doi:10.1002/advs.202101099 for the problem,
-doi:10.1016/j.ultramic.2012.07.018 for mixture models of column intensities).
+``N(r_c S, s_c^2 + (t r_c S)^2 + (u_c S)^2)``: `S` is the host's intensity in this very image, `r_c` the class's
+intensity relative to the host, `s_c` the counting error at that intensity, `t` the host's excess scatter (thermal,
+tilt, model error), `u_c` how well `r_c` itself is known. `S`, `t` and the class fractions are found from the image by
+expectation maximisation, so the posterior carries the sample's own prior and not that of a training set
+(doi:10.1002/advs.202101099 for the problem, doi:10.1016/j.ultramic.2012.07.018 for mixture models of intensities).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Species:
 
 @dataclass(frozen=True)
 class Classification:
-    """Posterior of each site: ``p`` (K, C) rows sum to 1; ``index`` (K,) the most probable class; ``typical`` (K,) bool."""
+    """Posterior of each site: ``p`` (K, C) rows sum to 1; ``index`` (K,) the likeliest class; ``typical`` (K,) bool."""
 
     labels: tuple[str, ...]
     p: Array
@@ -125,7 +125,9 @@ def _noise_line(amplitude: Array, sigma: Array) -> tuple[float, float]:
     return centre - slope * mean, slope
 
 
-def _expectation_maximisation(amplitude: Array, population: _Population, pseudo_count: float) -> tuple[float, float, Array]:
+def _expectation_maximisation(
+    amplitude: Array, population: _Population, pseudo_count: float
+) -> tuple[float, float, Array]:
     """Return host intensity, host excess scatter (relative) and class fractions (C,)."""
     host = _first_host(amplitude, population)
     classes = len(population.ratio)
@@ -183,4 +185,3 @@ def _typical(amplitude: Array, population: _Population, host: float, scatter: fl
     variance = variance + (population.ratio_sigma * host) ** 2
     distance = np.abs(amplitude[:, None] - mean) / np.sqrt(np.maximum(variance, 1e-30))
     return np.asarray(distance.min(axis=1) <= 4.0)
-
