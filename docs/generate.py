@@ -114,7 +114,8 @@ def bench_table() -> str:
     lines = ["| benchmark | number | unit | bound | |", "|---|---|---|---|---|"]
     for row in json.loads(path.read_text()):
         verdict = "" if row.get("bound") is None else ("pass" if row["passed"] else "falls short")
-        lines.append(f"| {row['name']} | {number(row['value'])} | {row['unit']} | {row.get('bound_text', '-')} | {verdict} |")
+        bound = row.get("bound_text", "-")
+        lines.append(f"| {row['name']} | {number(row['value'])} | {row['unit']} | {bound} | {verdict} |")
     return "\n".join(lines)
 
 

@@ -78,7 +78,8 @@ def analyze(
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
     require_calibration(chosen, opened.calibration)
     predict = jobs.predictor(chosen, own, device)
-    return jobs.analyze_recording(chosen, opened, predict, request.run_settings(), into=None if out is None else Path(out))
+    into = None if out is None else Path(out)
+    return jobs.analyze_recording(chosen, opened, predict, request.run_settings(), into=into)
 
 
 def train(

@@ -13,7 +13,7 @@ POINTS = (
     Column("x_sigma_nm", "nm", "1-sigma of x_nm"),
     Column("class", "", "what it is"),
     Column("score", "", "probability that it is there and is what class says"),
-    Column("intensity", "", "integrated intensity above the background, in the image's own unit", sigma="intensity_sigma"),
+    Column("intensity", "", "integrated intensity above background, in the image's own unit", sigma="intensity_sigma"),
     Column("intensity_sigma", "", "1-sigma of the intensity"),
     Column("flags", "", "doubts, see the conventions"),
 )

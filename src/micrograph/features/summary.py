@@ -87,7 +87,7 @@ class ArealDensity:
 
 
 def interval(number: float, doubt: float = 0.0, level: float = 0.95) -> tuple[float, float]:
-    """Return the exact Poisson interval (Garwood) of an expected `number`, widened by the variance `doubt` of the calls."""
+    """Return Garwood's exact Poisson interval of an expected `number`, widened by the variance `doubt` of the calls."""
     from scipy.special import gammaincinv
 
     tail = (1 - level) / 2

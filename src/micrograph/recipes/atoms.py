@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
-from micrograph.core import Column, Prediction, Task
+from micrograph.core import Prediction, Task
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_of, defect_table, vacancies, with_strain
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.overview import FRAME_COLUMNS, frame_row
@@ -19,7 +19,7 @@ from micrograph.features.points import POINTS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate import StemSampler, Structure
+from micrograph.simulate import StemSampler
 from micrograph.structures import columns, from_file, graphene, random_displacements, random_lattice_2d, with_holes
 from micrograph.validate import Trial, atom_f1, coverage_1sigma, domain_auroc, position_over_limit, slope_error
 
@@ -30,7 +30,7 @@ MONOLAYERS = Trial(("tmd_wse2_0", "tmd_mose2_0", "tmd_mos2_0"), 5e4)
 
 
 def any_crystal(size_nm: float, rng: np.random.Generator) -> Atoms:
-    """Return a random two-dimensional crystal, graphene in a fifth of the cases, with vacancies and sometimes a hole."""
+    """Return a random two-dimensional crystal, a fifth of them graphene, with vacancies and sometimes a hole."""
     if rng.random() < 0.2:
         atoms = graphene(size_nm, rotation_deg=float(rng.uniform(0, 60)), shift_nm=tuple(rng.uniform(0, 0.3, 2)))
     else:
@@ -68,7 +68,7 @@ def _worn(atoms: Atoms, size_nm: float, rng: np.random.Generator) -> Atoms:
     if rng.random() < 0.15:
         atoms = with_holes(atoms, float(rng.uniform(0.3, 1.0)), rng)
     atoms = random_displacements(atoms, float(rng.uniform(0, 0.012)), rng)
-    atoms.set_array("label", np.full(len(atoms), "atom", dtype="U8"))
+    atoms.arrays["label"] = np.full(len(atoms), "atom", dtype="U8")
     return atoms
 
 
@@ -97,7 +97,12 @@ DATA = StemSampler(
     pixel_nm=(0.009, 0.03),
     voltage_kV=(60.0, 300.0),
     electrons=(25.0, 4000.0),
-    microscope={"defocus_nm": (-3.0, 3.0), "astigmatism_nm": (0.0, 1.5), "coma_nm": (0.0, 50.0), "convergence_mrad": (20.0, 35.0)},
+    microscope={
+        "defocus_nm": (-3.0, 3.0),
+        "astigmatism_nm": (0.0, 1.5),
+        "coma_nm": (0.0, 50.0),
+        "convergence_mrad": (20.0, 35.0),
+    },
     scan={"line_noise": (0.0, 0.02), "background": (0.0, 3e-4)},
 )
 MODEL = NetSpec(

@@ -45,7 +45,7 @@ A_NM = 0.246
 
 
 def sheet(size_nm: float, rng: np.random.Generator) -> Atoms:
-    """Return graphene with vacancies, 3-fold silicon and holes; no 5-7 pair, Stone-Wales or silicon cluster by design."""
+    """Return graphene with vacancies, 3-fold silicon and holes; by design no 5-7 pair, SW or silicon cluster."""
     atoms = graphene(
         size_nm,
         rotation_deg=float(rng.uniform(0, 60)),
@@ -81,7 +81,7 @@ class Graphene:
         }
 
     def _defects(self, prediction: Prediction, table: pd.DataFrame, crystal: Crystal) -> Defects:
-        """Return the named defects; bond cut-offs follow the measured lattice, so a wrong magnification does no harm."""
+        """Return the named defects; bond cut-offs follow the measured lattice and so forgive a wrong magnification."""
         measured = crystal.lattice.a_nm / A_NM if crystal.lattice is not None else 1.0
         scale = self.cutoff_scale * (measured if 0.92 < measured < 1.08 else 1.0)
         label = table["class"].to_numpy(str)

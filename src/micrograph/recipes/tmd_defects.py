@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 from ase.data import atomic_numbers
+from numpy.typing import NDArray
 
 from micrograph.core import Prediction, Task
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_of, defect_table, voted, with_strain
@@ -53,12 +54,12 @@ from micrograph.validate import (
 WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3)
 SULPHIDES = Trial(("tmd_mos2_0", "tmd_mos2_1", "tmd_ws2_0"), 1e5)
 MOSE2 = Trial(("tmd_mose2_0",), 5e3)
-#: Materials whose chalcogen columns are brighter than the metal's; nothing else in an image tells the sublattices apart.
+#: Materials whose chalcogen columns are brighter than the metal's; nothing else tells the sublattices apart.
 BRIGHT_CHALCOGEN = ("MoSe2",)
 
 
 def monolayer(size_nm: float, rng: np.random.Generator) -> Atoms:
-    """Return one of the four monolayers with dopants, vacancies of both sublattices, substitutions, sometimes a hole."""
+    """Return one of four monolayers with dopants, vacancies of both sublattices, substitutions, sometimes a hole."""
     name = str(rng.choice(list(MATERIALS)))
     atoms = tmd(
         name,
@@ -76,7 +77,7 @@ def monolayer(size_nm: float, rng: np.random.Generator) -> Atoms:
     if rng.random() < 0.15:
         atoms = with_holes(atoms, float(rng.uniform(0.3, 0.9)), rng)
     metal = np.isin(atoms.arrays["label"], ("Mo", "W", dopant, "vac_Mo", "vac_W"))
-    atoms.set_array("mark", np.where(metal != (name in BRIGHT_CHALCOGEN), "bright", "dim"))
+    atoms.arrays["mark"] = np.where(metal != (name in BRIGHT_CHALCOGEN), "bright", "dim")
     return random_displacements(atoms, float(rng.uniform(0, 0.01)), rng)
 
 
@@ -113,7 +114,8 @@ class Monolayer:
         hosts = np.where(metal, host.metal, f"{host.chalcogen}2")
         found = site_defects(table["y_nm"], table["x_nm"], table["class"].to_numpy(str), hosts, table["score"])
         defects = defect_table(prediction.frame.index, found)
-        defects["flags"] = table["flags"].to_numpy()[[rows[0] for rows in found.atoms]] if len(found) else defects["flags"]
+        if len(found):
+            defects["flags"] = table["flags"].to_numpy()[[rows[0] for rows in found.atoms]]
         doubts = lattice_doubts(lattice, host.a_nm, name)
         notes = magnification_note(lattice, host.a_nm, prediction.frame.calibration.pixel_nm or 1.0)
         frames = frame_row(prediction, table, crystal, doubts=doubts, notes=notes)
@@ -133,7 +135,9 @@ def _microscope(prediction: Prediction) -> Microscope:
 
 def _intensity(elements: tuple[str, ...], microscope: Microscope) -> float:
     """Return the cross-section (square angstrom) of a column that holds `elements`."""
-    return float(cross_section_A2([atomic_numbers[element] for element in elements], microscope).sum()) if elements else 0.0
+    if not elements:
+        return 0.0
+    return float(cross_section_A2([atomic_numbers[element] for element in elements], microscope).sum())
 
 
 def _on_metal_sites(host: Material, dopants: tuple[str, ...], microscope: Microscope) -> tuple[Species, ...]:
@@ -157,7 +161,7 @@ def _in_chalcogen_columns(host: Material, substitutes: tuple[str, ...], microsco
 
 
 def _likeliest(
-    table: pd.DataFrame, bright: np.ndarray[tuple[int], np.dtype[np.bool_]], lattice: Lattice | None, microscope: Microscope
+    table: pd.DataFrame, bright: NDArray[np.bool_], lattice: Lattice | None, microscope: Microscope
 ) -> str:
     """Return the material whose lattice constant and brightness of the sublattices fit best."""
     intensity = table["intensity"].to_numpy()
@@ -195,7 +199,7 @@ RECIPE = Recipe(
     name="tmd-defects",
     title="Vacancies and dopants in TMD monolayers",
     task=Task(
-        question="What is on every site of a MoS2, WS2, MoSe2 or WSe2 monolayer, and how many defects are there per area?",
+        question="What is on every site of a MoS2, WS2, MoSe2 or WSe2 monolayer, and how dense are its defects?",
         needs=("pixel_nm",),
         answers={
             "objects": (*POINTS, *STRAIN_COLUMNS),

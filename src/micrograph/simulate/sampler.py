@@ -87,7 +87,7 @@ class StemSampler:
     def _dirty(
         self, fraction: NDArray[np.float32], pixel_nm: float, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the image with slow brightness changes and, in a share of the samples, amorphous patches, and their mask."""
+        """Return the image with slow changes of brightness and, in some samples, amorphous patches, and their mask."""
         mask = np.zeros(fraction.shape, np.float32)
         fraction = fraction * slow_background(fraction.shape, rng, depth=float(rng.uniform(0, 0.15)))
         if rng.random() < self.contaminated:
@@ -110,7 +110,7 @@ class StemSampler:
 
 def _dose_for(electrons: float, atoms: Atoms, microscope: Microscope) -> float:
     """Return the dose (e per square angstrom) at which an atom of median number sends `electrons` to the detector."""
-    numbers = atoms.get_atomic_numbers()
+    numbers = atoms.numbers
     numbers = numbers[numbers > 0]
     middle = int(np.median(numbers)) if len(numbers) else 6
     return electrons / float(cross_section_A2([middle], microscope)[0])
