@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+#: Fewest sites whose scatter says more than the errors of their fits.
+LEAST_FOR_SCATTER = 12
+
 
 @dataclass(frozen=True)
 class Species:
@@ -115,14 +118,18 @@ def classify(
 
 
 def _noise_line(amplitude: Array, sigma: Array) -> tuple[float, float]:
-    """Fit ``sigma^2 = offset + slope * amplitude``: the counting error that a site would have at another intensity."""
-    variance = sigma**2
-    centre, mean = float(np.median(variance)), float(np.median(amplitude))
-    spread = amplitude - mean
-    total = float(spread @ spread)
-    slope = float(spread @ (variance - centre)) / total if total > 0 else 0.0
-    slope = min(max(slope, 0.0), centre / max(mean, 1e-12) if mean > 0 else 0.0)
-    return centre - slope * mean, slope
+    """Return (offset, slope) of ``variance = offset + slope * amplitude``: the error of a site at another intensity.
+
+    At the usual intensity the variance is the fit's own, but no larger than the sites' scatter (fits that share one
+    uncertain scale claim more). At zero it is that of the faint sites where their fit is sane, at least a twentieth.
+    """
+    mean = float(np.median(amplitude))
+    scatter = (1.4826 * float(np.median(np.abs(amplitude - mean)))) ** 2
+    usual = float(np.median(sigma**2))
+    usual = min(usual, scatter) if scatter > 0 and len(amplitude) >= LEAST_FOR_SCATTER else usual
+    faint = sigma[(amplitude < 0.4 * mean) & (sigma**2 < 0.5 * usual)] ** 2
+    offset = max(float(np.median(faint)) if len(faint) else 0.1 * usual, 0.05 * usual)
+    return offset, max(usual - offset, 0.0) / mean if mean > 0 else 0.0
 
 
 def _expectation_maximisation(
