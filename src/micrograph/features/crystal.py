@@ -49,7 +49,7 @@ DEFECT_COLUMNS = (
     Column("atoms", "", "row numbers of its atoms in this frame's objects"),
 )
 #: Columns in doubt do not shape the lattice.
-_DOUBT = int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT)
+_DOUBT = int(Flag.EDGE | Flag.LOW_CONFIDENCE)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from micrograph.core import Flag, Prediction
 from micrograph.features.peaks import find_peaks
 from micrograph.features.refine import Fit, RefineSettings, refine
 
+#: Radius over which a peak's brightness is taken.
+GLARE_DISC_NM = 0.04
 #: A column nearer to the border is only half seen.
 BORDER_NM = 0.06
 
@@ -48,6 +50,7 @@ class LocateSettings:
     border_nm: float = BORDER_NM
     region: str | None = "contamination"
     prior_nm: float | None = None
+    glare_nm: float = 0.0
     refine: RefineSettings = field(default_factory=RefineSettings)
 
 
@@ -59,6 +62,9 @@ def locate(prediction: Prediction, settings: LocateSettings) -> Located:
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None
     y, x, score, head = _peaks(prediction, settings)
+    if settings.glare_nm > 0:
+        keep = _own_light(prediction.frame.data, y, x, settings.glare_nm / pixel, GLARE_DISC_NM / pixel)
+        y, x, score, head = y[keep], x[keep], score[keep], head[keep]
     prior_px = None if settings.prior_nm is None else settings.prior_nm / pixel
     fit = refine(prediction.frame.data, y, x, settings.refine, prior_sigma_px=prior_px)
     fy, fx = np.where(fit.ok, fit.y_px, y), np.where(fit.ok, fit.x_px, x)
@@ -100,6 +106,31 @@ def _peaks(
     y, x, score, head = y[order], x[order], score[order], head[order]
     step_y, step_x = prediction.steps
     return (y + 0.5) * step_y - 0.5, (x + 0.5) * step_x - 0.5, score, head
+
+
+def _own_light(
+    image: NDArray[np.float32], y: NDArray[np.float64], x: NDArray[np.float64], reach_px: float, disc_px: float
+) -> NDArray[np.bool_]:
+    """Return which peaks are no mere part of a brighter spot: not dimmer than one within reach that is twice the usual."""
+    from scipy.spatial import cKDTree
+
+    keep = np.ones(len(y), dtype=bool)
+    pairs = cKDTree(np.column_stack([y, x])).query_pairs(reach_px, output_type="ndarray") if len(y) else np.zeros((0, 2), int)
+    if len(pairs) == 0:
+        return keep
+    half = max(1, round(disc_px))
+    offsets = np.mgrid[-half : half + 1, -half : half + 1].reshape(2, -1)
+    offsets = offsets[:, np.hypot(*offsets) <= half]
+    rows = np.clip(np.rint(y).astype(int)[:, None] + offsets[0], 0, image.shape[0] - 1)
+    columns = np.clip(np.rint(x).astype(int)[:, None] + offsets[1], 0, image.shape[1] - 1)
+    light = np.nanmean(image[rows, columns], axis=1)
+    dark = float(np.nanpercentile(image, 10))
+    usual = float(np.median(light)) - dark
+    for i, j in pairs:
+        bright, dim = (i, j) if light[i] >= light[j] else (j, i)
+        if light[bright] - dark > 2 * usual:
+            keep[dim] = False
+    return keep
 
 
 def _strongest(
