@@ -14,7 +14,7 @@ from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, Crystal,
 from micrograph.features.defects import Defects, name_defects
 from micrograph.features.graph import CUTOFFS_NM, neighbours
 from micrograph.features.locate import LocateSettings, locate
-from micrograph.features.occupancy import occupied
+from micrograph.features.occupancy import CLASS_P, occupied
 from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note
 from micrograph.features.points import POINTS
 from micrograph.features.species import Species
@@ -135,7 +135,7 @@ RECIPE = Recipe(
         question="Where is every atom, is it carbon or silicon, and which defects are there?",
         needs=("pixel_nm",),
         answers={
-            "objects": (*POINTS, *STRAIN_COLUMNS),
+            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
             "defects": DEFECT_COLUMNS,
             "frames": FRAME_COLUMNS,
             "summary": SUMMARY,
