@@ -46,4 +46,3 @@ def test_classes_do_not_depend_on_the_intensity_unit(scale):
 def test_no_sites_give_an_empty_classification():
     found = classify(np.zeros(0), np.zeros(0), TMD)
     assert found.p.shape == (0, 3) and len(found.label) == 0
-

@@ -62,7 +62,7 @@ def locate(prediction: Prediction, settings: LocateSettings) -> Located:
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None
     y, x, score, head = _peaks(prediction, settings)
-    if settings.glare_nm > 0:
+    if settings.glare_nm > 0 and len(y):
         keep = _own_light(prediction.frame.data, y, x, settings.glare_nm / pixel, GLARE_DISC_NM / pixel)
         y, x, score, head = y[keep], x[keep], score[keep], head[keep]
     prior_px = None if settings.prior_nm is None else settings.prior_nm / pixel
@@ -111,11 +111,11 @@ def _peaks(
 def _own_light(
     image: NDArray[np.float32], y: NDArray[np.float64], x: NDArray[np.float64], reach_px: float, disc_px: float
 ) -> NDArray[np.bool_]:
-    """Return which peaks are no mere part of a brighter spot: not dimmer than one within reach that is twice the usual."""
+    """Return which peaks stand for themselves: a spot twice as bright as usual swallows dimmer peaks within reach."""
     from scipy.spatial import cKDTree
 
     keep = np.ones(len(y), dtype=bool)
-    pairs = cKDTree(np.column_stack([y, x])).query_pairs(reach_px, output_type="ndarray") if len(y) else np.zeros((0, 2), int)
+    pairs = cKDTree(np.column_stack([y, x])).query_pairs(reach_px, output_type="ndarray")
     if len(pairs) == 0:
         return keep
     half = max(1, round(disc_px))

@@ -22,8 +22,8 @@ CLASS_P = Column("class_p", "", "posterior probability of the class if there is 
 def occupied(table: pd.DataFrame, rows: NDArray[np.bool_], species: Sequence[Species]) -> pd.DataFrame:
     """Return `table` with class and score of the given rows (one sublattice, ``species[0]`` its host) replaced.
 
-    The column `CLASS_P` becomes the posterior of the class, the score the network's score times it. An intensity that fits no class, or that
-    could not be measured, sets LOW_CONFIDENCE.
+    The column `CLASS_P` becomes the posterior of the class, the score the network's score times it. An intensity that
+    fits no class, or that could not be measured, sets LOW_CONFIDENCE.
     """
     intensity, sigma = table["intensity"].to_numpy(), table["intensity_sigma"].to_numpy()
     label, score = np.array(table["class"], dtype=object), np.array(table["score"], dtype=float)
@@ -41,5 +41,5 @@ def occupied(table: pd.DataFrame, rows: NDArray[np.bool_], species: Sequence[Spe
         posterior[usable] = found.score
         doubtful[usable] = ~found.typical
     flags[doubtful] |= int(Flag.LOW_CONFIDENCE)
-    new: dict[str, Any] = {"class": pd.Series(label, table.index, dtype=str), "score": score, "flags": flags, CLASS_P.name: posterior}
-    return table.assign(**new)
+    new: dict[str, Any] = {"class": pd.Series(label, table.index, dtype=str), "score": score, "flags": flags}
+    return table.assign(**new, **{CLASS_P.name: posterior})

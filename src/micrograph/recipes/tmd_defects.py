@@ -165,9 +165,7 @@ def _in_chalcogen_columns(host: Material, substitutes: tuple[str, ...], microsco
     return Species(f"{x}2", 1.0), Species(f"{x}1", 0.5, 0.02), Species(f"{x}0", 0.0, 0.02), *mixed
 
 
-def _likeliest(
-    table: pd.DataFrame, bright: NDArray[np.bool_], lattice: Lattice | None, microscope: Microscope
-) -> str:
+def _likeliest(table: pd.DataFrame, bright: NDArray[np.bool_], lattice: Lattice | None, microscope: Microscope) -> str:
     """Return the material whose lattice constant and brightness of the sublattices fit best."""
     intensity = table["intensity"].to_numpy()
     usable = np.isfinite(intensity) & (table["flags"].to_numpy() == 0)
