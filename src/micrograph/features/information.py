@@ -33,6 +33,9 @@ Image = NDArray[np.float32]
 #: Up to this many columns the information matrix is inverted densely.
 DENSE = 100
 
+#: Shares of the couplings that are tried in turn where the whole is no information matrix.
+SOFTER = (0.92, 0.8)
+
 
 @dataclass(frozen=True)
 class Information:
@@ -89,7 +92,20 @@ class Information:
         return full.transpose(0, 2, 1, 3).reshape(3 * k, 3 * k)
 
     def variance(self, count: int) -> Array:
-        """Return the first `count` diagonal blocks (count, 3, 3) of the inverse."""
+        """Return the first `count` diagonal blocks (count, 3, 3) of the inverse.
+
+        Couplings of columns with wide tails are approximate and may overshoot, so that the whole is no information
+        matrix: blocks that come out singular or negative are taken from softer couplings, which changes others little.
+        """
+        variance = self._variance(count)
+        for share in SOFTER:
+            wrong = ~(np.einsum("kii->ki", variance) > 0).all(axis=1)
+            if not wrong.any():
+                break
+            variance[wrong] = replace(self, coupling=share * self.coupling)._variance(count)[wrong]
+        return variance
+
+    def _variance(self, count: int) -> Array:
         k = len(self.own)
         if k <= DENSE:
             try:

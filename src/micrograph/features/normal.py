@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
+#: Added to the scaled information (ones on its diagonal) where the answer of all columns to a background is computed: the
+#: couplings of wide tails are approximate and can make the smallest eigenvalues slightly negative.
+RIDGE = 0.1
+
+
 class Normal:
     """The system ``[[F, C], [C', B]]`` of K columns (intensity, y, x) and N background nodes.
 
@@ -57,7 +62,7 @@ class Normal:
         return np.asarray(self.hats.multiply(self.hats @ self._schur).sum(axis=1)).ravel()
 
     def _columns_alone(self, right: Array, tolerance: float = 0.03) -> Array:
-        solution, _ = self._conjugate(right, np.zeros(0), tolerance)
+        solution, _ = self._conjugate(right, np.zeros(0), tolerance, ridge=RIDGE)
         return solution
 
     def solve(self, columns: Array, nodes: Array, tolerance: float = 0.05) -> tuple[Array, Array]:
@@ -65,7 +70,7 @@ class Normal:
         a, b = self._conjugate(columns * self._scale, nodes, tolerance)
         return a * self._scale, b
 
-    def _conjugate(self, a: Array, b: Array, tolerance: float, most: int = 80) -> tuple[Array, Array]:
+    def _conjugate(self, a: Array, b: Array, tolerance: float, most: int = 80, ridge: float = 0.0) -> tuple[Array, Array]:
         k = a.size
         r = np.concatenate([a.ravel(), b])
         x = np.zeros_like(r)
@@ -75,7 +80,7 @@ class Normal:
         for _ in range(most):
             if not rz > stop:
                 break
-            q = self._times(p, k)
+            q = self._times(p, k) + ridge * p
             curvature = float(p @ q)
             if not curvature > 0:
                 break
