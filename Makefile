@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 export OMP_NUM_THREADS ?= 2
+export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: demo test lint bench readme setup clean
 

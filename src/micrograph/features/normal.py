@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-#: Added to the scaled information (ones on its diagonal) where the answer of all columns to a background is computed: the
-#: couplings of wide tails are approximate and can make the smallest eigenvalues slightly negative.
+#: Added to the scaled information (ones on its diagonal) where the answer of all columns to a background is computed:
+#: the couplings of wide tails are approximate and can make the smallest eigenvalues slightly negative.
 RIDGE = 0.1
 
 
@@ -70,7 +70,9 @@ class Normal:
         a, b = self._conjugate(columns * self._scale, nodes, tolerance)
         return a * self._scale, b
 
-    def _conjugate(self, a: Array, b: Array, tolerance: float, most: int = 80, ridge: float = 0.0) -> tuple[Array, Array]:
+    def _conjugate(
+        self, a: Array, b: Array, tolerance: float, most: int = 80, ridge: float = 0.0
+    ) -> tuple[Array, Array]:
         k = a.size
         r = np.concatenate([a.ravel(), b])
         x = np.zeros_like(r)

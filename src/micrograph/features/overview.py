@@ -100,6 +100,13 @@ def lattice_doubts(lattice: Lattice | None, a_nm: float, material: str, toleranc
     )
 
 
+def order_doubts(table: pd.DataFrame, lattice: Lattice | None) -> tuple[str, ...]:
+    """Return a sentence if the columns form no lattice: noise, an amorphous film, or no crystal of this kind."""
+    if lattice is not None:
+        return ()
+    return (f"The {len(table)} columns that were found form no lattice.",)
+
+
 def magnification_note(
     lattice: Lattice | None, a_nm: float, pixel_nm: float, tolerance: float = 0.015
 ) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from ase import Atoms
 from micrograph.core import Prediction, Task
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_of, defect_table, vacancies, with_strain
 from micrograph.features.locate import LocateSettings, locate
-from micrograph.features.overview import FRAME_COLUMNS, frame_row
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, order_doubts
 from micrograph.features.points import POINTS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
@@ -88,7 +88,7 @@ class Columns:
         return {
             "objects": with_strain(table, crystal),
             "defects": defect_table(prediction.frame.index, vacancies(table, crystal, "vacancy")),
-            "frames": frame_row(prediction, table, crystal),
+            "frames": frame_row(prediction, table, crystal, doubts=order_doubts(table, crystal.lattice)),
         }
 
 

@@ -15,7 +15,7 @@ from micrograph.features.defects import Defects, name_defects
 from micrograph.features.graph import CUTOFFS_NM, neighbours
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.occupancy import CLASS_P, occupied
-from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note, order_doubts
 from micrograph.features.points import POINTS
 from micrograph.features.species import Species
 from micrograph.features.summary import SUMMARY, ArealDensity
@@ -63,8 +63,8 @@ def sheet(size_nm: float, rng: np.random.Generator) -> Atoms:
 class Graphene:
     """Atoms with element, named defects, lattice, strain. `cutoff_scale` stretches the bond cut-offs."""
 
-    threshold: float = 0.4
-    min_distance_nm: float = 0.09
+    threshold: float = 0.2
+    min_distance_nm: float = 0.08
     glare_nm: float = 0.13
     cutoff_scale: float = 1.0
 
@@ -76,7 +76,10 @@ class Graphene:
         table = locate(prediction, settings).table
         table = occupied(table, np.ones(len(table), dtype=bool), _elements(prediction))
         crystal = crystal_of(table, "hexagonal")
-        doubts = lattice_doubts(crystal.lattice, A_NM, "graphene")
+        doubts = (
+            *lattice_doubts(crystal.lattice, A_NM, "graphene"),
+            *order_doubts(table, crystal.lattice),
+        )
         return {
             "objects": with_strain(table, crystal),
             "defects": defect_table(prediction.frame.index, self._defects(prediction, table, crystal)),
@@ -147,15 +150,15 @@ RECIPE = Recipe(
     objects=Graphene(),
     summary=ArealDensity(always=("C", "Si", "V1")),
     checks=(
-        atom_f1(DISPLACED.at(3e4, repeats=2), at_least=0.99),
+        atom_f1(DISPLACED.at(3e4, repeats=10), at_least=0.99),
         atom_f1(DISPLACED.at(1e5, repeats=4), at_least=0.998),
         atom_f1(DISPLACED.at(1e6, repeats=6), at_least=0.9995),
         position_over_limit(DISPLACED.at(1e5), at_most=1.15),
         position_over_limit(DISPLACED.at(1e6), at_most=1.3),
-        slope_error(DISPLACED.at(1e5), within=0.03),
+        slope_error(DISPLACED.at(1e5, repeats=10), within=0.03),
         slope_error(DISPLACED.at(1e6), within=0.03),
-        coverage_1sigma(DISPLACED.at(1e5), within=0.05),
-        coverage_1sigma(DISPLACED.at(1e6), within=0.05),
+        coverage_1sigma(DISPLACED.at(1e5, repeats=4), within=0.05),
+        coverage_1sigma(DISPLACED.at(1e6, repeats=4), within=0.05),
         species_error(SILICON),
         defect_recall(DEFECTS, ("5-7", "SW", "Si2C4"), at_least=0.95),
         defect_recall(DEFECTS, ("V1", "V2", "Si1C3", "Si1C4", "Si3C6"), at_least=0.95),

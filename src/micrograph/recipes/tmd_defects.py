@@ -17,7 +17,7 @@ from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_
 from micrograph.features.lattice import Lattice
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.occupancy import CLASS_P, occupied
-from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note
+from micrograph.features.overview import FRAME_COLUMNS, frame_row, lattice_doubts, magnification_note, order_doubts
 from micrograph.features.points import POINTS
 from micrograph.features.site_defects import site_defects
 from micrograph.features.species import Species
@@ -121,7 +121,10 @@ class Monolayer:
         defects = defect_table(prediction.frame.index, found).assign(flags=table["flags"].to_numpy()[at])
         sure = table[CLASS_P.name].to_numpy()[at] >= self.certainty
         defects = defects[sure].reset_index(drop=True).assign(id=np.arange(int(sure.sum()), dtype=np.int64))
-        doubts = lattice_doubts(lattice, host.a_nm, name)
+        doubts = (
+            *lattice_doubts(lattice, host.a_nm, name),
+            *order_doubts(table, lattice),
+        )
         notes = magnification_note(lattice, host.a_nm, prediction.frame.calibration.pixel_nm or 1.0)
         frames = frame_row(prediction, table, crystal, doubts=doubts, notes=notes)
         return {"objects": table, "defects": defects, "frames": frames.assign(material=name)}
