@@ -7,9 +7,15 @@ Every number comes from the cards of the shipped weights (written by ``micrograp
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from micrograph.core import Calibration, Frame
+from micrograph.draw import sites_figure, to_png
+from micrograph.infer import load_predictor
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 
@@ -119,6 +125,19 @@ def bench_table() -> str:
     return "\n".join(lines)
 
 
+def gallery_picture(name: str) -> None:
+    """Draw one simulated image of a recipe's own kind with what the recipe finds in it."""
+    recipe = find_recipe(name)
+    if recipe.model.weights is None:
+        return
+    sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
+    sample = sampler(np.random.default_rng(11))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
+    figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
+    (ROOT / "docs" / "images" / f"{name}.png").write_bytes(to_png(figure))
+
+
 def main() -> None:
     """Rewrite the README's generated parts and the gallery."""
     readme = ROOT / "README.md"
@@ -126,6 +145,7 @@ def main() -> None:
     readme.write_text(replace_between(text, "benchmarks", bench_table()), encoding="utf-8")
     for name in RECIPES:
         (ROOT / "docs" / "gallery" / f"{name}.md").write_text(gallery_page(name), encoding="utf-8")
+        gallery_picture(name)
 
 
 if __name__ == "__main__":

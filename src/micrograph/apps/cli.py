@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -205,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     Every error is one sentence on standard error; --debug, anywhere, shows warnings and the traceback instead.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # thousands of small products: threads cost more than they give
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
