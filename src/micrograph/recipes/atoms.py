@@ -24,9 +24,9 @@ from micrograph.structures import columns, from_file, graphene, random_displacem
 from micrograph.validate import Trial, atom_f1, coverage_1sigma, domain_auroc, position_over_limit, slope_error
 
 #: Multislice images, made by another simulator: an oxide, graphene, two monolayers (their empty sites do not count).
-OXIDE = Trial(("srtio3_001",), 1e4, repeats=4)
-GRAPHENE = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5)
-MONOLAYERS = Trial(("tmd_wse2_0", "tmd_mose2_0", "tmd_mos2_0"), 5e4)
+OXIDE = Trial(("srtio3_001",), 1e5, repeats=4, of="SrTiO3 with its oxygen")
+GRAPHENE = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5, of="graphene")
+MONOLAYERS = Trial(("tmd_wse2_0", "tmd_mose2_0", "tmd_mos2_0"), 5e4, of="monolayers")
 
 
 def any_crystal(size_nm: float, rng: np.random.Generator) -> Atoms:

@@ -51,9 +51,9 @@ from micrograph.validate import (
 )
 
 #: Multislice images, made by another simulator.
-WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3)
-SULPHIDES = Trial(("tmd_mos2_0", "tmd_mos2_1", "tmd_ws2_0"), 1e5)
-MOSE2 = Trial(("tmd_mose2_0",), 5e3)
+WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3, of="WSe2")
+SULPHIDES = Trial(("tmd_mos2_0", "tmd_mos2_1", "tmd_ws2_0"), 1e5, of="MoS2 and WS2")
+MOSE2 = Trial(("tmd_mose2_0",), 5e3, of="MoSe2")
 #: Materials whose chalcogen columns are brighter than the metal's; nothing else tells the sublattices apart.
 BRIGHT_CHALCOGEN = ("MoSe2",)
 
@@ -225,9 +225,9 @@ RECIPE = Recipe(
         site_accuracy(WSE2.at(1e5, repeats=8), at_least=0.98),
         site_accuracy(MOSE2.at(5e3, repeats=24), at_least=0.98),
         site_accuracy(SULPHIDES.at(1e5, repeats=12), at_least=0.98),
-        site_recall(WSE2.at(5e3, repeats=12), "V", at_least=0.99),
-        false_positive_rate(WSE2.at(5e3, repeats=12), groups=TMD),
-        false_positive_rate(WSE2.at(1e5, repeats=12), groups=TMD),
+        site_recall(WSE2.at(5e3, repeats=20), "V", at_least=0.99),
+        false_positive_rate(WSE2.at(5e3, repeats=30), groups=TMD),
+        false_positive_rate(WSE2.at(1e5, repeats=14), groups=TMD),
         density_coverage(TmdFields(), at_least=0.9),
         position_over_limit(WSE2.at(1e5), at_most=1.3),
         score_calibration(WSE2),

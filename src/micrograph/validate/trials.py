@@ -53,7 +53,8 @@ class Reference:
 class Trial:
     """Reference sets at a dose (electrons per square angstrom), each exposed `repeats` times.
 
-    Points nearer than `inset_nm` to the border are not judged. `load` finds a reference by name under these conditions.
+    Points nearer than `inset_nm` to the border are not judged. `load` finds a reference by name under these conditions;
+    `of` tells trials of one dose apart in the names of checks.
     """
 
     references: tuple[str, ...]
@@ -64,13 +65,14 @@ class Trial:
     thermal_nm: float = 0.005
     inset_nm: float = 0.15
     load: Callable[[str, Trial], Reference] | None = None
+    of: str = ""
 
     def at(self, dose_e_per_A2: float, repeats: int | None = None) -> Trial:
         """Return the same trial at another dose."""
         return replace(self, dose_e_per_A2=dose_e_per_A2, repeats=self.repeats if repeats is None else repeats)
 
     def __str__(self) -> str:
-        return f"{dose_text(self.dose_e_per_A2)} e/A^2"
+        return f"{dose_text(self.dose_e_per_A2)} e/A^2" + (f", {self.of}" if self.of else "")
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Answer]:
         """Expose and analyse every reference `repeats` times."""
