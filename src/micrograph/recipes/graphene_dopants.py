@@ -63,15 +63,17 @@ def sheet(size_nm: float, rng: np.random.Generator) -> Atoms:
 class Graphene:
     """Atoms with element, named defects, lattice, strain. `cutoff_scale` stretches the bond cut-offs."""
 
-    threshold: float = 0.2
-    min_distance_nm: float = 0.08
+    threshold: float = 0.4
+    min_distance_nm: float = 0.09
     glare_nm: float = 0.13
     cutoff_scale: float = 1.0
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'defects' and 'frames' of one frame."""
         settings = LocateSettings(
-            threshold=self.threshold, min_distance_nm=self.min_distance_nm, glare_nm=self.glare_nm
+            threshold=self.threshold,
+            min_distance_nm=self.min_distance_nm,
+            glare_nm=self.glare_nm,
         )
         table = locate(prediction, settings).table
         table = occupied(table, np.ones(len(table), dtype=bool), _elements(prediction))
