@@ -117,11 +117,14 @@ def bench_table() -> str:
     path = ROOT / "benchmarks" / "results.json"
     if not path.exists():
         return "Not measured yet: `make bench`."
-    lines = ["| benchmark | number | unit | bound | |", "|---|---|---|---|---|"]
+    lines = ["| benchmark | number | unit | bound | | how |", "|---|---|---|---|---|---|"]
     for row in json.loads(path.read_text()):
         verdict = "" if row.get("bound") is None else ("pass" if row["passed"] else "falls short")
         bound = row.get("bound_text", "-")
-        lines.append(f"| {row['name']} | {number(row['value'])} | {row['unit']} | {bound} | {verdict} |")
+        bound = row.get("bound_text") or "-"
+        lines.append(
+            f"| {row['name']} | {number(row['value'])} | {row['unit']} | {bound} | {verdict} | {row.get('detail', '')} |"
+        )
     return "\n".join(lines)
 
 
