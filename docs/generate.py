@@ -122,9 +122,8 @@ def bench_table() -> str:
         verdict = "" if row.get("bound") is None else ("pass" if row["passed"] else "falls short")
         bound = row.get("bound_text", "-")
         bound = row.get("bound_text") or "-"
-        lines.append(
-            f"| {row['name']} | {number(row['value'])} | {row['unit']} | {bound} | {verdict} | {row.get('detail', '')} |"
-        )
+        cells = (row["name"], number(row["value"]), row["unit"], bound, verdict, row.get("detail", ""))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
