@@ -18,6 +18,7 @@ from micrograph.draw import sites_figure, to_png
 from micrograph.infer import load_predictor
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.validate import read_measured
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
@@ -59,7 +60,7 @@ def recipe_table() -> str:
     lines = ["| recipe | question | bars met | reference |", "|---|---|---|---|"]
     for name in RECIPES:
         task = find_recipe(name).task
-        measured = card_of(name).get("measured", [])
+        measured = read_measured(name)
         met = sum(bool(row["passed"]) for row in measured)
         lines.append(
             f"| [`{name}`](docs/gallery/{name}.md) | {task.question} | {met} of {len(measured)} | {task.reference} |"
@@ -106,7 +107,7 @@ def gallery_page(name: str) -> str:
             *domain,
             "",
             "## Measured",
-            check_rows(card.get("measured", [])),
+            check_rows(read_measured(name)),
             "",
         ]
     )

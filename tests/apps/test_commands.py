@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_without_the_real_sample_the_demo_says_that_its_image_is_simulated(monke
 def test_checks_are_measured_shown_and_recorded(
     command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from micrograph.validate import Check, Measurement
+    from micrograph.validate import Check, Measurement, read_measured
 
     checks = tuple(
         Check(name, lambda analyser, rng: Measurement(0.5, 0.4, 0.6, limit=0.9), bound, ">=")
@@ -159,13 +160,14 @@ def test_checks_are_measured_shown_and_recorded(
     )
     recipe = replace(find_recipe("atoms"), checks=checks)
     monkeypatch.setattr("micrograph.recipes.find_recipe", lambda name: recipe)
-    monkeypatch.setattr("micrograph.apps.jobs.predictor", lambda *_: None)
-    card: dict[str, Any] = {"measured": [{"name": "hard", "value": 0.1}, {"name": "gone", "value": 0.2}]}
-    monkeypatch.setattr("micrograph.nets.read_card", lambda path: card)
-    monkeypatch.setattr("micrograph.nets.update_card", lambda path, **values: card.update(values))
+    monkeypatch.setattr("micrograph.apps.jobs.predictor", lambda *_: SimpleNamespace(digest="sha256:now"))
+    monkeypatch.setattr("micrograph.validate.measured.FOLDER", tmp_path)
+    older = [{"name": "hard", "value": 0.1}, {"name": "gone", "value": 0.2}]
+    (tmp_path / "atoms.json").write_text(json.dumps({"weights": "sha256:now", "checks": older}))
     answer = command("validate", "atoms", "--only", "easy", "--record")
     assert answer.status == 0 and re.search(r"easy +0\.5 .*pass", answer.out)
-    assert [(row["name"], row["value"]) for row in card["measured"]] == [("easy", 0.5), ("hard", 0.1)]
+    assert [(row["name"], row["value"]) for row in read_measured("atoms")] == [("easy", 0.5), ("hard", 0.1)]
+    assert read_measured("atoms", "sha256:other") == []
     assert re.search(r"hard .*FALLS SHORT", command("validate", "atoms").out)
 
 

@@ -25,7 +25,7 @@ def test_density_is_count_over_area_of_clean_frames():
     state = fold.start()
     for step in (tables(4), tables(6), tables(1000, flags=4)):
         state = fold.step(state, step)
-    row = fold.result(state).iloc[0]
+    row = fold.result(state)["summary"].iloc[0]
     assert row["density_per_nm2"] == pytest.approx(0.5)
     assert row["density_low_per_nm2"] < 0.5 < row["density_high_per_nm2"]
     assert row["frames"] == 2
@@ -33,5 +33,5 @@ def test_density_is_count_over_area_of_clean_frames():
 
 def test_a_name_that_is_never_seen_still_has_an_upper_bound():
     fold = ArealDensity(always=("V1",))
-    row = fold.result(fold.step(fold.start(), tables(3))).iloc[0]
+    row = fold.result(fold.step(fold.start(), tables(3)))["summary"].iloc[0]
     assert row["name"] == "V1" and row["count"] == 0 and row["density_high_per_nm2"] == pytest.approx(0.3689, abs=1e-3)

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import save_file
 
 from micrograph.core import BrokenCheckpoint
-from micrograph.nets import Checkpoint, Head, NetSpec, build, find_weights, load, read_card, save, update_card
+from micrograph.nets import Checkpoint, Head, NetSpec, build, find_weights, load, read_card, save
 
 SPEC = NetSpec(heads=(Head("atom", "spots", ("C", "Si")), Head("dirt", "region")), base=4, levels=2, pixel_nm=0.025)
 
@@ -45,12 +45,6 @@ def test_the_card_inside_serves_when_the_one_beside_is_lost(saved: Path) -> None
     saved.with_suffix(".json").unlink()
     assert read_card(saved) == beside
     assert load(saved).spec == SPEC
-
-
-def test_updating_a_card_changes_only_what_is_given(saved: Path) -> None:
-    before = read_card(saved)
-    update_card(saved, measured=[1])
-    assert read_card(saved) == before | {"measured": [1]}
 
 
 def test_truncated_weights_are_refused(saved: Path) -> None:

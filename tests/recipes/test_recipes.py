@@ -109,7 +109,7 @@ def test_a_perfect_monolayer_has_metal_and_chalcogen_pairs_only(material: str) -
 
 
 def marked_as(material: str) -> Callable[[Atoms], Atoms]:
-    from micrograph.recipes.tmd_defects import BRIGHT_CHALCOGEN
+    from micrograph.structures import BRIGHT_CHALCOGEN
 
     def mark(atoms: Atoms) -> Atoms:
         metal = np.isin(atoms.arrays["label"], ("Mo", "W", "vac_Mo", "vac_W"))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from micrograph.core import Flag, MicrographError, MissingCalibration
-from micrograph.run import Step, analyser, stream
+from micrograph.run import Analyser, Step, stream
 
 
 def test_a_stream_gives_one_step_a_frame_and_a_summary_of_all_so_far(toy: ModuleType) -> None:
@@ -87,6 +87,6 @@ def test_a_broken_promise_is_found_at_the_first_frame(toy: ModuleType) -> None:
 
 def test_an_image_alone_gives_the_tables_of_its_frame(toy: ModuleType) -> None:
     image = toy.movie(1).frame(0).data
-    tables = analyser(toy.recipe(), toy.predict)(image, 0.05)
+    tables = Analyser(toy.recipe(), toy.predict)(image, 0.05)
     (step,) = stream(toy.recipe(), toy.movie(1), toy.predict)
     pd.testing.assert_frame_equal(tables["objects"], step.tables["objects"])

@@ -67,8 +67,12 @@ class Density:
     def step(self, state: tuple[int, float], tables: Mapping[str, pd.DataFrame]) -> tuple[int, float]:
         return state[0] + len(tables["objects"]), state[1] + float(tables["frames"]["area_nm2"].iloc[0])
 
-    def result(self, state: tuple[int, float]) -> pd.DataFrame:
-        return pd.DataFrame({"count": [state[0]], "density_per_nm2": [state[0] / state[1] if state[1] else np.nan]})
+    def result(self, state: tuple[int, float]) -> dict[str, pd.DataFrame]:
+        return {
+            "summary": pd.DataFrame(
+                {"count": [state[0]], "density_per_nm2": [state[0] / state[1] if state[1] else np.nan]}
+            )
+        }
 
 
 @dataclass(frozen=True)

@@ -240,12 +240,12 @@ def validate(
     record: bool = False,
     progress: Advance = silent,
 ) -> list[CheckResult]:
-    """Measure a recipe against its checks; with `record`, store the numbers in the card of its shipped weights."""
+    """Measure a recipe against its checks; with `record`, store the numbers that ship with it."""
     import numpy as np
 
     from micrograph.recipes import find_recipe
-    from micrograph.run import analyser
-    from micrograph.validate import run_checks
+    from micrograph.run import Analyser
+    from micrograph.validate import record_measured, run_checks
 
     recipe = find_recipe(name)
     if record and weights:
@@ -256,22 +256,11 @@ def validate(
     if not checks:
         known = "; ".join(check.name for check in recipe.checks)
         raise BadInput(f"Recipe '{name}' has no check whose name contains '{only}': its checks are {known}.")
-    analyse = analyser(recipe, predictor(recipe, weights))
-    results = run_checks(checks, analyse, np.random.default_rng(seed), progress)
+    predict = predictor(recipe, weights)
+    results = run_checks(checks, Analyser(recipe, predict), np.random.default_rng(seed), progress)
     if record:
-        _record(recipe, results)
+        record_measured(name, predict.digest, [check.name for check in recipe.checks], results)
     return results
-
-
-def _record(recipe: Recipe, results: Sequence[CheckResult]) -> None:
-    """Store the results in the card of the shipped weights; checks that were not measured now keep their numbers."""
-    from micrograph.nets import find_weights, read_card, update_card
-
-    path = find_weights(str(recipe.model.weights))
-    fresh = {result.name: result.as_dict() for result in results}
-    older = {row["name"]: row for row in read_card(path).get("measured", [])}
-    names = [check.name for check in recipe.checks]
-    update_card(path, measured=[(older | fresh)[name] for name in names if name in older | fresh])
 
 
 def blank_recipe(name: str, folder: Path) -> Path:

@@ -87,6 +87,7 @@ def catalogue(recipes: Sequence[Recipe]) -> None:
 def card(recipe: Recipe) -> None:
     """Print one recipe's task, columns, settings, limits of validity and measured numbers."""
     from micrograph.nets import find_weights, read_card
+    from micrograph.validate import read_measured
 
     say(f"{recipe.name}: {recipe.title}\n{recipe.task.question}\nNeeds: {', '.join(recipe.task.needs)}")
     say(f"Reference: {recipe.task.reference}")
@@ -99,15 +100,13 @@ def card(recipe: Recipe) -> None:
     for key, value in recipe.settings().items():
         settings.add_row(key, str(value))
     _console().print(settings)
-    if recipe.model.weights is None:
-        return
-    known = read_card(find_weights(recipe.model.weights))
-    valid = _table("quantity", "from", "to", title=f"Weights {recipe.model.weights}: trained on")
-    for quantity, (low, high) in known.get("domain", {}).items():
-        valid.add_row(quantity, f"{low:g}", f"{high:g}")
-    _console().print(valid)
-    if known.get("measured"):
-        _console().print(check_table(known["measured"]))
+    if recipe.model.weights is not None:
+        valid = _table("quantity", "from", "to", title=f"Weights {recipe.model.weights}: trained on")
+        for quantity, (low, high) in read_card(find_weights(recipe.model.weights)).get("domain", {}).items():
+            valid.add_row(quantity, f"{low:g}", f"{high:g}")
+        _console().print(valid)
+    if measured := read_measured(recipe.name):
+        _console().print(check_table(measured))
 
 
 def signals(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,11 +14,15 @@ from micrograph.core.calibration import Calibration
 
 @dataclass(frozen=True)
 class Frame:
-    """One image (H, W), pattern (H, W) or spectrum (E,), float32 in the detector's own units, with its scale."""
+    """One image (H, W), pattern (H, W) or spectrum (E,), float32 in the detector's own units, with its scale.
+
+    `known` is what else was recorded while it was taken, by column name: its time ``t_s``, ``temperature_C``.
+    """
 
     data: NDArray[np.float32]
     index: int
     calibration: Calibration
+    known: Mapping[str, float] = field(default_factory=dict)
 
 
 class Stream(Protocol):
@@ -36,7 +40,10 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Recording:
-    """A lazy recording: a `Stream` with a length. Slicing reads nothing; ``read(i)`` returns one (H, W) array."""
+    """A lazy recording: a `Stream` with a length. Slicing reads nothing; ``read(i)`` returns one (H, W) array.
+
+    ``known(i)`` gives what a log says of frame i (see `Frame`), where there is one.
+    """
 
     read: Callable[[int], NDArray[Any]]
     indices: range
@@ -45,6 +52,7 @@ class Recording:
     dtype: str = "float32"
     name: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    known: Callable[[int], Mapping[str, float]] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -55,7 +63,8 @@ class Recording:
     def frame(self, position: int) -> Frame:
         """Read the frame at `position` (0 .. len - 1) of this recording as float32."""
         index = self.indices[position]
-        return Frame(np.asarray(self.read(index), dtype=np.float32), index, self.calibration)
+        known = self.known(index) if self.known is not None else {}
+        return Frame(np.asarray(self.read(index), dtype=np.float32), index, self.calibration, known)
 
     def __iter__(self) -> Iterator[Frame]:
         return (self.frame(position) for position in range(len(self)))

@@ -44,8 +44,10 @@ class ArealDensity:
     95 % (Garwood's for the count, widened by the doubt). `always` lists names that are reported even when none is seen.
     """
 
-    always: tuple[str, ...] = ()
-    ignore: int = int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME)
+    always: tuple[str, ...] = field(default=(), metadata={"setting": False})
+    ignore: int = field(
+        default=int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME), metadata={"setting": False}
+    )
 
     def start(self) -> Counts:
         """Return the state before the first frame."""
@@ -70,11 +72,11 @@ class ArealDensity:
         area = float(frames["area_nm2"].iloc[0])
         return Counts(state.frames + 1, state.area_nm2 + area, number, doubt)
 
-    def result(self, state: Counts) -> pd.DataFrame:
-        """Return the columns of `SUMMARY`, one row a name: first those of `always`, then the others by name."""
+    def result(self, state: Counts) -> dict[str, pd.DataFrame]:
+        """Return the table 'summary' (`SUMMARY`), one row a name: first those of `always`, then the others by name."""
         names = list(self.always) + sorted(set(state.number) - set(self.always))
         rows = [self._row(name, state) for name in names]
-        return pd.DataFrame(rows, columns=[column.name for column in SUMMARY])
+        return {"summary": pd.DataFrame(rows, columns=[column.name for column in SUMMARY])}
 
     def _row(self, name: str, state: Counts) -> list[object]:
         number, doubt = state.number.get(name, 0.0), state.doubt.get(name, 0.0)

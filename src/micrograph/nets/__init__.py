@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from micrograph.nets.checkpoint import Checkpoint, find_weights, load, read_card, save, update_card
+from micrograph.nets.checkpoint import Checkpoint, find_weights, load, read_card, save, shipped
 from micrograph.nets.spec import Head, NetSpec
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ __all__ = [
     "normalise",
     "read_card",
     "save",
+    "shipped",
     "to_model_grid",
-    "update_card",
 ]
 
 _LAZY = {"normalise": "grid", "to_model_grid": "grid", "UNet": "unet", "build": "unet"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,11 @@ def load(path: str | Path) -> Checkpoint:
         raise BrokenCheckpoint(f"{found.name} is no readable weights file ({error}): train it again.") from error
 
 
+def shipped(name: str) -> NetSpec:
+    """Return the specification of the shipped weights `name`, for recipes that use what was trained for another."""
+    return replace(NetSpec.from_dict(read_card(find_weights(name))["net"]), weights=name)
+
+
 def read_card(path: Path) -> dict[str, Any]:
     """Return the card of a weights file: the JSON beside it, else the one inside."""
     from safetensors import SafetensorError, safe_open
@@ -82,11 +87,6 @@ def read_card(path: Path) -> dict[str, Any]:
             return dict(json.loads((file.metadata() or {})[_CARD]))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BrokenCheckpoint(f"{path.name} carries no card that can be read ({error}): train it again.") from error
-
-
-def update_card(path: Path, **values: Any) -> None:
-    """Replace some entries of the card beside a weights file (measured numbers)."""
-    _write_card(path, {**read_card(path), **values})
 
 
 def _write_card(path: Path, card: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
 from micrograph.report.numbers import headlines
+from micrograph.validate import read_measured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +107,7 @@ def _page(result: Result, pngs: Mapping[str, bytes]) -> str:
         pictures=[Picture(name, base64.b64encode(png).decode(), _caption(name)) for name, png in pngs.items()],
         excerpts=[_excerpt(result, name, answers.get(name, ())) for name in _ordered(result.tables)],
         domain=card.get("domain") or {},
-        measured=card.get("measured") or [],
+        measured=read_measured(result.recipe.name, record["key"]["weights"]),
         calibration={name: value for name, value in record["key"]["input"]["calibration"].items() if value is not None},
     )
 

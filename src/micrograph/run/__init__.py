@@ -2,9 +2,10 @@
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
 from micrograph.run.recipe import Fold, Recipe, Tables
-from micrograph.run.streaming import Predict, Step, Watcher, analyser, require_calibration, stream
+from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_calibration, stream
 
 __all__ = [
+    "Analyser",
     "Fold",
     "LazyTables",
     "Predict",
@@ -14,7 +15,6 @@ __all__ = [
     "Step",
     "Tables",
     "Watcher",
-    "analyser",
     "analyze",
     "require_calibration",
     "stream",

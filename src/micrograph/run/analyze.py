@@ -95,6 +95,7 @@ class Result:
     """
 
     recipe: Recipe
+    recording: Recording
     folder: Path
     record: dict[str, Any]
     tables: LazyTables
@@ -140,7 +141,7 @@ def analyze(
     record = run.finished() if settings.resume else None
     if record is None:
         record = run.to_the_end()
-    return Result(recipe, folder, record, tables, functools.partial(_preview, recording, predict, run.first))
+    return Result(recipe, recording, folder, record, tables, functools.partial(_preview, recording, predict, run.first))
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,9 @@ class _Run:
             tables = part.read()
             tally.add(tables["frames"])
             state = fold_part(self.recipe.summary, state, tables)
-        summary = self.recipe.summary.result(state)
-        check_promises(self.recipe, {"summary": summary}, final=True)
-        rows = self._merge(parts, summary)
+        over_time = self.recipe.summary.result(state)
+        check_promises(self.recipe, over_time, final=True)
+        rows = self._merge(parts, over_time)
         record = self._record(tally, rows, time.perf_counter() - began)
         write_json(self.folder / RECORD, record)
         self.forget()
@@ -218,7 +219,7 @@ class _Run:
         writer = MapWriter(self.parts_folder / MAPS, names, (height, width), prediction.pixel_nm)
         writer.write(prediction.frame.index, prediction.maps)
 
-    def _merge(self, parts: list[Part], summary: DataFrame) -> dict[str, int]:
+    def _merge(self, parts: list[Part], over_time: Tables) -> dict[str, int]:
         """Put the final tables in place of those of an older run and return how many rows each has."""
         from micrograph.io import write_table
 
@@ -228,11 +229,12 @@ class _Run:
             for half_written in self.folder.glob(f".{name}-????????.*"):
                 half_written.unlink()
         rows = {name: merge(parts, name, self.folder / name, answers.get(name, ())) for name in tables_of(parts)}
-        write_table(summary, self.folder / "summary", answers.get("summary", ()))
+        for name, table in over_time.items():
+            write_table(table, self.folder / name, answers.get(name, ()))
         if (self.parts_folder / MAPS).exists():
             shutil.rmtree(self.folder / MAPS, ignore_errors=True)
             (self.parts_folder / MAPS).replace(self.folder / MAPS)
-        return rows | {"summary": len(summary)}
+        return rows | {name: len(table) for name, table in over_time.items()}
 
     def _clear(self) -> None:
         """Remove the files of an older, finished run, its record first."""

@@ -38,7 +38,8 @@ class Fold(Protocol[State]):
     """What is learned from all frames together: a running state, small however long the movie is.
 
     `step` is called once per usable frame, in order, with that frame's tables; it returns the new state. `result` may
-    be asked at any moment and gives the table 'summary'.
+    be asked at any moment, before the first frame too, and gives tables by name, always the same ones: 'summary', and
+    what else follows from all frames together ('tracks', 'rates').
     """
 
     def start(self) -> State:
@@ -49,8 +50,8 @@ class Fold(Protocol[State]):
         """Return the state after one more frame, whose tables are `tables`."""
         ...
 
-    def result(self, state: State) -> DataFrame:
-        """Return the summary of all frames that went into `state`."""
+    def result(self, state: State) -> Tables:
+        """Return what all frames that went into `state` say together."""
         ...
 
 
@@ -59,8 +60,9 @@ class Recipe:
     """One analysis: 1 task, 2 data, 3 model, 4 features (`objects` per frame, `summary` over frames), 5 checks.
 
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
-    'defects' and others if it likes, and 'frames' (one row). It is an instance of a frozen dataclass whose fields are
-    the settings a user may change (`with_settings`). It gives empty tables with the right columns when nothing is seen.
+    'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
+    is seen. `objects` and `summary` are instances of frozen dataclasses whose fields are the settings that a user may
+    change (`with_settings`), except fields with the metadata ``{"setting": False}``.
     """
 
     name: str
@@ -72,39 +74,52 @@ class Recipe:
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()
 
+    @property
+    def over_time(self) -> tuple[str, ...]:
+        """Names of the tables that follow from all frames together."""
+        return tuple(self.summary.result(self.summary.start()))
+
     def settings(self) -> dict[str, Any]:
-        """Return the user's settings and their present values."""
-        return {name: getattr(self.objects, name) for name in _kinds(self.objects)}
+        """Return the names of the user's settings and their present values."""
+        return {name: getattr(stage, name) for stage in (self.objects, self.summary) for name in _kinds(stage)}
 
     def with_settings(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some settings replaced; text is converted by the field's type.
 
         Raises `BadInput` for an unknown name (the sentence lists the known ones) or a value that does not fit.
         """
+        known = self.settings()
+        for name in changes:
+            if name not in known:
+                names = ", ".join(known) or "none"
+                raise BadInput(f"Recipe '{self.name}' has no setting '{name}': its settings are {names}.")
         if not changes:
             return self
-        kinds = _kinds(self.objects)
-        for name in changes:
-            if name not in kinds:
-                known = ", ".join(kinds) or "none"
-                raise BadInput(f"Recipe '{self.name}' has no setting '{name}': its settings are {known}.")
+        return dataclasses.replace(
+            self, objects=self._changed(self.objects, changes), summary=self._changed(self.summary, changes)
+        )
+
+    def _changed(self, stage: Any, changes: Mapping[str, Any]) -> Any:
+        """Return one stage with those of the `changes` that are its own."""
+        kinds = _kinds(stage)
         values = {
             name: _converted(name, value, kinds[name]) if isinstance(value, str) else value
             for name, value in changes.items()
+            if name in kinds
         }
         try:
-            objects = dataclasses.replace(typing.cast(Any, self.objects), **values)
+            return dataclasses.replace(stage, **values) if values else stage
         except ValueError as error:
             raise BadInput(f"Recipe '{self.name}' cannot take these settings: {error}") from error
-        return dataclasses.replace(self, objects=objects)
 
 
-def _kinds(objects: object) -> dict[str, Any]:
-    """Return the type of every setting of `objects`, in the order of its fields."""
-    if not dataclasses.is_dataclass(objects):
+def _kinds(stage: object) -> dict[str, Any]:
+    """Return the type of every setting of a stage, in the order of its fields."""
+    if not dataclasses.is_dataclass(stage):
         return {}
-    hints = typing.get_type_hints(type(objects))
-    return {field.name: hints[field.name] for field in dataclasses.fields(objects) if field.init}
+    hints = typing.get_type_hints(type(stage))
+    fields = [field for field in dataclasses.fields(stage) if field.init and field.metadata.get("setting", True)]
+    return {field.name: hints[field.name] for field in fields}
 
 
 def _converted(name: str, text: str, kind: Any) -> Any:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Calibration, Flag, Frame, MicrographError, MissingCalibration, Prediction, Stream
+from micrograph.core import (
+    BadInput,
+    Calibration,
+    Flag,
+    Frame,
+    MicrographError,
+    MissingCalibration,
+    Prediction,
+    Stream,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,14 +69,19 @@ class Observation:
 
 @dataclass(frozen=True)
 class Step(Observation):
-    """One frame and a way to the summary of all frames up to it."""
+    """One frame and a way to what all frames up to it say together."""
 
-    summarise: Callable[[], DataFrame]
+    summarise: Callable[[], Tables]
+
+    @property
+    def so_far(self) -> Tables:
+        """The tables over time so far: computed when asked for, so ask while the step is the newest."""
+        return self.summarise()
 
     @property
     def summary(self) -> DataFrame:
-        """The table 'summary' so far: computed when asked for, so ask while the step is the newest."""
-        return self.summarise()
+        """The table 'summary' so far, likewise."""
+        return self.so_far["summary"]
 
 
 Watcher = Callable[[Step], object]
@@ -130,15 +144,30 @@ def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: in
             yield Observation(frame.index, tables, usable, flags, share + time.perf_counter() - began)
 
 
-def analyser(recipe: Recipe, predict: Predict) -> Callable[[NDArray[Any], float], Tables]:
-    """Return a function from one image (H, W) and its ``pixel_nm`` to the recipe's tables, as checks need it."""
+@dataclass(frozen=True)
+class Analyser:
+    """A recipe with its model, as checks need it: an image or a movie in, tables out, no files."""
 
-    def analyse(image: NDArray[Any], pixel_nm: float) -> Tables:
+    recipe: Recipe
+    predict: Predict
+
+    def __call__(self, image: NDArray[Any], pixel_nm: float) -> Tables:
+        """Return the tables of one image (H, W)."""
         frame = Frame(np.asarray(image, dtype=np.float32), 0, Calibration(pixel_nm=pixel_nm))
-        (seen,) = observe(recipe, [frame], predict)
+        (seen,) = observe(self.recipe, [frame], self.predict)
         return seen.tables
 
-    return analyse
+    def movie(self, frames: Stream) -> Tables:
+        """Return the tables of all frames, one below the other, and those over time."""
+        from micrograph.run.parts import joined
+
+        seen: list[Tables] = []
+        for step in stream(self.recipe, frames, self.predict):
+            seen.append(step.tables)
+            summarise = step.summarise
+        if not seen:
+            raise BadInput("The recording has no frames: there is nothing to analyse.")
+        return joined(seen) | dict(summarise())
 
 
 def is_usable(frame: Frame) -> bool:
@@ -148,12 +177,13 @@ def is_usable(frame: Frame) -> bool:
 
 
 def check_promises(recipe: Recipe, tables: Tables, *, final: bool = False) -> None:
-    """Check the tables of a frame, or the `final` summary, against the task.
+    """Check the tables of a frame, or the `final` tables over time, against the task.
 
     Raises `MicrographError` if a column that the task promises is missing, or has a unit but no numbers.
     """
+    over_time = recipe.over_time
     for name, columns in recipe.task.answers.items():
-        if final != (name == "summary"):
+        if final != (name in over_time):
             continue
         if name not in tables:
             raise MicrographError(f"Recipe '{recipe.name}' promises the table '{name}' but gives {', '.join(tables)}.")
@@ -195,7 +225,7 @@ def _empty_tables(recipe: Recipe) -> dict[str, DataFrame]:
 
     tables = {"objects": pd.DataFrame({"frame": pd.Series(dtype="int64")})}
     for name, columns in recipe.task.answers.items():
-        if name in ("summary", "frames"):
+        if name in (*recipe.over_time, "frames"):
             continue
         kinds = {"frame": "int64"} | {
             column: _KIND_OF_COLUMN.get(column, "float64" if promise.unit else "object")
@@ -234,4 +264,4 @@ def _facts(frame: Frame, prediction: Prediction | None) -> dict[str, str | float
         facts["domain_distance"] = float(prediction.domain_distance)
     if frame.calibration.frame_time_s is not None:
         facts["t_s"] = frame.index * frame.calibration.frame_time_s
-    return facts
+    return facts | dict(frame.known)

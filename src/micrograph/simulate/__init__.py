@@ -1,6 +1,7 @@
 """What the microscope makes of a structure: optics, scattering, dose, detector, scan, contamination."""
 
 from micrograph.simulate.adf import adf, adf_points
+from micrograph.simulate.brightness import brightness, microscope_of
 from micrograph.simulate.contaminate import contamination, slow_background
 from micrograph.simulate.optics import Microscope, probe
 from micrograph.simulate.ranges import params_of, random_microscope, random_scan
@@ -16,11 +17,13 @@ __all__ = [
     "Structure",
     "adf",
     "adf_points",
+    "brightness",
     "contamination",
     "cross_section_A2",
     "distort_positions",
     "draw_distortion",
     "expose",
+    "microscope_of",
     "params_of",
     "probe",
     "random_microscope",

@@ -17,8 +17,10 @@ from micrograph.structures.tmd import (
     with_dopants,
     with_metal_vacancies,
 )
+from micrograph.structures.worn import BRIGHT_CHALCOGEN, random_graphene, random_monolayer
 
 __all__ = [
+    "BRIGHT_CHALCOGEN",
     "DEFECTS",
     "EDGES",
     "MATERIALS",
@@ -31,7 +33,9 @@ __all__ = [
     "graphene",
     "named_defect",
     "random_displacements",
+    "random_graphene",
     "random_lattice_2d",
+    "random_monolayer",
     "relaxed",
     "sites_of",
     "tmd",

@@ -13,6 +13,7 @@ from micrograph.validate.checks import (
 )
 from micrograph.validate.defect_checks import Field, TmdFields, defect_recall, density_coverage, false_positive_rate
 from micrograph.validate.intervals import Interval
+from micrograph.validate.measured import read_measured, record_measured
 from micrograph.validate.site_checks import GRAPHENE, TMD, site_accuracy, site_recall, species_error
 from micrograph.validate.trials import Reference, Trial
 from micrograph.validate.trust_checks import domain_auroc, score_calibration
@@ -38,6 +39,8 @@ __all__ = [
     "false_positive_rate",
     "from_json",
     "position_over_limit",
+    "read_measured",
+    "record_measured",
     "run_checks",
     "score_calibration",
     "site_accuracy",

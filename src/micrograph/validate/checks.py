@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import BadInput
+from micrograph.core import BadInput, Stream
 from micrograph.validate.intervals import Interval
 
 if TYPE_CHECKING:
@@ -23,10 +23,14 @@ Direction = Literal[">=", "<="]
 
 
 class Analyser(Protocol):
-    """What is judged: an image (H, W) and its pixel size in, the recipe's tables of that frame out."""
+    """What is judged: an image (H, W) and its pixel size in, the recipe's tables of that frame out; or a movie."""
 
     def __call__(self, image: NDArray[Any], pixel_nm: float, /) -> Mapping[str, DataFrame]:
         """Return the tables 'objects', 'frames' and those that the recipe adds."""
+        ...
+
+    def movie(self, frames: Stream, /) -> Mapping[str, DataFrame]:
+        """Return the tables of all frames, one below the other, and those that follow from all frames together."""
         ...
 
 

@@ -154,7 +154,7 @@ def density_coverage(
 
 def _stated(tables: Mapping[str, DataFrame], name: str, fold: ArealDensity) -> tuple[float, float]:
     """Return the interval of a density (per nm^2) that one frame states; that of zero finds for a name left out."""
-    summary = fold.result(fold.step(fold.start(), tables))
+    summary = fold.result(fold.step(fold.start(), tables))["summary"]
     row = summary[summary["name"] == name]
     if len(row):
         return float(row["density_low_per_nm2"].iloc[0]), float(row["density_high_per_nm2"].iloc[0])

@@ -1,0 +1,1 @@
+"""Objects over time: drift, links, motion, states, rates. Runs without torch."""
