@@ -1,6 +1,7 @@
 """Files and folders to recordings, tables and maps to files."""
 
 from micrograph.io.labelled import write_sample
+from micrograph.io.log import log_at, read_log, with_log
 from micrograph.io.maps import MapWriter
 from micrograph.io.opening import describe, open_recording
 from micrograph.io.samples import SampleFile, sample_file
@@ -11,11 +12,14 @@ __all__ = [
     "SampleFile",
     "TableWriter",
     "describe",
+    "log_at",
     "merge_parts",
     "open_recording",
     "read_columns",
+    "read_log",
     "read_table",
     "sample_file",
+    "with_log",
     "write_sample",
     "write_table",
 ]
