@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive
 from micrograph.core.calibration import UNITS
+from micrograph.core.provenance import made_folder
 
 if TYPE_CHECKING:
     from micrograph.infer import Predictor
-    from micrograph.run import Recipe, Result, RunSettings
+    from micrograph.run import Predict, Recipe, Result, RunSettings
     from micrograph.validate import CheckResult
 
 #: Called with (done, total, what is seen now).
 Advance = Callable[[int, int, str], None]
+#: In place of the digest of weights where each recording has its own.
+LEARNED = "learned from each recording"
 #: What an explicit calibration is called on the command line.
 OPTIONS = {
     "pixel_nm": "--pixel-size",
@@ -126,9 +129,27 @@ def analyze_paths(
         require_calibration(recipe, recording.calibration)
     folders = folders_for(paths, out)
     require_folder(out)
-    predict = predictor(recipe, request.weights, request.device)
+    known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
     for recording, folder in zip(recordings, folders, strict=True):
-        yield analyze_recording(recipe, recording, predict, settings, into=folder, progress=progress(recording.name))
+        advance = progress(recording.name)
+        predict = known or learn_from(recipe, recording, folder, settings, advance)
+        yield analyze_recording(recipe, recording, predict, settings, into=folder, progress=advance)
+
+
+def learn_from(
+    recipe: Recipe, recording: Recording, folder: Path, settings: RunSettings, progress: Advance = silent
+) -> Predict:
+    """Return the model of a recipe that learns from the recording itself; its weights stay in the results' folder.
+
+    Without ``settings.resume`` it is trained anew.
+    """
+    from micrograph.run import learned
+
+    weights = made_folder(folder) / "model.safetensors"
+    if not settings.resume:
+        for older in (weights, weights.with_suffix(".ckpt")):
+            older.unlink(missing_ok=True)
+    return learned(recipe, recording, weights, progress)
 
 
 def require_folder(path: Path) -> None:
@@ -152,7 +173,7 @@ def folders_for(paths: Sequence[Path], out: Path) -> list[Path]:
 def analyze_recording(
     recipe: Recipe,
     recording: Recording,
-    predict: Predictor,
+    predict: Predict,
     settings: RunSettings,
     *,
     into: Path | None,
@@ -256,10 +277,11 @@ def validate(
     if not checks:
         known = "; ".join(check.name for check in recipe.checks)
         raise BadInput(f"Recipe '{name}' has no check whose name contains '{only}': its checks are {known}.")
-    predict = predictor(recipe, weights)
+    predict = None if recipe.learner and not weights else predictor(recipe, weights)
     results = run_checks(checks, Analyser(recipe, predict), np.random.default_rng(seed), progress)
     if record:
-        record_measured(name, predict.digest, [check.name for check in recipe.checks], results)
+        digest = predict.digest if predict else LEARNED
+        record_measured(name, digest, [check.name for check in recipe.checks], results)
     return results
 
 

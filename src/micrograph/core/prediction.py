@@ -19,7 +19,8 @@ class Prediction:
     maps: head name -> (h, w) float32 probability in 0..1; sigma: 1-sigma over the ensemble, same keys (zeros for one
     member). ``pixel_nm`` is the pitch of the maps; map pixel (i, j) lies at frame pixel ``(i + 0.5) * steps[0] - 0.5``,
     ``(j + 0.5) * steps[1] - 0.5``. ``domain_distance`` is 0 at the centre of the training domain and 1
-    at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set.
+    at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set. `position_sigma_nm`
+    is the 1-sigma of a peak's place in a map, by head, where it was measured on fresh samples after the training.
     """
 
     frame: Frame
@@ -29,6 +30,7 @@ class Prediction:
     flags: Flag = Flag.OK
     domain_distance: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    position_sigma_nm: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def steps(self) -> tuple[float, float]:

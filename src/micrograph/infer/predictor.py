@@ -89,6 +89,7 @@ class Predictor:
             flags=Flag.OUT_OF_DOMAIN if notes else Flag.OK,
             domain_distance=distance,
             notes=notes,
+            position_sigma_nm=self.card.get("position_sigma_nm", {}),
         )
 
     def many(self, frames: Iterable[Frame]) -> Iterator[Prediction]:

@@ -1,6 +1,7 @@
 """A recipe run over frames: as they arrive (`stream`), or over a whole recording into files (`analyze`)."""
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
+from micrograph.run.learning import Learner, learned
 from micrograph.run.recipe import Fold, Recipe, Tables
 from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_calibration, stream
 
@@ -8,6 +9,7 @@ __all__ = [
     "Analyser",
     "Fold",
     "LazyTables",
+    "Learner",
     "Predict",
     "Recipe",
     "Result",
@@ -16,6 +18,7 @@ __all__ = [
     "Tables",
     "Watcher",
     "analyze",
+    "learned",
     "require_calibration",
     "stream",
 ]

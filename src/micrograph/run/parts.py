@@ -94,8 +94,8 @@ def fold_part(fold: Fold[Any], state: Any, tables: Tables) -> Any:
 
 
 def tables_of(parts: list[Part]) -> list[str]:
-    """Return the names of the tables that the parts hold, in the order of the alphabet."""
-    return sorted({path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob("[!.]*.parquet")})
+    """Return the names of the tables among the results, in the order of the alphabet; working tables begin with '_'."""
+    return sorted({path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob("[!._]*.parquet")})
 
 
 def merge(parts: list[Part], table: str, stem: Path, columns: tuple[Column, ...]) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from micrograph.nets import NetSpec
+    from micrograph.run.learning import Learner
     from micrograph.validate import Check
 
 State = TypeVar("State")
@@ -61,8 +62,10 @@ class Recipe:
 
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
-    is seen. `objects` and `summary` are instances of frozen dataclasses whose fields are the settings that a user may
-    change (`with_settings`), except fields with the metadata ``{"setting": False}``.
+    is seen. A table whose name begins with '_' is for the fold alone. With a `learner` the model is trained on the
+    recording itself before the first frame, and no weights ship. `objects`, `summary` and `learner` are instances of
+    frozen dataclasses whose fields are the settings that a user may change (`with_settings`), except fields with the
+    metadata ``{"setting": False}``.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Recipe:
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()
+    learner: Learner | None = None
 
     @property
     def over_time(self) -> tuple[str, ...]:
@@ -81,7 +85,9 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""
-        return {name: getattr(stage, name) for stage in (self.objects, self.summary) for name in _kinds(stage)}
+        return {
+            name: getattr(stage, name) for stage in (self.learner, self.objects, self.summary) for name in _kinds(stage)
+        }
 
     def with_settings(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some settings replaced; text is converted by the field's type.
@@ -96,7 +102,10 @@ class Recipe:
         if not changes:
             return self
         return dataclasses.replace(
-            self, objects=self._changed(self.objects, changes), summary=self._changed(self.summary, changes)
+            self,
+            objects=self._changed(self.objects, changes),
+            summary=self._changed(self.summary, changes),
+            learner=self._changed(self.learner, changes),
         )
 
     def _changed(self, stage: Any, changes: Mapping[str, Any]) -> Any:

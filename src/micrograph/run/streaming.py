@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,6 +23,7 @@ from micrograph.core import (
     MicrographError,
     MissingCalibration,
     Prediction,
+    Recording,
     Stream,
 )
 
@@ -146,23 +149,31 @@ def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: in
 
 @dataclass(frozen=True)
 class Analyser:
-    """A recipe with its model, as checks need it: an image or a movie in, tables out, no files."""
+    """A recipe with its model, as checks need it: an image or a movie in, tables out, no files.
+
+    The model of a recipe with a learner is trained anew on every movie.
+    """
 
     recipe: Recipe
-    predict: Predict
+    predict: Predict | None = None
 
     def __call__(self, image: NDArray[Any], pixel_nm: float) -> Tables:
         """Return the tables of one image (H, W)."""
         frame = Frame(np.asarray(image, dtype=np.float32), 0, Calibration(pixel_nm=pixel_nm))
+        if self.predict is None:
+            return self.movie(Recording(lambda index: image, range(1), frame.calibration, image.shape))
         (seen,) = observe(self.recipe, [frame], self.predict)
         return seen.tables
 
-    def movie(self, frames: Stream) -> Tables:
+    def movie(self, recording: Recording) -> Tables:
         """Return the tables of all frames, one below the other, and those over time."""
+        from micrograph.run.learning import learned
         from micrograph.run.parts import joined
 
         seen: list[Tables] = []
-        for step in stream(self.recipe, frames, self.predict):
+        with tempfile.TemporaryDirectory() as folder:
+            predict = self.predict or learned(self.recipe, recording, Path(folder) / "model.safetensors")
+        for step in stream(self.recipe, recording, predict):
             seen.append(step.tables)
             summarise = step.summarise
         if not seen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,15 +21,27 @@ INSIDE = 0.995
 _LEAST_TARGET = 20.0
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What fresh samples tell of a network.
+
+    domain: its statistics ('domain.*' tensors); confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``;
+    position_sigma_nm: per spots head the robust 1-sigma, per axis, of a peak's place in the map.
+    """
+
+    domain: dict[str, Tensor]
+    confidence: dict[str, tuple[float, float]]
+    position_sigma_nm: dict[str, float]
+
+
 @torch.no_grad()
-def calibrate(
-    net: nn.Module, spec: NetSpec, fresh: Examples, count: int
-) -> tuple[dict[str, Tensor], dict[str, tuple[float, float]]]:
-    """Return the domain statistics ('domain.*' tensors) and, per spots head, (a, b) of ``p = sigmoid(a logit + b)``."""
+def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Calibration:
+    """Return how far the answers of `net` on `count` fresh examples can be trusted."""
     device = next(net.parameters()).device
     embeddings: list[NDArray[np.float64]] = []
     logits: dict[str, list[NDArray[np.float64]]] = {}
     hits: dict[str, list[NDArray[np.bool_]]] = {}
+    off: dict[str, list[NDArray[np.float64]]] = {head.name: [np.zeros(0)] for head in spec.heads}
     for item in range(count):
         image, targets = fresh[item]
         answer, embedding = net(image[None].to(device))
@@ -38,8 +52,12 @@ def calibrate(
                 found, right = _peaks(answer[0, channel].cpu(), targets[channel], RADIUS_NM / spec.spot_nm)
                 logits.setdefault(head.name, []).append(found)
                 hits.setdefault(head.name, []).append(right)
+                off[head.name].append(
+                    _offsets(answer[0, channel].cpu(), targets[channel], spec.spot_nm / spec.pixel_nm)
+                )
     confidence = {name: platt(np.concatenate(logits[name]), np.concatenate(hits[name])) for name in logits}
-    return domain_statistics(np.array(embeddings)), confidence
+    sigma = {name: _robust(np.concatenate(off[name])) * spec.pixel_nm for name in logits}
+    return Calibration(domain_statistics(np.array(embeddings)), confidence, sigma)
 
 
 def _peaks(logits: Tensor, target: Tensor, sigmas: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -48,6 +66,26 @@ def _peaks(logits: Tensor, target: Tensor, sigmas: float) -> tuple[NDArray[np.fl
     peak = (logits == top) & (logits > -4.0)
     near = target[peak] >= float(np.exp(-0.5 * sigmas**2))
     return logits[peak].numpy().astype(float), near.numpy()
+
+
+def _offsets(logits: Tensor, target: Tensor, sigma_px: float) -> NDArray[np.float64]:
+    """Return how far, in pixels along y and x, the peaks of the map lie from the spots of the target under them."""
+    inner = (slice(1, -1), slice(1, -1))
+    top = functional.max_pool2d(logits[None, None], 3, 1, 1)[0, 0]
+    rows, columns = torch.nonzero(((logits == top) & (logits > 0) & (target > 0.5))[inner], as_tuple=True)
+    height, spots = functional.logsigmoid(logits), torch.log(target.clamp_min(1e-6))
+    found = []
+    for dy, dx in ((1, 0), (0, 1)):
+        after, before = ((rows + 1 + s * dy, columns + 1 + s * dx) for s in (1, -1))
+        bend = height[after] + height[before] - 2 * height[rows + 1, columns + 1]
+        seen = 0.5 * (height[before] - height[after]) / bend.clamp(max=-1e-6)
+        found.append(seen - 0.5 * sigma_px**2 * (spots[after] - spots[before]))
+    return torch.cat(found).numpy().astype(float)
+
+
+def _robust(values: NDArray[np.float64]) -> float:
+    """Return the 1-sigma of most values, NaN for none."""
+    return float(1.4826 * np.median(np.abs(values))) if len(values) else float("nan")
 
 
 def platt(logits: NDArray[np.float64], hits: NDArray[np.bool_]) -> tuple[float, float]:

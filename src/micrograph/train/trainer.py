@@ -73,12 +73,18 @@ def train(
             run.keep(kept)
     run.keep(kept)
     fresh = Examples(sampler, spec, settings.patch, settings.seed + 1_000_003, 1)
-    statistics, confidence = calibrate(run.average, spec, fresh, settings.calibration_samples)
+    found = calibrate(run.average, spec, fresh, settings.calibration_samples)
     training = {**asdict(settings), "loss": loss}
     checkpoint = Checkpoint(
         spec,
-        {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | statistics,
-        {**(card or {}), "confidence": confidence, "training": training, "versions": versions()},
+        {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | found.domain,
+        {
+            **(card or {}),
+            "confidence": found.confidence,
+            "position_sigma_nm": found.position_sigma_nm,
+            "training": training,
+            "versions": versions(),
+        },
     )
     save(out, checkpoint)
     kept.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import BadInput, Stream
+from micrograph.core import BadInput, Recording
 from micrograph.validate.intervals import Interval
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Analyser(Protocol):
         """Return the tables 'objects', 'frames' and those that the recipe adds."""
         ...
 
-    def movie(self, frames: Stream, /) -> Mapping[str, DataFrame]:
+    def movie(self, recording: Recording, /) -> Mapping[str, DataFrame]:
         """Return the tables of all frames, one below the other, and those that follow from all frames together."""
         ...
 
