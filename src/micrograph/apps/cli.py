@@ -90,6 +90,10 @@ def analyze(
     outer: Annotated[str | None, typer.Option(help='Outer angle of the detector, for example "200 mrad".')] = None,
     dose: Annotated[str | None, typer.Option(help='Dose of a frame, for example "1e4 e/angstrom^2".')] = None,
     frames: Annotated[str | None, typer.Option(help="First and end frame, for example 0:100.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(readable=False, help="Log of the heating or biasing holder, or any table over time.")
+    ] = None,
+    log_start: Annotated[str | None, typer.Option(help='Time of the log at the first frame, "12 s".')] = None,
     signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
     weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
     device: Device = "auto",
@@ -114,6 +118,8 @@ def analyze(
             "dose_e_per_A2": dose,
         },
         frames=frames,
+        log=log,
+        log_start=log_start,
         signal=signal,
         weights=tuple(weights or ()),
         device=device,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive
+from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive, parse_quantity
 from micrograph.core.calibration import UNITS
 from micrograph.core.provenance import made_folder
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Called with (done, total, what is seen now).
 Advance = Callable[[int, int, str], None]
+#: What a model that was learned from a recording is called in the folder of its results.
+MODEL = "model.safetensors"
 #: In place of the digest of weights where each recording has its own.
 LEARNED = "learned from each recording"
 #: What an explicit calibration is called on the command line.
@@ -46,6 +49,8 @@ class Request:
     recipe: str
     calibration: Mapping[str, str | None] = field(default_factory=dict)
     frames: str | None = None
+    log: Path | None = None
+    log_start: str | None = None
     signal: str | None = None
     weights: tuple[Path, ...] = ()
     device: str = "auto"
@@ -102,12 +107,15 @@ def parse_frames(text: str | None, count: int) -> slice:
 
 
 def open_calibrated(path: Path, request: Request) -> Recording:
-    """Open a recording with the calibration and the frames that `request` asks for."""
-    from micrograph.io import open_recording
+    """Open a recording with the calibration, the log and the frames that `request` asks for."""
+    from micrograph.io import open_recording, read_log, with_log
 
     known = parse_calibration(request.calibration)
     pixel, time = known.pop("pixel_nm", None), known.pop("frame_time_s", None)
     recording = open_recording(path, pixel_nm=pixel, frame_time_s=time, signal=request.signal).calibrated(**known)
+    if request.log is not None:
+        begins = parse_quantity(request.log_start, "s", name="--log-start") if request.log_start else 0.0
+        recording = with_log(recording, read_log(request.log), begins)
     return recording[parse_frames(request.frames, len(recording))]
 
 
@@ -137,15 +145,18 @@ def analyze_paths(
 
 
 def learn_from(
-    recipe: Recipe, recording: Recording, folder: Path, settings: RunSettings, progress: Advance = silent
+    recipe: Recipe, recording: Recording, folder: Path | None, settings: RunSettings, progress: Advance = silent
 ) -> Predict:
     """Return the model of a recipe that learns from the recording itself; its weights stay in the results' folder.
 
-    Without ``settings.resume`` it is trained anew.
+    Without ``settings.resume`` it is trained anew; without a folder the weights are not kept.
     """
     from micrograph.run import learned
 
-    weights = made_folder(folder) / "model.safetensors"
+    if folder is None:
+        with tempfile.TemporaryDirectory() as lent:
+            return learned(recipe, recording, Path(lent) / MODEL, progress)
+    weights = made_folder(folder) / MODEL
     if not settings.resume:
         for older in (weights, weights.with_suffix(".ckpt")):
             older.unlink(missing_ok=True)

@@ -27,11 +27,14 @@ def open(  # the verb that users know
     inner: str | None = None,
     outer: str | None = None,
     dose: str | None = None,
+    log: str | Path | None = None,
+    log_start: str | None = None,
 ) -> Recording:
     """Open a file or folder lazily; texts carry units (``pixel_size="0.0127 nm"``) and win over the file's own.
 
     convergence: semi-angle of the probe; inner, outer: angles of the detector; dose: of one frame
-    ("1e4 e/angstrom^2"). Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
+    ("1e4 e/angstrom^2"); log: table of temperature, bias and the like over time, which stood at `log_start` ("12 s")
+    when the first frame was taken. Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
     """
     calibration = {
         "pixel_nm": pixel_size,
@@ -42,7 +45,9 @@ def open(  # the verb that users know
         "outer_mrad": outer,
         "dose_e_per_A2": dose,
     }
-    return jobs.open_calibrated(Path(path), jobs.Request("", calibration=calibration, frames=frames, signal=signal))
+    book = None if log is None else Path(log)
+    request = jobs.Request("", calibration, frames=frames, log=book, log_start=log_start, signal=signal)
+    return jobs.open_calibrated(Path(path), request)
 
 
 def recipe(name: str, **settings: Any) -> Recipe:
@@ -77,9 +82,10 @@ def analyze(
     request = jobs.Request(chosen.name, weights=own, device=device, memory=memory, maps=maps, resume=resume)
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
     require_calibration(chosen, opened.calibration)
-    predict = jobs.predictor(chosen, own, device)
-    into = None if out is None else Path(out)
-    return jobs.analyze_recording(chosen, opened, predict, request.run_settings(), into=into)
+    into, how = None if out is None else Path(out), request.run_settings()
+    learns = chosen.learner is not None and not own
+    predict = jobs.learn_from(chosen, opened, into, how) if learns else jobs.predictor(chosen, own, device)
+    return jobs.analyze_recording(chosen, opened, predict, how, into=into)
 
 
 def train(

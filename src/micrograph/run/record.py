@@ -46,6 +46,7 @@ def key_of(recipe: Recipe, recording: Recording, predict: object, plan: Mapping[
             "frames": [frames.start, frames.stop, frames.step],
             "shape": list(recording.shape),
             "calibration": dataclasses.asdict(recording.calibration),
+            "log": log_digest(recording),
         },
         "recipe": recipe.name,
         "settings": {name: _plain(value) for name, value in recipe.settings().items()},
@@ -65,6 +66,14 @@ def input_digest(recording: Recording) -> str:
     for position in sorted({0, len(recording) // 2, len(recording) - 1}):
         sha.update(np.ascontiguousarray(recording.frame(position).data).tobytes())
     return f"sha256-frames:{sha.hexdigest()}"
+
+
+def log_digest(recording: Recording) -> str | None:
+    """Return the digest of what a log says of the frames, ``None`` without a log."""
+    if recording.known is None:
+        return None
+    said = repr([dict(recording.known(index)) for index in recording.indices])
+    return f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
 def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
