@@ -1,25 +1,42 @@
 """Results as pictures: pure functions from arrays and tables to figures, 1000 px wide, with units on every axis."""
 
 from micrograph.draw.charts import Curve, Normal, counts_figure, distance_figure, intensity_figure, time_figure
+from micrograph.draw.classes import classes_figure
+from micrograph.draw.counts import counts_over_time_figure
 from micrograph.draw.image import image_figure, score_figure
+from micrograph.draw.kymograph import kymograph_figure, line_kymograph, line_kymograph_figure
 from micrograph.draw.sites import cut_out, rows_within, sites_figure
+from micrograph.draw.states import arrhenius_figure, rates_figure, state_diagram
 from micrograph.draw.strain import strain_figure
 from micrograph.draw.style import looks, to_png, with_error
+from micrograph.draw.tracks import diffusion_text, drift_figure, msd_figure, tracks_figure
 
 __all__ = [
     "Curve",
     "Normal",
+    "arrhenius_figure",
+    "classes_figure",
     "counts_figure",
+    "counts_over_time_figure",
     "cut_out",
+    "diffusion_text",
     "distance_figure",
+    "drift_figure",
     "image_figure",
     "intensity_figure",
+    "kymograph_figure",
+    "line_kymograph",
+    "line_kymograph_figure",
     "looks",
+    "msd_figure",
+    "rates_figure",
     "rows_within",
     "score_figure",
     "sites_figure",
+    "state_diagram",
     "strain_figure",
     "time_figure",
     "to_png",
+    "tracks_figure",
     "with_error",
 ]

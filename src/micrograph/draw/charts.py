@@ -54,7 +54,7 @@ def distance_figure(
         axes.axvline(value_nm, color=BLACK, linewidth=1.5, label=label)
         if sigma_nm is not None:
             axes.axvspan(value_nm - sigma_nm, value_nm + sigma_nm, color=BLACK, alpha=0.2, linewidth=0)
-    _label(axes, title, "distance (nm)", "number")
+    label_axes(axes, title, "distance (nm)", "number")
     axes.legend(fontsize=11)
     return figure
 
@@ -83,7 +83,7 @@ def intensity_figure(
     if shown and min(shown) < UNEVEN * max(shown):
         axes.set_yscale("log")
         axes.set_ylim(0.5, 2 * max(shown))
-    _label(axes, title, "integrated intensity of a site (detector units)", "number of sites")
+    label_axes(axes, title, "integrated intensity of a site (detector units)", "number of sites")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=11)
     return figure
@@ -103,7 +103,7 @@ def time_figure(curves: Mapping[str, Curve], title: str, time_label: str, value_
             axes.fill_between(
                 time, low, high, color=look.color, alpha=0.25, linewidth=0, label=f"{name}: 95 % interval"
             )
-    _label(axes, title, time_label, value_label)
+    label_axes(axes, title, time_label, value_label)
     if curves:
         axes.legend(fontsize=11)
     return figure
@@ -129,11 +129,12 @@ def counts_figure(names: Sequence[str], counts: ArrayLike, low: ArrayLike, high:
     if uneven:
         axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xlim(0, reach**1.5 + 1 if uneven else 1.4 * reach)
-    _label(axes, title, "number, with 95 % interval", "")
+    label_axes(axes, title, "number, with 95 % interval", "")
     return figure
 
 
-def _label(axes: Axes, title: str, x: str, y: str) -> None:
+def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
+    """Write the title and what the axes are, in the sizes that all charts share."""
     axes.set_title(title, fontsize=13)
     axes.set_xlabel(x, fontsize=12)
     axes.set_ylabel(y, fontsize=12)

@@ -58,6 +58,8 @@ KNOWN = {
     "unknown": Look(GREY, "h"),
 }
 _FREE = tuple(Look(color, marker) for marker in MARKERS for color in (PURPLE, GREEN, YELLOW, RED, BLUE, SKY, ORANGE))
+#: Colours of lines and discs on white, where yellow is faint and comes last.
+_LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, BLACK, YELLOW)
 WIDTH_PX = 1000
 DPI = 125
 WIDTH_IN = WIDTH_PX / DPI
@@ -77,6 +79,23 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
             taken = set(found.values())
             free = (look for look in ring if look not in taken)
             found[name] = next(free, ring[0])
+    return {name: found[name] for name in wanted}
+
+
+def line_colors(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour for every name, in sorted order, no two alike among eight: for lines and discs on white.
+
+    A known name keeps its colour unless that is yellow or taken.
+    """
+    wanted = sorted(set(map(str, names)))
+    found: dict[str, str] = {}
+    for name in wanted:
+        color = KNOWN[name].color if name in KNOWN else YELLOW
+        if color != YELLOW and color not in found.values():
+            found[name] = color
+    free = [color for color in _LINES if color not in found.values()] or list(_LINES)
+    rest = [name for name in wanted if name not in found]
+    found |= {name: free[k % len(free)] for k, name in enumerate(rest)}
     return {name: found[name] for name in wanted}
 
 
