@@ -5,6 +5,7 @@ from micrograph.draw.classes import classes_figure
 from micrograph.draw.counts import counts_over_time_figure
 from micrograph.draw.image import image_figure, score_figure
 from micrograph.draw.kymograph import kymograph_figure, line_kymograph, line_kymograph_figure
+from micrograph.draw.movie import MovieSettings, write_movie
 from micrograph.draw.sites import cut_out, rows_within, sites_figure
 from micrograph.draw.states import arrhenius_figure, rates_figure, state_diagram
 from micrograph.draw.strain import strain_figure
@@ -13,6 +14,7 @@ from micrograph.draw.tracks import diffusion_text, drift_figure, msd_figure, tra
 
 __all__ = [
     "Curve",
+    "MovieSettings",
     "Normal",
     "arrhenius_figure",
     "classes_figure",
@@ -39,4 +41,5 @@ __all__ = [
     "to_png",
     "tracks_figure",
     "with_error",
+    "write_movie",
 ]

@@ -58,8 +58,9 @@ KNOWN = {
     "unknown": Look(GREY, "h"),
 }
 _FREE = tuple(Look(color, marker) for marker in MARKERS for color in (PURPLE, GREEN, YELLOW, RED, BLUE, SKY, ORANGE))
-#: Colours of lines and discs on white, where yellow is faint and comes last.
-_LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, BLACK, YELLOW)
+#: Colours of lines and discs on white, where yellow is faint, and over images, where blue is; that one comes last.
+_ON_WHITE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, BLACK, YELLOW)
+_ON_IMAGES = (ORANGE, SKY, GREEN, YELLOW, PURPLE, RED, "#FFFFFF", BLUE)
 WIDTH_PX = 1000
 DPI = 125
 WIDTH_IN = WIDTH_PX / DPI
@@ -82,18 +83,19 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     return {name: found[name] for name in wanted}
 
 
-def line_colors(names: Iterable[str]) -> dict[str, str]:
-    """Return a colour for every name, in sorted order, no two alike among eight: for lines and discs on white.
+def line_colors(names: Iterable[str], dark: bool = False) -> dict[str, str]:
+    """Return a colour for every name, in sorted order, no two alike among eight: for lines on white, or over images.
 
-    A known name keeps its colour unless that is yellow or taken.
+    A known name keeps its colour unless that is taken or hard to see on that ground.
     """
+    order = _ON_IMAGES if dark else _ON_WHITE
     wanted = sorted(set(map(str, names)))
     found: dict[str, str] = {}
     for name in wanted:
-        color = KNOWN[name].color if name in KNOWN else YELLOW
-        if color != YELLOW and color not in found.values():
+        color = KNOWN[name].color if name in KNOWN else order[-1]
+        if color != order[-1] and color not in found.values():
             found[name] = color
-    free = [color for color in _LINES if color not in found.values()] or list(_LINES)
+    free = [color for color in order if color not in found.values()] or list(order)
     rest = [name for name in wanted if name not in found]
     found |= {name: free[k % len(free)] for k, name in enumerate(rest)}
     return {name: found[name] for name in wanted}

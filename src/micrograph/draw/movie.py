@@ -1,0 +1,185 @@
+"""A recording as a movie with what was found drawn in: MP4 for the screen, GIF for pages. One frame in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from micrograph.core import BadInput, Recording
+from micrograph.core.provenance import whole
+from micrograph.draw.annotate import Painter, marks_of
+from micrograph.draw.image import contrast
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Progress = Callable[[int, int], object]
+#: The grey values are chosen from so many frames, evenly spread.
+_SAMPLED = 9
+#: A noisy movie is coded with so many bits a second at most.
+MOST_BITS = "4M"
+#: A GIF larger than asked for is made again, so often at most, each time this much smaller.
+_TRIES, _SMALLER = 5, 0.75
+
+
+@dataclass(frozen=True)
+class MovieSettings:
+    """How the movie is made.
+
+    side_px: longest side of the image (small images are enlarged by whole numbers); most_frames: of a longer recording
+    so many are shown, evenly spread; per_second: frames shown a second; tail: frames that a track trails behind its
+    object; sample: the drift is removed; most_bytes: of a GIF.
+    """
+
+    side_px: int = 768
+    most_frames: int = 600
+    per_second: float = 12.0
+    tail: int = 30
+    sample: bool = False
+    most_bytes: int = 3_000_000
+
+
+def write_movie(
+    path: Path,
+    recording: Recording,
+    marks: DataFrame | None = None,
+    drift: DataFrame | None = None,
+    settings: MovieSettings | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a recording as .mp4 (H.264) or .gif with scale bar, clock, temperature, rings and tails; return the path.
+
+    marks: rows with ``frame, y_nm, x_nm`` and, where known, ``track`` (for tails) and ``state``, ``class`` or ``name``
+    (for colours), with ``y_sample_nm, x_sample_nm`` where the drift is removed; drift: rows with ``frame, drift_y_nm,
+    drift_x_nm``. Grey values are the same in all frames. `progress` is called with frames done and in all. The file
+    appears whole or not at all. Raises `BadInput` without frames or pixel size, or for another kind of file.
+    """
+    settings = settings or MovieSettings()
+    suffix = path.suffix.lower()
+    if suffix not in (".mp4", ".gif"):
+        raise BadInput(f"A movie is written as .mp4 or .gif, not as '{path.name}': choose one of them.")
+    if not len(recording) or recording.calibration.pixel_nm is None:
+        lack = "frames" if not len(recording) else "pixel size"
+        raise BadInput(f"The recording '{recording.name}' has no {lack}, so no movie can be drawn of it.")
+    if suffix == ".gif":
+        return _within(path, settings, lambda smaller: _write_gif(path, recording, marks, drift, smaller, progress))
+    painter = painter_for(recording, marks, drift, settings)
+    with whole(path) as temporary:
+        _encode(temporary, painter, _pictures(recording, painter, settings, progress), settings.per_second)
+    return path
+
+
+def positions(length: int, most: int) -> NDArray[np.intp]:
+    """Return which frames of a recording are shown: all, or `most` of them evenly spread, first and last among them.
+
+    >>> positions(7, 3).tolist()
+    [0, 3, 6]
+    """
+    return np.linspace(0, length - 1, min(length, most)).round().astype(np.intp)
+
+
+def painter_for(
+    recording: Recording, marks: DataFrame | None, drift: DataFrame | None, settings: MovieSettings
+) -> Painter:
+    """Return what paints all frames of a recording alike; a few frames are read for the grey values."""
+    sample = settings.sample and drift is not None
+    parts = [recording.frame(int(k)).data for k in positions(len(recording), _SAMPLED)]
+    thin = max(1, int(np.sqrt(parts[0].size / 250_000)))
+    limits = contrast(np.concatenate([part[::thin, ::thin].ravel() for part in parts]))
+    known = None
+    if sample and drift is not None:
+        shifts = drift[["drift_y_nm", "drift_x_nm"]].fillna(0.0).to_numpy(float)
+        known = {int(frame): (float(y), float(x)) for frame, (y, x) in zip(drift["frame"], shifts, strict=True)}
+    step = recording.calibration.frame_time_s
+    decimals = 2 if step is None else int(np.clip(1 - np.floor(np.log10(step)), 0, 6))
+    height, width = parts[0].shape
+    return Painter(
+        (height, width), float(recording.calibration.pixel_nm or 1.0), limits, marks_of(marks, sample),
+        settings.side_px, settings.tail, known, decimals,
+    )  # fmt: skip
+
+
+def _pictures(
+    recording: Recording, painter: Painter, settings: MovieSettings, progress: Progress | None
+) -> Iterator[Image.Image]:
+    chosen = positions(len(recording), settings.most_frames)
+    for done, position in enumerate(chosen, start=1):
+        yield painter.paint(recording.frame(int(position)))
+        if progress is not None:
+            progress(done, len(chosen))
+
+
+def _encode(path: Path, painter: Painter, pictures: Iterator[Image.Image], per_second: float) -> None:
+    """Encode pictures as H.264 in 4:2:0, which every player shows; as MPEG-4 where the coder is missing."""
+    import av
+
+    codec, options = "libx264", {"crf": "22", "preset": "veryfast", "maxrate": MOST_BITS, "bufsize": MOST_BITS}
+    if codec not in av.codecs_available:
+        codec, options = "mpeg4", {"qscale": "3"}
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(per_second).limit_denominator(1000), options=options)
+        stream.width, stream.height = painter.size[0], painter.size[1] + painter.strip
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def _write_gif(
+    path: Path,
+    recording: Recording,
+    marks: DataFrame | None,
+    drift: DataFrame | None,
+    settings: MovieSettings,
+    progress: Progress | None,
+) -> Path:
+    painter = painter_for(recording, marks, drift, settings)
+    palette = _palette(painter)
+    coded = (
+        picture.quantize(palette=palette, dither=Image.Dither.NONE)
+        for picture in _pictures(recording, painter, settings, progress)
+    )
+    first = next(coded)
+    with whole(path) as temporary:
+        first.save(
+            temporary, format="GIF", save_all=True, append_images=coded, duration=1000 / settings.per_second, loop=0
+        )
+    return path
+
+
+def _palette(painter: Painter) -> Image.Image:
+    """Return the colours that all frames share: greys, and each mark's colour with its shades on dark and light."""
+    marks = np.array([_rgb(color) for color in painter.colors[:12]]).reshape(-1, 3)
+    shades = [marks * share + 255 * light for share, light in ((1, 0), (0.7, 0), (0.45, 0), (0.7, 0.3))]
+    mixed = np.concatenate(shades)[:120].round().astype(int)
+    greys = np.repeat(np.linspace(0, 255, 256 - len(mixed)).round().astype(int)[:, None], 3, axis=1)
+    image = Image.new("P", (1, 1))
+    image.putpalette(np.concatenate([greys, mixed]).ravel().tolist())
+    return image
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def _within(path: Path, settings: MovieSettings, write: Callable[[MovieSettings], Path]) -> Path:
+    """Write, and while the file is too large write it again with fewer and smaller frames."""
+    for _ in range(_TRIES):
+        write(settings)
+        if path.stat().st_size <= settings.most_bytes:
+            break
+        settings = replace(
+            settings,
+            side_px=max(120, round(settings.side_px * _SMALLER)),
+            most_frames=max(10, round(settings.most_frames * _SMALLER)),
+        )
+    return path
