@@ -26,8 +26,10 @@ class LabelledFrame:
     """One frame (H, W) with its N sites, of which `odd` ones are defects; a sampler of fields of it.
 
     periodic: the frame's lattice (H, W); variance: (H, W) of the frame's noise; site: (N,) place in the cell;
+    brightness: (N,) over that of the like;
     radius_px: how far a defect reaches; label: name of a defect; field_px: side of a sample; most: highest share of
-    sites that become defects; noise: most noise that is added, in sigmas of the frame's own; zoom: 1-sigma.
+    sites that become defects; noise: most noise that is added, in sigmas of the frame's own; blur: most blur, in
+    radii; zoom: 1-sigma; unturned: share of samples whose pixels are left as they are.
     """
 
     image: NDArray[np.float32]
@@ -38,12 +40,15 @@ class LabelledFrame:
     x_px: Array
     site: Index
     odd: NDArray[np.bool_]
+    brightness: Array
     radius_px: float
     label: str = "defect"
     field_px: int = 180
-    most: float = 0.15
+    most: float = 0.35
     noise: float = 1.5
+    blur: float = 0.17
     zoom: float = 0.04
+    unturned: float = 0.3
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return one field of the frame, turned at random, with the frame's own defects and moved ones."""
@@ -54,7 +59,7 @@ class LabelledFrame:
         turn, centre = self._turn(rng), np.full(2, (side - 1) / 2)
         field, variance = (_turned(part, turn) for part in (image, self._cut(self.variance, corner, side)))
         place = (np.column_stack([self.y_px, self.x_px])[marked] - corner - centre) @ turn.T + centre
-        blur = float(rng.uniform(0, 0.25)) * self.radius_px / 3 if rng.random() < 0.4 else 0.0
+        blur = float(rng.uniform(0, self.blur)) * self.radius_px if rng.random() < 0.5 else 0.0
         if blur > 0.2:
             field = gaussian_filter(field, blur)
         extra = float(rng.uniform(0, self.noise)) if rng.random() < 0.7 else 0.0
@@ -80,7 +85,9 @@ class LabelledFrame:
         return np.asarray(image[top : top + side, left : left + side], np.float64)
 
     def _turn(self, rng: np.random.Generator) -> Array:
-        """Return a random rotation with a little zoom and shear, as (2, 2)."""
+        """Return a random rotation with a little zoom and shear, as (2, 2), or none at all."""
+        if rng.random() < self.unturned:
+            return np.eye(2)
         angle = rng.uniform(0, 2 * np.pi)
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return np.asarray(rotation @ (np.eye(2) + rng.normal(0, self.zoom / 2, (2, 2))))
@@ -98,9 +105,9 @@ class LabelledFrame:
         chosen = self._chosen(free, places, rng)
         taken = []
         for row in chosen:
-            alike = donors[self.site[donors] == self.site[row]]
-            if len(alike):
-                self._paste(image, lattice, int(rng.choice(alike)), places[row])
+            donor = self._donor(donors[self.site[donors] == self.site[row]], rng)
+            if donor is not None:
+                self._paste(image, lattice, donor, places[row], self._strength(donor, rng))
                 taken.append(row)
         return image, np.r_[np.flatnonzero(self.odd), np.array(taken, np.intp)]
 
@@ -114,7 +121,21 @@ class LabelledFrame:
                 picked = np.union1d(picked, free[near & (rng.random(len(free)) < rng.uniform(0.3, 0.9))])
         return np.asarray(picked, np.intp)
 
-    def _paste(self, image: Array, lattice: Array, donor: int, place: Array) -> None:
+    def _donor(self, alike: Index, rng: np.random.Generator) -> int | None:
+        """Return a defect; rare ones, by their brightness, are taken more often than they come."""
+        if len(alike) == 0:
+            return None
+        nearby = np.sum(np.abs(self.brightness[alike, None] - self.brightness[alike]) < 0.15, axis=1)
+        weight = 1 / np.sqrt(nearby)
+        return int(rng.choice(alike, p=weight / weight.sum()))
+
+    def _strength(self, donor: int, rng: np.random.Generator) -> float:
+        """Return how much stronger the moved defect stands out: dark ones up to an empty site."""
+        change = abs(self.brightness[donor] - 1)
+        most = 1 / change if self.brightness[donor] < 1 else 1.5
+        return float(rng.uniform(min(0.85, most), max(most, 1.0))) if rng.random() < 0.4 else 1.0
+
+    def _paste(self, image: Array, lattice: Array, donor: int, place: Array, strength: float) -> None:
         """Make `image` at `place` (y, x) its `lattice` and what makes `donor` stand out, softly up to the radius."""
         from scipy.ndimage import map_coordinates
 
@@ -126,12 +147,15 @@ class LabelledFrame:
         window = np.cos(np.clip(np.hypot(dy, dx) / self.radius_px, 0, 1) * np.pi / 2) ** 0.5
         at = np.broadcast_arrays(self.y_px[donor] + dy, self.x_px[donor] + dx)
         stands_out = map_coordinates(self.image - self.periodic, at, order=1, mode="reflect")
-        image[rows, columns] += window * (lattice[rows, columns] + stands_out - image[rows, columns])
+        image[rows, columns] += window * (lattice[rows, columns] + strength * stands_out - image[rows, columns])
 
 
 def _turned(image: Array, turn: Array) -> Array:
     """Return `image` turned about its middle: what lay at r lies at `turn` r."""
     from scipy.ndimage import affine_transform
+
+    if np.array_equal(turn, np.eye(2)):
+        return image
 
     back = np.linalg.inv(turn)
     centre = (np.array(image.shape) - 1) / 2
