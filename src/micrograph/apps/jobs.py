@@ -250,7 +250,9 @@ def stand_in(recipe: Recipe, reason: str) -> Recording:
     import numpy as np
 
     from micrograph.core import Calibration
+    from micrograph.run import Learner
 
+    assert not isinstance(recipe.data, Learner)
     sample = recipe.data(np.random.default_rng(7))
     note = f"This is a simulated image, not a real one: {reason}"
     return Recording(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from micrograph.core import Recording, Sampler
 from micrograph.run.record import input_digest
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], object]
 
 
+@runtime_checkable
 class Learner(Protocol):
-    """Makes training samples and a network's specification out of a recording; `steps` of training suffice."""
+    """The stage 'data' of a recipe that learns from each recording: finds its labels there; `steps` suffice."""
 
     @property
     def steps(self) -> int:
         """Number of training steps."""
         ...
 
-    def __call__(self, recording: Recording, spec: NetSpec) -> tuple[Sampler, NetSpec]:
-        """Return the sampler and the specification; raises `BadInput` where nothing can be learned."""
+    def samples_of(self, recording: Recording, spec: NetSpec) -> tuple[Sampler, NetSpec]:
+        """Return a sampler and the network for this recording; raises `BadInput` where nothing can be learned."""
         ...
 
 
@@ -44,7 +45,7 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
     assert recipe.learner is not None
     origin = {"recording": input_digest(recording), "learner": repr(recipe.learner)}
     if not (weights.exists() and read_card(weights).get("learned_from") == origin):
-        sampler, spec = recipe.learner(recording, recipe.model)
+        sampler, spec = recipe.learner.samples_of(recording, recipe.model)
         train(
             sampler,
             spec,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from micrograph.core import BadInput, Prediction, Sampler, Task, parse_quantity
 
+from micrograph.run.learning import Learner
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from micrograph.nets import NetSpec
-    from micrograph.run.learning import Learner
     from micrograph.validate import Check
 
 State = TypeVar("State")
@@ -62,26 +63,30 @@ class Recipe:
 
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
-    is seen. A table whose name begins with '_' is for the fold alone. With a `learner` the model is trained on the
-    recording itself before the first frame, and no weights ship. `objects`, `summary` and `learner` are instances of
-    frozen dataclasses whose fields are the settings that a user may change (`with_settings`), except fields with the
-    metadata ``{"setting": False}``.
+    is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`: then
+    the model is trained on the recording itself before the first frame, and no weights ship. `objects`, `summary` and
+    a learner are instances of frozen dataclasses whose fields are the settings that a user may change
+    (`with_settings`), except fields with the metadata ``{"setting": False}``.
     """
 
     name: str
     title: str
     task: Task
-    data: Sampler
+    data: Sampler | Learner
     model: NetSpec
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()
-    learner: Learner | None = None
 
     @property
     def over_time(self) -> tuple[str, ...]:
         """Names of the tables that follow from all frames together."""
         return tuple(self.summary.result(self.summary.start()))
+
+    @property
+    def learner(self) -> Learner | None:
+        """The stage 'data' where the model is learned from each recording, else ``None``."""
+        return self.data if isinstance(self.data, Learner) else None
 
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""
@@ -105,7 +110,7 @@ class Recipe:
             self,
             objects=self._changed(self.objects, changes),
             summary=self._changed(self.summary, changes),
-            learner=self._changed(self.learner, changes),
+            data=self.data if self.learner is None else self._changed(self.data, changes),
         )
 
     def _changed(self, stage: Any, changes: Mapping[str, Any]) -> Any:
