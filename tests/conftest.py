@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from micrograph.infer import Predictor
+from micrograph.core import Calibration, Recording
 from micrograph.recipes import find_recipe
+from micrograph.run import Predict, learned
+from micrograph.simulate import Microscope, Scan, adf, expose
+from micrograph.structures import tmd, with_chalcogen_vacancies, with_dopants
+
+
+def defective_layer(size_px: int = 256, pixel_nm: float = 0.02, seed: int = 3) -> Recording:
+    """Return one image of WS2 with molybdenum and sulphur vacancies, enough of them to learn from."""
+    rng = np.random.default_rng(seed)
+    atoms = with_dopants(tmd("WS2", size_px * pixel_nm, rotation_deg=11.0), "Mo", 0.03, rng)
+    atoms = with_chalcogen_vacancies(atoms, 0.03, rng)
+    microscope = Microscope(voltage_kV=80.0, inner_mrad=65.0, outer_mrad=200.0)
+    fraction = adf(atoms, microscope, pixel_nm=pixel_nm, shape=(size_px, size_px), thermal_nm=0.005)
+    image = expose(fraction, Scan(dose_e_per_A2=2e5), pixel_nm, rng)
+    return Recording(lambda index: image, range(1), Calibration(pixel_nm=pixel_nm), image.shape, name="WS2")
 
 
 @pytest.fixture(scope="session")
-def predictor_of() -> Callable[[str], Predictor]:
-    """Return the predictor of a recipe's shipped weights by the recipe's name."""
+def predictor_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Predict]:
+    """Return the predictor of a recipe's shipped weights by its name; of a learner, one that has learned a little."""
     from micrograph.apps.jobs import predictor
 
-    return functools.cache(lambda name: predictor(find_recipe(name), ()))
+    def of(name: str) -> Predict:
+        recipe = find_recipe(name)
+        if recipe.learner is None:
+            return predictor(recipe, ())
+        weights = Path(tmp_path_factory.mktemp("learned")) / "model.safetensors"
+        return learned(recipe.with_settings({"steps": 40}), defective_layer(), weights)
+
+    return functools.cache(of)
