@@ -18,9 +18,12 @@ from micrograph.draw import sites_figure, to_png
 from micrograph.infer import load_predictor
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.run import Recipe
+from micrograph.simulate import StemSampler
 from micrograph.validate import read_measured
 
 ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
 BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
@@ -68,6 +71,19 @@ def recipe_table() -> str:
     return "\n".join(lines)
 
 
+def about(name: str) -> list[str]:
+    """Return the lines that a person wrote about a recipe, where there are any."""
+    path = ROOT / "docs" / "about" / f"{name}.md"
+    return [*path.read_text(encoding="utf-8").strip().splitlines(), ""] if path.exists() else []
+
+
+def example(recipe: Recipe) -> str:
+    """Return a file and the options that a user of the recipe gives."""
+    if "frame_time_s" in recipe.task.needs or len(recipe.over_time) > 1:
+        return 'movie.npy --pixel-size "0.0176 nm" --frame-time "0.5 s"'
+    return 'my-scan.dm4          # or .npy/.tif with --pixel-size "0.0127 nm"'
+
+
 def gallery_page(name: str) -> str:
     """Return the gallery page of one recipe."""
     recipe, card = find_recipe(name), card_of(name)
@@ -84,10 +100,10 @@ def gallery_page(name: str) -> str:
             "",
             f"{recipe.task.question} Reference: {recipe.task.reference}.",
             "",
-            f"![{recipe.title}](../images/{name}.png)",
-            "",
+            *([f"![{recipe.title}](../images/{name}.png)", ""] if (IMAGES / f"{name}.png").exists() else []),
+            *about(name),
             "```",
-            f'micrograph analyze {name} my-scan.dm4 -o results          # or .npy/.tif with --pixel-size "0.0127 nm"',
+            f"micrograph analyze {name} {example(recipe)} -o results",
             f"micrograph validate {name}                                # the numbers below",
             "```",
             "",
@@ -101,11 +117,7 @@ def gallery_page(name: str) -> str:
             "|---|---|",
             *settings,
             "",
-            "## Trained on",
-            "| quantity | from | to |",
-            "|---|---|---|",
-            *domain,
-            "",
+            *(["## Trained on", "| quantity | from | to |", "|---|---|---|", *domain, ""] if domain else []),
             "## Measured",
             check_rows(read_measured(name)),
             "",
@@ -131,14 +143,14 @@ def bench_table() -> str:
 def gallery_picture(name: str) -> None:
     """Draw one simulated image of a recipe's own kind with what the recipe finds in it."""
     recipe = find_recipe(name)
-    if recipe.model.weights is None:
+    if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1:
         return
     sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
     sample = sampler(np.random.default_rng(11))
     frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
-    (ROOT / "docs" / "images" / f"{name}.png").write_bytes(to_png(figure))
+    (IMAGES / f"{name}.png").write_bytes(to_png(figure))
 
 
 def main() -> None:
