@@ -6,15 +6,19 @@ from micrograph.simulate.contaminate import contamination, slow_background
 from micrograph.simulate.dynamics import Dynamics, changes, simulate_history
 from micrograph.simulate.history import Configuration, History
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
+from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
 from micrograph.simulate.optics import Microscope, probe
+from micrograph.simulate.point_movie import PointSample, point_movie
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Vanish
 from micrograph.simulate.ranges import params_of, random_microscope, random_scan
 from micrograph.simulate.rates import Conditions, Rate, Schedule, arrhenius, schedule
 from micrograph.simulate.sampler import StemSampler, Structure
 from micrograph.simulate.scan import Distortion, Scan, distort_positions, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
+from micrograph.simulate.tmd_movie import TMD_SETTINGS, TmdRates, TmdSample, tmd_movie
 
 __all__ = [
+    "TMD_SETTINGS",
     "Bind",
     "Change",
     "Conditions",
@@ -25,12 +29,19 @@ __all__ = [
     "History",
     "Hop",
     "Microscope",
+    "Movie",
+    "MovieSettings",
+    "Objects",
+    "PointSample",
     "Rate",
     "Scan",
+    "Scene",
     "Schedule",
     "SiteGraph",
     "StemSampler",
     "Structure",
+    "TmdRates",
+    "TmdSample",
     "Vanish",
     "adf",
     "adf_points",
@@ -41,15 +52,20 @@ __all__ = [
     "cross_section_A2",
     "distort_positions",
     "draw_distortion",
+    "drift_course",
     "expose",
     "hexagonal_sites",
     "microscope_of",
     "params_of",
+    "point_movie",
     "probe",
     "random_microscope",
     "random_scan",
+    "render_movie",
+    "sample_box",
     "schedule",
     "simulate_history",
     "site_graph",
     "slow_background",
+    "tmd_movie",
 ]

@@ -44,8 +44,14 @@ class SiteGraph:
         return lists
 
 
-def site_graph(y_x_nm: ArrayLike, reach_nm: float, *, period_nm: tuple[float, float] | None = None) -> SiteGraph:
-    """Return the sites `y_x_nm` (N, 2), neighbours being those at most `reach_nm` apart.
+def site_graph(
+    y_x_nm: ArrayLike,
+    reach_nm: float,
+    *,
+    kind: ArrayLike | None = None,
+    period_nm: tuple[float, float] | None = None,
+) -> SiteGraph:
+    """Return the sites `y_x_nm` (N, 2), neighbours being those at most `reach_nm` apart and of the same `kind` (N,).
 
     With `period_nm` (y, x) the sites repeat; they must then lie in 0 .. period, and the reach be less than half of it.
     """
@@ -53,6 +59,9 @@ def site_graph(y_x_nm: ArrayLike, reach_nm: float, *, period_nm: tuple[float, fl
     if not len(points) or not reach_nm > 0:
         raise BadInput(f"{len(points)} sites with a reach of {reach_nm} nm were given: give at least one and a reach.")
     first, second, step = _pairs(points, reach_nm, period_nm)
+    if kind is not None:
+        alike = np.asarray(kind)[first] == np.asarray(kind)[second]
+        first, second, step = first[alike], second[alike], step[alike]
     degree = np.bincount(first, minlength=len(points))
     slot = np.arange(len(first)) - np.repeat(np.cumsum(degree) - degree, degree)
     near = np.full((len(points), max(int(degree.max()), 1)), -1, dtype=np.intp)
