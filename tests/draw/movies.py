@@ -48,7 +48,10 @@ def motion(names: tuple[str, ...] = ("Si", "V1")) -> tuple[pd.DataFrame, pd.Data
 def chain(number: int, seed: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return rates between all pairs of states, and the states' shares."""
     rng = np.random.default_rng(seed)
-    names = [("Si1C3", "Si1C4", "edge, zigzag", "edge, armchair", "V1", "pair of Si atoms", "bulk", "lost")[k] for k in range(number)]
+    names = [
+        ("Si1C3", "Si1C4", "edge, zigzag", "edge, armchair", "V1", "pair of Si atoms", "bulk", "lost")[k]
+        for k in range(number)
+    ]
     rows = []
     for a in names:
         for b in names:
@@ -57,7 +60,9 @@ def chain(number: int, seed: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
             row |= {f"rate_{part}per_s": row[f"p_{part}".rstrip("_")] / FRAME_TIME_S for part in ("", "low_", "high_")}
             rows.append(row | {"visits": 100, "jumps": round(100 * p)})
     share = rng.dirichlet(np.full(number, 2.0))
-    states = pd.DataFrame({"state": names, "share": share, "share_low": 0.8 * share, "share_high": np.minimum(1.2 * share, 1)})
+    states = pd.DataFrame(
+        {"state": names, "share": share, "share_low": 0.8 * share, "share_high": np.minimum(1.2 * share, 1)}
+    )
     return pd.DataFrame(rows), states.assign(visits=100)
 
 

@@ -175,13 +175,13 @@ def test_what_is_no_log_is_refused_in_one_sentence(tmp_path: Path, text: str, sa
 def test_a_binary_file_and_a_folder_are_no_logs(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(bytes(range(256)))
     for path in (tmp_path, tmp_path / "x.csv"):
-        with pytest.raises(BadInput, match="is no (log|text)"):
+        with pytest.raises(BadInput, match=r"is no (log|text)"):
             read_log(path)
 
 
 def test_a_log_of_another_recording_is_refused(tmp_path: Path) -> None:
     log = read_log(written(tmp_path, "time (s),temperature (C)\n1000,0\n1010,100\n"))
-    with pytest.raises(BadInput, match="covers t_s 1000 to 1010, the recording 0 to 19.5"):
+    with pytest.raises(BadInput, match=r"covers t_s 1000 to 1010, the recording 0 to 19\.5"):
         with_log(movie(40), log)
     with pytest.raises(BadInput, match="no frame time"):
         with_log(movie(40, None), log)

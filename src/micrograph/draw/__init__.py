@@ -5,7 +5,7 @@ from micrograph.draw.classes import classes_figure
 from micrograph.draw.counts import counts_over_time_figure
 from micrograph.draw.image import image_figure, score_figure
 from micrograph.draw.kymograph import kymograph_figure, line_kymograph, line_kymograph_figure
-from micrograph.draw.movie import MovieSettings, write_movie
+from micrograph.draw.movie import MovieSettings, shown_positions, write_movie
 from micrograph.draw.sites import cut_out, rows_within, sites_figure
 from micrograph.draw.states import arrhenius_figure, rates_figure, state_diagram
 from micrograph.draw.strain import strain_figure
@@ -34,6 +34,7 @@ __all__ = [
     "rates_figure",
     "rows_within",
     "score_figure",
+    "shown_positions",
     "sites_figure",
     "state_diagram",
     "strain_figure",

@@ -45,12 +45,16 @@ class Marks:
     def of(self, index: int) -> NDArray[np.intp]:
         """Return the rows of one frame."""
         low, high = np.searchsorted(self.frames, [index, index + 1])
-        return self.by_frame[low:high]
+        rows: NDArray[np.intp] = self.by_frame[low:high]
+        return rows
 
     def tail(self, row: int, length: int) -> NDArray[np.intp]:
         """Return the rows of a row's track in the last `length` frames, up to the row itself."""
         rows = np.arange(max(0, row - length), row + 1)
-        return rows[(self.track[rows] == self.track[row]) & (self.frame[rows] >= self.frame[row] - length)]
+        of_track: NDArray[np.intp] = rows[
+            (self.track[rows] == self.track[row]) & (self.frame[rows] >= self.frame[row] - length)
+        ]
+        return of_track
 
 
 def marks_of(table: DataFrame | None, sample: bool) -> Marks:

@@ -76,10 +76,10 @@ def write_movie(
     return path
 
 
-def positions(length: int, most: int) -> NDArray[np.intp]:
+def shown_positions(length: int, most: int) -> NDArray[np.intp]:
     """Return which frames of a recording are shown: all, or `most` of them evenly spread, first and last among them.
 
-    >>> positions(7, 3).tolist()
+    >>> shown_positions(7, 3).tolist()
     [0, 3, 6]
     """
     return np.linspace(0, length - 1, min(length, most)).round().astype(np.intp)
@@ -90,7 +90,7 @@ def painter_for(
 ) -> Painter:
     """Return what paints all frames of a recording alike; a few frames are read for the grey values."""
     sample = settings.sample and drift is not None
-    parts = [recording.frame(int(k)).data for k in positions(len(recording), _SAMPLED)]
+    parts = [recording.frame(int(k)).data for k in shown_positions(len(recording), _SAMPLED)]
     thin = max(1, int(np.sqrt(parts[0].size / 250_000)))
     limits = contrast(np.concatenate([part[::thin, ::thin].ravel() for part in parts]))
     known = None
@@ -109,7 +109,7 @@ def painter_for(
 def _pictures(
     recording: Recording, painter: Painter, settings: MovieSettings, progress: Progress | None
 ) -> Iterator[Image.Image]:
-    chosen = positions(len(recording), settings.most_frames)
+    chosen = shown_positions(len(recording), settings.most_frames)
     for done, position in enumerate(chosen, start=1):
         yield painter.paint(recording.frame(int(position)))
         if progress is not None:

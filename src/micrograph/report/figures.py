@@ -22,6 +22,7 @@ from micrograph.draw import (
     strain_figure,
     time_figure,
 )
+from micrograph.report.over_time import movie_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,9 +47,10 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     """Return the pictures of one frame and of the whole recording by name.
 
     prediction: of the frame that is shown; tables: 'objects' and 'defects' of that very frame, 'frames' and 'summary'
-    of the whole recording, and 'defects_over_time' (``frame, name, flags``) for a movie. What is missing is left out.
+    of the whole recording, and 'defects_over_time' (``frame, name, flags``) for a movie, with the tables over time
+    ('tracks', 'drift', 'motion', 'diffusion', 'rates', 'states', 'counts', 'averages'). What is missing is left out.
     """
-    found: dict[str, Figure] = {}
+    found = movie_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
     if "objects" in tables and len(tables["objects"]):

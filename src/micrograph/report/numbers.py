@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Endings of column names with the unit as a reader writes it; longest first.
 UNITS = {
     "_per_nm2": "nm⁻²",
+    "_nm2_per_s": "nm² s⁻¹",
     "_per_s": "s⁻¹",
     "_percent": "%",
     "_nm2": "nm²",
@@ -25,8 +26,13 @@ UNITS = {
     "_deg": "°",
     "_nm": "nm",
     "_kV": "kV",
+    "_C": "°C",
+    "_eV": "eV",
     "_s": "s",
 }
+#: So many numbers of each kind over time are headlines.
+MOST_NUMBERS = 8
+_SHARE = ("share_low", "share_high")
 _LATTICE = {
     "a_nm": "lattice parameter a",
     "b_nm": "lattice parameter b",
@@ -62,6 +68,55 @@ def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]
     if {"name", "count"} <= set(summary):
         return [*_lattice(frames), *(_counted(row) for row in summary.to_dict("records"))]
     return [*_lattice(frames), *_plain(summary, about)]
+
+
+def headlines_over_time(tables: Mapping[str, DataFrame]) -> list[Headline]:
+    """Return diffusion constants, shares of states and the highest rates, each with its 95 % interval."""
+    found: list[Headline] = []
+    if _holds(tables, "diffusion", "class", "d_nm2_per_s"):
+        found += [_diffusion(row) for row in tables["diffusion"].head(MOST_NUMBERS).to_dict("records")]
+    if _holds(tables, "states", "state", "share"):
+        rows = tables["states"].sort_values("share", ascending=False, kind="stable").head(MOST_NUMBERS)
+        found += [_share(row) for row in rows.to_dict("records")]
+    if _holds(tables, "rates", "from", "to", "p"):
+        rates = tables["rates"]
+        rows = rates[rates["from"] != rates["to"]].sort_values("p", ascending=False, kind="stable").head(MOST_NUMBERS)
+        found += [_rate(row) for row in rows.to_dict("records")]
+    return found
+
+
+def _holds(tables: Mapping[str, DataFrame], name: str, *columns: str) -> bool:
+    return name in tables and set(columns) <= set(tables[name])
+
+
+def _diffusion(row: Mapping[Any, Any]) -> Headline:
+    value = with_error(row["d_nm2_per_s"], row.get("d_sigma_nm2_per_s"), "nm² s⁻¹")
+    remark = _interval(row, "d_low_nm2_per_s", "d_high_nm2_per_s", "nm² s⁻¹")
+    if "tracks" in row:
+        remark += f"; {row['tracks']:.0f} tracks"
+    return Headline(f"diffusion constant, {row['class']}", value, remark)
+
+
+def _share(row: Mapping[Any, Any]) -> Headline:
+    percent = {name: 100 * row[name] for name in ("share_low", "share_high") if name in row}
+    return Headline(f"share of {row['state']}", f"{100 * row['share']:.3g} %", _interval(percent, *_SHARE, "%"))
+
+
+def _rate(row: Mapping[Any, Any]) -> Headline:
+    """Return one rate per second or, where times are unknown, the probability per frame."""
+    name = f"{row['from']} → {row['to']}"
+    jumps = f"; {row['jumps']:.0f} jumps" if "jumps" in row else ""
+    if math.isfinite(row.get("rate_per_s", math.nan)):
+        interval = _interval(row, "rate_low_per_s", "rate_high_per_s", "s⁻¹")
+        return Headline(name, f"{row['rate_per_s']:.3g} s⁻¹", interval + jumps)
+    return Headline(name, f"{row['p']:.3g} per frame", _interval(row, "p_low", "p_high", "") + jumps)
+
+
+def _interval(row: Mapping[Any, Any], low: str, high: str, unit: str) -> str:
+    """Return '95 %: low to high unit', '' where the interval is unknown."""
+    if not (math.isfinite(row.get(low, math.nan)) and math.isfinite(row.get(high, math.nan))):
+        return ""
+    return f"95 %: {row[low]:.3g} to {row[high]:.3g} {unit}".strip()
 
 
 def _lattice(frames: DataFrame) -> Iterator[Headline]:

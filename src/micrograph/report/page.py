@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from micrograph.core import Column, Flag
 from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
-from micrograph.report.numbers import headlines
+from micrograph.report.numbers import headlines, headlines_over_time
+from micrograph.report.over_time import movie_tables, write_movies
 from micrograph.validate import read_measured
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ CAPTIONS = {
     "counts": "Number found in all frames together, with the 95 % interval of the count.",
     "density-time": "Number per area with its exact 95 % counting interval.",
     "lattice-time": "Fitted in each frame, with its 95 % interval.",
+    "tracks": "Where each object went, over the first frame; the drift of the sample is removed where it is known.",
+    "kymograph": "One line a track, along the direction in which tracks scatter most, coloured by state or class.",
+    "drift": "Shift of the whole sample against the first frame, with its 95 % interval.",
+    "displacement": "Mean square displacement of the tracks with its 95 % interval, and the line of the diffusion "
+    "constant D; the constant of the line holds the errors of the positions.",
+    "states": "Areas are the shares of the states, widths the rates of the jumps; arrows without a number are rarer.",
+    "rates": "Each kind of jump with the 95 % interval of its rate.",
+    "numbers-time": "How many were there in each frame, with the 95 % interval; dashed lines mark changes.",
+    "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 
 
@@ -57,10 +67,16 @@ class Excerpt:
     total: int
 
 
-def write_report(result: Result, pictures: Mapping[str, Figure] | None = None) -> Path:
+def write_report(
+    result: Result,
+    pictures: Mapping[str, Figure] | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Path:
     """Write ``report.html`` and the folder ``figures`` beside the result's tables and return the page's path.
 
-    `pictures` are those of `figures` unless given. The page holds its pictures and loads nothing from anywhere.
+    `pictures` are those of `figures` unless given. A recording of ten frames or more is written as ``movie.mp4`` too;
+    `progress` is then called with its frames done and in all. The page holds its pictures and loads nothing from
+    anywhere; it links to the movie beside it.
     """
     if pictures is None:
         pictures = result_figures(result)
@@ -68,9 +84,10 @@ def write_report(result: Result, pictures: Mapping[str, Figure] | None = None) -
     for name, png in pngs.items():
         with whole(result.folder / "figures" / f"{name}.png") as temporary:
             temporary.write_bytes(png)
+    movies = write_movies(result, progress)
     path = result.folder / "report.html"
     with whole(path) as temporary:
-        temporary.write_text(_page(result, pngs), encoding="utf-8")
+        temporary.write_text(_page(result, pngs, movies), encoding="utf-8")
     return path
 
 
@@ -85,10 +102,10 @@ def result_figures(result: Result) -> dict[str, Figure]:
         }
     if "defects" in result.tables and len(tables["frames"]) > 2:
         tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))
-    return figures(result.recipe, prediction, tables)
+    return figures(result.recipe, prediction, tables | movie_tables(result))
 
 
-def _page(result: Result, pngs: Mapping[str, bytes]) -> str:
+def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("micrograph", "report")
@@ -99,12 +116,14 @@ def _page(result: Result, pngs: Mapping[str, bytes]) -> str:
     record = json.loads(json.dumps(result.record, default=str))
     answers = result.recipe.task.answers
     numbers = headlines(result.summary, result.tables["frames"], answers.get("summary", ()))
+    numbers += headlines_over_time(result.tables)
     card = record.get("card") or {}
     return environment.get_template("report.html").render(
         recipe=result.recipe,
         record=record,
         headlines=numbers,
         pictures=[Picture(name, base64.b64encode(png).decode(), _caption(name)) for name, png in pngs.items()],
+        movie=base64.b64encode(movies["gif"].read_bytes()).decode() if movies else "",
         excerpts=[_excerpt(result, name, answers.get(name, ())) for name in _ordered(result.tables)],
         domain=card.get("domain") or {},
         measured=read_measured(result.recipe.name, record["key"]["weights"]),

@@ -1,0 +1,170 @@
+"""What belongs to a movie: pictures of the tables over time, the tables read within bounds, and the movie itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from micrograph.core import Prediction
+from micrograph.draw import (
+    MovieSettings,
+    arrhenius_figure,
+    classes_figure,
+    counts_over_time_figure,
+    drift_figure,
+    kymograph_figure,
+    msd_figure,
+    rates_figure,
+    shown_positions,
+    state_diagram,
+    tracks_figure,
+    write_movie,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from micrograph.run import Result
+
+#: Recordings of fewer frames get no movie.
+FEWEST_FRAMES = 10
+#: The movie on the page is small.
+SMALL = MovieSettings(side_px=480, most_frames=48, per_second=8.0)
+#: Of a longer table of tracks only the longest are read; of other tables so many rows are drawn into the movie.
+MOST_ROWS, MOST_TRACKS = 1_000_000, 1500
+#: Tables of this recording that are small whatever its length.
+SMALL_TABLES = ("drift", "motion", "diffusion", "rates", "states", "counts", "events", "classes", "averages")
+#: Up to so many states are a diagram; more are bars.
+MOST_STATES = 8
+_OF_TRACKS = ("track", "frame", "t_s", "y_nm", "x_nm", "y_sample_nm", "x_sample_nm", "class", "state")
+
+
+def movie_tables(result: Result) -> dict[str, DataFrame]:
+    """Return the tables over time that pictures are made of, however long the recording is."""
+    found = {name: result.tables[name] for name in SMALL_TABLES if name in result.tables}
+    if "tracks" in result.tables:
+        found["tracks"] = _read(result, "tracks", _OF_TRACKS, _longest(result))
+    return found
+
+
+def movie_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
+    """Return the pictures of the tables over time by name; tables that are missing or empty are left out."""
+    known = {name: table for name, table in tables.items() if len(table)}
+    found: dict[str, Figure] = {}
+    if {"track", "y_nm", "x_nm"} <= set(known.get("tracks", ())):
+        found |= _track_figures(prediction, known["tracks"])
+    if "drift" in known and len(known["drift"]) > 2:
+        found["drift"] = drift_figure(known["drift"])
+    if "motion" in known and np.isfinite(known["motion"]["msd_nm2"].to_numpy(float)).any():
+        found["displacement"] = msd_figure(known["motion"], known.get("diffusion"))
+    if "rates" in known:
+        found |= _rate_figures(known["rates"], known.get("states"))
+    if {"name", "count", "count_low", "count_high"} <= set(known.get("counts", ())):
+        found["numbers-time"] = counts_over_time_figure(
+            known["counts"], log=known.get("frames"), changes_s=_changes(known.get("events"))
+        )
+    if {"class", "y_nm", "x_nm", "intensity"} <= set(known.get("averages", ())):
+        found["classes"] = _class_figure(known["averages"], known.get("classes"))
+    return found
+
+
+def write_movies(result: Result, progress: Callable[[int, int], object] | None = None) -> dict[str, Path]:
+    """Write ``movie.mp4`` and ``figures/movie.gif`` of a recording of some length and return them by suffix.
+
+    Nothing is written where the recording is at hand no more, is short, or has no pixel size. The drift is removed
+    where it is known and keeps most of the sample in view.
+    """
+    recording = getattr(result, "recording", None)
+    if recording is None or len(recording) < FEWEST_FRAMES or recording.calibration.pixel_nm is None:
+        return {}
+    drift = result.tables.get("drift")
+    view_nm = min(recording.shape) * recording.calibration.pixel_nm
+    sample = drift is not None and "tracks" in result.tables and _reach_nm(drift) < view_nm / 3
+    drift = drift if sample else None
+    paths = {"mp4": result.folder / "movie.mp4", "gif": result.folder / "figures" / "movie.gif"}
+    for suffix, settings in (("mp4", MovieSettings(sample=sample)), ("gif", replace(SMALL, sample=sample))):
+        shown, marks = _marks(result, settings)
+        write_movie(paths[suffix], recording, marks, drift, shown, progress if suffix == "mp4" else None)
+    return paths
+
+
+def _track_figures(prediction: Prediction | None, tracks: DataFrame) -> dict[str, Figure]:
+    found: dict[str, Figure] = {}
+    if prediction is not None and (pixel_nm := prediction.frame.calibration.pixel_nm) is not None:
+        image = prediction.frame.data
+        found["tracks"] = tracks_figure(image, pixel_nm, tracks, "Tracks over time")
+        if "class" in tracks and tracks["class"].nunique() > 1:
+            found["tracks-class"] = tracks_figure(image, pixel_nm, tracks, "Tracks by class", "class")
+    found["kymograph"] = kymograph_figure(tracks, "Position over time")
+    return found
+
+
+def _rate_figures(rates: DataFrame, states: DataFrame | None) -> dict[str, Figure]:
+    found: dict[str, Figure] = {}
+    if "temperature_C" in rates:
+        return {"rates-temperature": arrhenius_figure(rates)}
+    if states is not None and 0 < len(states) <= MOST_STATES:
+        found["states"] = state_diagram(rates, states)
+    found["rates"] = rates_figure(rates)
+    return found
+
+
+def _class_figure(averages: DataFrame, classes: DataFrame | None) -> Figure:
+    """Return mean images given as rows of ``class, y_nm, x_nm, intensity`` on one square grid."""
+    names = list(dict.fromkeys(averages["class"]))
+    images = [
+        averages[averages["class"] == name].pivot(index="y_nm", columns="x_nm", values="intensity").to_numpy(np.float32)
+        for name in names
+    ]
+    numbers = {} if classes is None else dict(zip(classes["class"], classes["count"], strict=True))
+    pixel_nm = float(np.diff(np.unique(averages["x_nm"].to_numpy(float))).min())
+    return classes_figure(np.stack(images), names, [numbers.get(name, np.nan) for name in names], pixel_nm)
+
+
+def _changes(events: DataFrame | None) -> list[float]:
+    """Return when something changed for all objects: the times of events of the kind 'change'."""
+    if events is None:
+        return []
+    return [float(t_s) for t_s in events.loc[events["kind"] == "change", "t_s"] if np.isfinite(t_s)]
+
+
+def _reach_nm(drift: DataFrame) -> float:
+    return float(drift[["drift_y_nm", "drift_x_nm"]].abs().max().max())
+
+
+def _marks(result: Result, settings: MovieSettings) -> tuple[MovieSettings, DataFrame | None]:
+    """Return what is ringed in the movie, the tracks or else the defects or else all objects, and how many frames."""
+    if "tracks" in result.tables:
+        return settings, _read(result, "tracks", _OF_TRACKS, _longest(result))
+    name = next((name for name in ("defects", "objects") if name in result.tables), None)
+    if name is None or not {"frame", "y_nm", "x_nm"} <= set(result.tables.head(name, 1)):
+        return settings, None
+    rows = int(result.record["tables"].get(name, 0)) / max(len(result.recording), 1)
+    most = int(np.clip(MOST_ROWS / max(rows, 1), FEWEST_FRAMES, settings.most_frames))
+    shown = replace(settings, most_frames=most)
+    chosen = [result.recording.indices[int(k)] for k in shown_positions(len(result.recording), most)]
+    return shown, _read(result, name, ("frame", "y_nm", "x_nm", "class", "name"), [("frame", "in", chosen)])
+
+
+def _longest(result: Result) -> list[tuple[str, str, Any]] | None:
+    """Return the filter that reads only the longest tracks where there are too many rows; ``None`` to read all."""
+    if int(result.record["tables"].get("tracks", 0)) <= MOST_ROWS:
+        return None
+    tracks, length = np.unique(result.tables.columns("tracks", ("track",))["track"].to_numpy(), return_counts=True)
+    return [("track", "in", tracks[np.argsort(-length, kind="stable")[:MOST_TRACKS]].tolist())]
+
+
+def _read(
+    result: Result, name: str, columns: tuple[str, ...], filters: list[tuple[str, str, Any]] | None = None
+) -> DataFrame:
+    """Return those of the columns that a table has, and only the rows that the filters let through."""
+    import pandas as pd
+
+    present = set(result.tables.head(name, 1))
+    wanted = [column for column in columns if column in present]
+    return pd.read_parquet(result.tables.folder / f"{name}.parquet", columns=wanted, filters=filters)
