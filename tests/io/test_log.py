@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from micrograph.core import BadInput, Calibration, Recording
@@ -185,3 +187,18 @@ def test_a_log_of_another_recording_is_refused(tmp_path: Path) -> None:
         with_log(movie(40), log)
     with pytest.raises(BadInput, match="no frame time"):
         with_log(movie(40, None), log)
+
+
+@given(st.integers(0, 2), st.lists(st.tuples(st.integers(0, 400), st.sampled_from('0,;\t \n"=.:-x')), max_size=12))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_log_is_read_or_refused(tmp_path: Path, kind: int, damage: list[tuple[int, str]]) -> None:
+    text = list((PROTOCHIPS, DENS, IMPULSE)[kind])
+    for place, sign in damage:
+        text[place % len(text)] = sign
+    try:
+        log = read_log(written(tmp_path, "".join(text)))
+    except BadInput as refused:
+        assert "\n" not in str(refused)
+    else:
+        assert (np.diff(log["t_s"]) >= 0).all() and log.columns.is_unique
+        log_at(log, [0.0, 1.0])

@@ -97,13 +97,20 @@ def painter_for(
     if sample and drift is not None:
         shifts = drift[["drift_y_nm", "drift_x_nm"]].fillna(0.0).to_numpy(float)
         known = {int(frame): (float(y), float(x)) for frame, (y, x) in zip(drift["frame"], shifts, strict=True)}
-    step = recording.calibration.frame_time_s
-    decimals = 2 if step is None else int(np.clip(1 - np.floor(np.log10(step)), 0, 6))
     height, width = parts[0].shape
     return Painter(
         (height, width), float(recording.calibration.pixel_nm or 1.0), limits, marks_of(marks, sample),
-        settings.side_px, settings.tail, known, decimals,
+        settings.side_px, settings.tail, known, _decimals(recording),
     )  # fmt: skip
+
+
+def _decimals(recording: Recording) -> int:
+    """Return how many decimals tell the times of two frames apart."""
+    step = recording.calibration.frame_time_s
+    if recording.known is not None and len(recording) > 1:
+        first, last = (recording.known(recording.indices[k]).get("t_s", np.nan) for k in (0, -1))
+        step = (last - first) / (len(recording) - 1) if last > first else step
+    return 2 if step is None else int(np.clip(1 - np.floor(np.log10(step)), 0, 6))
 
 
 def _pictures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from micrograph.core import BadInput, Recording
-from micrograph.io.files import existing
+from micrograph.io.files import existing, first_line
 from micrograph.io.log_columns import (
     Heading,
     assumed,
@@ -35,7 +36,7 @@ EXPECTED = (
     "temperature'"
 )
 #: The file is read as a log only up to this size.
-LARGEST_BYTES = 500_000_000
+LARGEST_BYTES = 100_000_000
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
 _TIME = re.compile(r"\d{1,3}:\d{2}(:\d{2}([.,]\d+)?)?|\d{2,4}[-/.]\d{1,2}[-/.]\d{2,4}.*\d:\d{2}.*")
 _IN_NAMES = re.compile(r"(?i:(frame))[ _-]*(\d+)|(\d+(?:\.\d+)?)(ms|sec|s|min|°C|C|K|V|mV|mA)(?![A-Za-z])")
@@ -173,7 +174,10 @@ def _parsed(lines: list[str], name: str) -> _Lines:
         return names
     refused: BadInput | None = None
     for delimiter in ("\t", ";", ",", None):
-        rows = [_cut(line, delimiter) for line in lines]
+        try:
+            rows = [_cut(line, delimiter) for line in lines]
+        except csv.Error as error:
+            raise BadInput(f"{name} is no log ({first_line(error)}): {EXPECTED}.") from error
         if {"Time", "Notes"} <= set(rows[0]):
             return _protochips(rows)
         try:
@@ -236,8 +240,6 @@ def _from_names(lines: list[str]) -> _Lines | None:
 def _cut(line: str, delimiter: str | None) -> list[str]:
     if delimiter is None:
         return re.sub(r"\s+(?=[\[(][^\])]*[\])])", "", line).split()
-    import csv
-
     return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
 
 

@@ -132,7 +132,7 @@ def names_of(headings: Sequence[Heading]) -> list[str]:
     The first measured column of a quantity is named after it alone ('temperature_C'), the first of its set points
     'temperature_set_C'; others carry what tells them apart ('tank1_pressure_mbar'). Unknown columns keep their words.
     """
-    taken: list[str] = []
+    taken = ["t_s", "frame"]
     for found in headings:
         unit = found.unit
         ending = f"_{unit.ours}" if unit else f"_{plain(found.unit_text)}" if found.unit_text else ""
@@ -143,7 +143,7 @@ def names_of(headings: Sequence[Heading]) -> list[str]:
         while name in taken:
             name, number = f"{stem}_{number}{ending}", number + 1
         taken.append(name)
-    return taken
+    return taken[2:]
 
 
 def plain(text: str) -> str:
@@ -185,8 +185,7 @@ def date_s(cells: Series[str]) -> Array:
     first = stamps.dropna()
     if not len(first):
         return np.full(len(cells), np.nan)
-    seconds = np.asarray((stamps - first.iloc[0]).dt.total_seconds(), dtype=np.float64)
-    return seconds
+    return np.asarray((stamps - first.iloc[0]).dt.total_seconds(), dtype=np.float64)
 
 
 def _iso(cells: Series[str]) -> bool:

@@ -105,7 +105,7 @@ def _share(row: Mapping[Any, Any]) -> Headline:
 def _rate(row: Mapping[Any, Any]) -> Headline:
     """Return one rate per second or, where times are unknown, the probability per frame."""
     name = f"{row['from']} → {row['to']}"
-    jumps = f"; {row['jumps']:.0f} jumps" if "jumps" in row else ""
+    jumps = f"; {row['jumps']:.0f} jump{'' if row['jumps'] == 1 else 's'}" if "jumps" in row else ""
     if math.isfinite(row.get("rate_per_s", math.nan)):
         interval = _interval(row, "rate_low_per_s", "rate_high_per_s", "s⁻¹")
         return Headline(name, f"{row['rate_per_s']:.3g} s⁻¹", interval + jumps)

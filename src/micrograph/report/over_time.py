@@ -76,17 +76,19 @@ def movie_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]
 def write_movies(result: Result, progress: Callable[[int, int], object] | None = None) -> dict[str, Path]:
     """Write ``movie.mp4`` and ``figures/movie.gif`` of a recording of some length and return them by suffix.
 
-    Nothing is written where the recording is at hand no more, is short, or has no pixel size. The drift is removed
-    where it is known and keeps most of the sample in view.
+    Those of an earlier report go. Nothing is written where the recording is short or has no pixel size. The drift is
+    removed where it is known and keeps most of the sample in view.
     """
-    recording = getattr(result, "recording", None)
-    if recording is None or len(recording) < FEWEST_FRAMES or recording.calibration.pixel_nm is None:
+    paths = {"mp4": result.folder / "movie.mp4", "gif": result.folder / "figures" / "movie.gif"}
+    for path in paths.values():
+        path.unlink(missing_ok=True)
+    recording = result.recording
+    if len(recording) < FEWEST_FRAMES or recording.calibration.pixel_nm is None:
         return {}
     drift = result.tables.get("drift")
     view_nm = min(recording.shape) * recording.calibration.pixel_nm
     sample = drift is not None and "tracks" in result.tables and _reach_nm(drift) < view_nm / 3
     drift = drift if sample else None
-    paths = {"mp4": result.folder / "movie.mp4", "gif": result.folder / "figures" / "movie.gif"}
     for suffix, settings in (("mp4", MovieSettings(sample=sample)), ("gif", replace(SMALL, sample=sample))):
         shown, marks = _marks(result, settings)
         write_movie(paths[suffix], recording, marks, drift, shown, progress if suffix == "mp4" else None)
