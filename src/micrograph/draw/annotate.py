@@ -216,15 +216,25 @@ class Painter:
         middle, gap = self.size[1] + self.strip / 2, float(self.font.size)
         text = clock_text(frame, self.decimals)
         draw.text((gap / 2, middle), text, fill=_TEXT, font=self.font, anchor="lm")
-        left, right = gap + self.font.getlength(text), self.size[0] - gap / 2
-        for name, color in reversed(list(zip(self.marks.names, self.colors, strict=True))):
-            right -= self.font.getlength(name)
-            if right - 1.6 * gap < left:
-                break
-            draw.text((right, middle), name, fill=_TEXT, font=self.font, anchor="lm")
+        right = self.size[0] - gap / 2
+        for k in reversed(self._written(right - 2 * gap - self.font.getlength(text))):
+            right -= self.font.getlength(self.marks.names[k])
+            draw.text((right, middle), self.marks.names[k], fill=_TEXT, font=self.font, anchor="lm")
             half, right = 0.38 * gap, right - 0.8 * gap
-            draw.ellipse((right - half, middle - half, right + half, middle + half), outline=color, width=3)
+            box = (right - half, middle - half, right + half, middle + half)
+            draw.ellipse(box, outline=self.colors[k], width=max(2, round(self.font.size / 6)))
             right -= gap
+
+    def _written(self, room: float) -> list[int]:
+        """Return which names the legend has room for, in their order: those that are marked most often."""
+        number = np.bincount(self.marks.kind, minlength=len(self.marks.names))
+        chosen = []
+        for k in np.argsort(-number, kind="stable"):
+            room -= self.font.getlength(self.marks.names[k]) + 1.8 * float(self.font.size)
+            if room < 0:
+                break
+            chosen.append(int(k))
+        return sorted(chosen)
 
 
 def clock_text(frame: Frame, decimals: int = 2) -> str:
