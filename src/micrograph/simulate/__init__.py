@@ -4,6 +4,8 @@ from micrograph.simulate.adf import adf, adf_points
 from micrograph.simulate.brightness import brightness, microscope_of
 from micrograph.simulate.contaminate import contamination, slow_background
 from micrograph.simulate.dynamics import Dynamics, changes, simulate_history
+from micrograph.simulate.edge_movie import EDGE_RATES, EdgeSample, edge_history, edge_movie, equilibrium
+from micrograph.simulate.edge_states import EDGE_STATES, RING_SIZES
 from micrograph.simulate.history import Configuration, History
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
@@ -15,9 +17,13 @@ from micrograph.simulate.rates import Conditions, Rate, Schedule, arrhenius, sch
 from micrograph.simulate.sampler import StemSampler, Structure
 from micrograph.simulate.scan import Distortion, Scan, distort_positions, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
+from micrograph.simulate.silicon_movie import SiliconSample, silicon_movie
 from micrograph.simulate.tmd_movie import TMD_SETTINGS, TmdRates, TmdSample, tmd_movie
 
 __all__ = [
+    "EDGE_RATES",
+    "EDGE_STATES",
+    "RING_SIZES",
     "TMD_SETTINGS",
     "Bind",
     "Change",
@@ -26,6 +32,7 @@ __all__ = [
     "Create",
     "Distortion",
     "Dynamics",
+    "EdgeSample",
     "History",
     "Hop",
     "Microscope",
@@ -37,6 +44,7 @@ __all__ = [
     "Scan",
     "Scene",
     "Schedule",
+    "SiliconSample",
     "SiteGraph",
     "StemSampler",
     "Structure",
@@ -53,6 +61,9 @@ __all__ = [
     "distort_positions",
     "draw_distortion",
     "drift_course",
+    "edge_history",
+    "edge_movie",
+    "equilibrium",
     "expose",
     "hexagonal_sites",
     "microscope_of",
@@ -64,6 +75,7 @@ __all__ = [
     "render_movie",
     "sample_box",
     "schedule",
+    "silicon_movie",
     "simulate_history",
     "site_graph",
     "slow_background",

@@ -65,8 +65,8 @@ class MovieSettings:
     def __post_init__(self) -> None:
         if self.frames < 1 or min(self.size_px) < 8 or not self.pixel_nm > 0 or not self.frame_time_s > 0:
             raise BadInput(
-                f"A movie of {self.frames} frames of {self.size_px} pixels of {self.pixel_nm} nm in {self.frame_time_s} "
-                "s was asked for: give at least one frame, 8 pixels, and positive sizes and times."
+                f"{self.frames} frames of {self.size_px} pixels of {self.pixel_nm} nm, {self.frame_time_s} s each, "
+                "were asked for: give at least one frame, 8 pixels, and positive sizes and times."
             )
 
     @property

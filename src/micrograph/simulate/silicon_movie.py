@@ -1,0 +1,271 @@
+"""A movie of silicon atoms that the beam drives through graphene, with bonds of planted lengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core import BadInput
+from micrograph.simulate.adf import MARGIN_NM
+from micrograph.simulate.dynamics import Dynamics, simulate_history
+from micrograph.simulate.history import History
+from micrograph.simulate.lattice import Array, Index, SiteGraph, site_graph
+from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, render_movie, sample_box
+from micrograph.simulate.processes import Change, Hop
+from micrograph.simulate.rates import Conditions, Rate, schedule
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from micrograph.structures import Network
+
+Triple = tuple[float, float, float]
+
+#: Atoms further than this from a silicon do not feel it.
+_REACH_NM = 0.9
+
+#: Silicon atoms keep this distance, so that none has another as a neighbour.
+_APART_NM = 0.55
+
+#: Silicon stays this far inside the field, where the beam that drives it is.
+_INSET_NM = 0.6
+
+_CARBON, _SILICON = 6, 14
+
+
+@dataclass(frozen=True)
+class SiliconSample:
+    """Silicon in graphene.
+
+    count: silicon atoms at the start. hop: rate at which a 3-fold silicon changes places with a carbon neighbour (sum
+    over the three). lose, catch: rates at which it becomes 4-fold (a carbon beside it is knocked out) and 3-fold again.
+    asymmetry_pm: how much longer than usual the three seen Si-C bonds of a 3-fold silicon are, on the first and on the
+    second sublattice; bonds are counted counter-clockwise, from 30, 150, 270 degrees on the first and from 90, 210, 330
+    degrees on the second sublattice, plus the rotation. relaxed: whether the carbons around give way to that. strain:
+    exx, eyy, exy of the sheet.
+    """
+
+    count: int = 4
+    hop: Rate | float = 0.03
+    lose: Rate | float = 0.0
+    catch: Rate | float = 0.1
+    asymmetry_pm: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    relaxed: bool = True
+    rotation_deg: float = 11.0
+    strain: Triple = (0.0, 0.0, 0.0)
+
+
+def silicon_movie(sample: SiliconSample | None = None, settings: MovieSettings | None = None) -> Movie:
+    """Return a movie of silicon that hops between the sites of graphene by exchange with carbon.
+
+    Truth: label 'Si', `state` 'Si3' or 'Si4', `site`, `sublattice` 0 or 1, and the seen lengths of the bonds of a
+    3-fold silicon, ``bond_1_nm`` to ``bond_3_nm``, with the direction of the first, ``bond_1_deg``. All atoms of
+    a frame are in ``movie.sites(i)``. `rates`: hop, lose, catch per second and ``d_nm2_per_s`` of a lone 3-fold silicon.
+    """
+    sample, settings = sample or SiliconSample(), settings or MovieSettings()
+    sheet = _Sheet(sample, settings)
+    history = sheet.history()
+    scene = Scene(
+        atoms=lambda t_s: sheet.atoms(history, t_s),
+        objects=lambda t_s: sheet.objects(history, t_s),
+        events=history.table(),
+        rates=sheet.rates(),
+        realised=history.realised(),
+    )
+    return render_movie(scene, settings)
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What one silicon does around its site: atoms at `offset` (M, 2) move by `shift`, `gone` ones go.
+
+    Row 0 is the silicon itself, 1 to 3 are its neighbours in the order of the asymmetry.
+    """
+
+    offset: Array
+    shift: Array
+    gone: NDArray[np.bool_]
+
+
+class _Sheet:
+    """The perfect sheet, the sites on which silicon may be, and what silicon does to its surroundings."""
+
+    def __init__(self, sample: SiliconSample, settings: MovieSettings) -> None:
+        from scipy.spatial import cKDTree
+
+        from micrograph.structures import graphene
+
+        self.sample, self.settings = sample, settings
+        self._rng = np.random.default_rng([settings.seed, 0, 41])
+        low, size = sample_box(settings)
+        whole = graphene(
+            size,
+            rotation_deg=sample.rotation_deg,
+            strain=sample.strain,
+            shift_nm=tuple(self._rng.uniform(0, 0.25, 2)),
+            margin_nm=MARGIN_NM + 0.2,
+        )
+        self.points: Array = whole.positions[:, [1, 0]] / 10 + low
+        self.tree = cKDTree(self.points)
+        field = np.array(settings.size_nm) - _INSET_NM
+        self.inner: Index = np.flatnonzero(((self.points > _INSET_NM) & (self.points < field)).all(axis=1))
+        if len(self.inner) < 2 * sample.count:
+            raise BadInput(f"{sample.count} silicon atoms need a larger field than {settings.size_nm} nm.")
+        self.sublattice = self._sublattices()
+        self.around = {
+            (state, part, turn): _surroundings(sample, state, part, turn)
+            for state, turns in (("Si3", 1), ("Si4", 3))
+            for part in (0, 1)
+            for turn in range(turns)
+        }
+
+    def _sublattices(self) -> Index:
+        """Return 0 for atoms with a neighbour where those of the first sublattice have one, else 1."""
+        first = self.points + _bond_nm() * _directions(0, self.sample.rotation_deg)[0]
+        return np.where(self.tree.query(first)[0] < _bond_nm() / 2, 0, 1)
+
+    @property
+    def graph(self) -> SiteGraph:
+        """The sites on which silicon may be."""
+        return site_graph(self.points[self.inner], 1.25 * _bond_nm())
+
+    def history(self) -> History:
+        """Return what happens during the movie."""
+        sample, graph = self.sample, self.graph
+        processes = (Hop("Si3", sample.hop), Change("Si3", "Si4", sample.lose), Change("Si4", "Si3", sample.catch))
+        beam = schedule(dose_rate_e_per_A2_s=self.settings.dose_rate_e_per_A2_s)
+        dynamics = Dynamics(graph, processes, beam, apart_nm=_APART_NM)
+        start = dict.fromkeys(_spaced(graph.y_x_nm, sample.count, self._rng), "Si3")
+        return simulate_history(dynamics, start, self.settings.duration_s, self._rng)
+
+    def rates(self) -> dict[str, float]:
+        """Return the planted rates per second."""
+        beam = Conditions(self.settings.dose_rate_e_per_A2_s)
+        rates = {name: getattr(self.sample, name) for name in ("hop", "lose", "catch")}
+        planted = {name: rate.under(beam) if isinstance(rate, Rate) else rate for name, rate in rates.items()}
+        return planted | {"d_nm2_per_s": planted["hop"] * _bond_nm() ** 2 / 4}
+
+    def _rows(self, row: int, offset: Array) -> Index:
+        """Return the rows of the atoms at `offset` (M, 2) from one; the number of atoms where there is none."""
+        reach = _bond_nm() / 2
+        _, near = self.tree.query(self.points[row] + offset, distance_upper_bound=reach)
+        return np.asarray(near, dtype=np.intp)
+
+    def _seen(self, history: History, t_s: float) -> list[tuple[int, _Surroundings]]:
+        """Return the row of every silicon and what it does to its surroundings."""
+        now = history.at(t_s)
+        seen = []
+        for one, site, state in zip(now.object.tolist(), now.site.tolist(), now.state.tolist(), strict=True):
+            row = int(self.inner[site])
+            turn = (one + site) % 3 if state == "Si4" else 0
+            seen.append((row, self.around[state, int(self.sublattice[row]), turn]))
+        return seen
+
+    def objects(self, history: History, t_s: float) -> Objects:
+        """Return the silicon atoms at a time."""
+        now, seen = history.at(t_s), self._seen(history, t_s)
+        rows = np.array([row for row, _ in seen], dtype=np.intp)
+        place = self.points[rows] + np.array([around.shift[0] for _, around in seen]).reshape(-1, 2)
+        ends = [self.points[self._rows(row, around.offset[1:4])] + around.shift[1:4] for row, around in seen]
+        bonds = np.array(ends).reshape(-1, 3, 2) - place[:, None]
+        length = np.where((now.state == "Si3")[:, None], np.hypot(bonds[:, :, 0], bonds[:, :, 1]), np.nan)
+        direction = np.rad2deg(np.arctan2(-bonds[:, 0, 0], bonds[:, 0, 1])) % 360
+        more = {"state": now.state.astype(object), "site": rows, "sublattice": self.sublattice[rows]}
+        more |= {f"bond_{k + 1}_nm": length[:, k] for k in range(3)}
+        more["bond_1_deg"] = np.where(now.state == "Si3", direction, np.nan)
+        return Objects(now.object, np.full(len(now), "Si"), place, more)
+
+    def atoms(self, history: History, t_s: float) -> Atoms:
+        """Return the sheet at a time."""
+        from micrograph.structures.graphene import SI_HEIGHT_NM
+        from micrograph.structures.layer import layer
+
+        points, height = self.points.copy(), np.zeros(len(self.points))
+        numbers = np.full(len(points), _CARBON)
+        for row, around in self._seen(history, t_s):
+            near = self._rows(row, around.offset)
+            known = near < len(points)
+            np.add.at(points, near[known], around.shift[known])
+            numbers[near[around.gone & known]] = 0
+            numbers[row] = _SILICON
+            height[row] = 0.0 if around.gone.any() else SI_HEIGHT_NM
+        left = numbers > 0
+        label = np.where(numbers == _SILICON, "Si", "C")
+        return layer(points[left], height[left], numbers[left], label[left])
+
+
+def _bond_nm() -> float:
+    from micrograph.structures.graphene import BOND_NM
+
+    return float(BOND_NM)
+
+
+def _directions(sublattice: int, rotation_deg: float) -> Array:
+    """Return the unit vectors (3, 2; y, x) of the bonds of an atom, counter-clockwise on the screen."""
+    angle = np.deg2rad((30.0, 90.0)[sublattice] + 120.0 * np.arange(3) + rotation_deg)
+    return np.column_stack([-np.sin(angle), np.cos(angle)])
+
+
+def _surroundings(sample: SiliconSample, state: str, sublattice: int, turn: int) -> _Surroundings:
+    """Return what a silicon does to the sheet around it; a 4-fold one takes the place of neighbour `turn` as well."""
+    from micrograph.structures import Network, bonded, relaxed
+
+    points = _patch(sublattice, sample.rotation_deg)
+    numbers = np.full(len(points), _CARBON)
+    numbers[0] = _SILICON
+    before = Network(points, numbers, bonded(points))
+    gone = np.zeros(len(points), dtype=bool)
+    if state == "Si4":
+        gone[1 + turn] = True
+        before = _merged(before, 1 + turn)
+    free = np.hypot(*points.T) < _REACH_NM
+    after = relaxed(before.part(~gone), free[~gone])
+    if state == "Si3":
+        after = _stretched(after, np.array(sample.asymmetry_pm[sublattice]) / 1e3, free if sample.relaxed else None)
+    shift = np.zeros_like(points)
+    shift[~gone] = after.points - points[~gone]
+    return _Surroundings(points[free], shift[free], gone[free])
+
+
+def _patch(sublattice: int, rotation_deg: float) -> Array:
+    """Return sites (M, 2) around one at the origin: itself, its three neighbours in the order of the bonds, others."""
+    bonds = _bond_nm() * _directions(sublattice, rotation_deg)
+    i, j = np.mgrid[-9:10, -9:10].reshape(2, -1)
+    same = np.column_stack([i, j]) @ (bonds[0] - bonds[1:])
+    points = np.concatenate([np.zeros((1, 2)), bonds, same, same + bonds[0]])
+    distance = np.hypot(*points.T)
+    others = (distance > 1.2 * _bond_nm()) & (distance < _REACH_NM + 0.5)
+    return np.concatenate([points[:4], points[others]])
+
+
+def _merged(network: Network, row: int) -> Network:
+    """Return the network with its atom 0 midway to `row`, whose bonds it takes over."""
+    points, bonds = network.points.copy(), np.where(network.bonds == row, 0, network.bonds)
+    points[0] = (points[0] + points[row]) / 2
+    return replace(network, points=points, bonds=bonds[bonds[:, 0] != bonds[:, 1]])
+
+
+def _stretched(network: Network, longer_nm: Array, free: NDArray[np.bool_] | None) -> Network:
+    """Return the network with the bonds from atom 0 to 1, 2, 3 longer, and the atoms that are `free` giving way."""
+    from micrograph.structures import relaxed
+
+    points = network.points.copy()
+    bond = points[1:4] - points[0]
+    points[1:4] += longer_nm[:, None] * bond / np.hypot(bond[:, 0], bond[:, 1])[:, None]
+    moved = replace(network, points=points)
+    if free is None or not longer_nm.any():
+        return moved
+    return relaxed(moved, free & (np.arange(len(points)) > 3))
+
+
+def _spaced(points: Array, count: int, rng: np.random.Generator) -> list[int]:
+    """Return `count` random rows, each as far as possible from those before among a few drawn."""
+    chosen = [int(rng.integers(len(points)))]
+    while len(chosen) < count:
+        trial = rng.integers(len(points), size=30)
+        apart = np.hypot(*(points[trial][:, None] - points[chosen]).transpose(2, 0, 1)).min(axis=1)
+        chosen.append(int(trial[np.argmax(apart)]))
+    return chosen
