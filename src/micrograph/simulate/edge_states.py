@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.simulate.lattice import Array, Index
+from micrograph.simulate.surroundings import CARBON, SILICON, merged, turned
 
 if TYPE_CHECKING:
     from micrograph.structures import Network
@@ -24,8 +25,6 @@ RING_SIZES = {"zigzag": "6", "armchair": "6", "bulk-3": "6-6-6", "bulk-4": "5-5-
 
 #: Atoms within this distance of a corner change with the silicon's state.
 REACH_NM = 1.0
-
-_CARBON, _SILICON = 6, 14
 
 #: How far from the corner silicon sits: along an edge; along both edges into the sheet.
 _ALONG_NM, _INTO_NM = 0.30, 0.22
@@ -57,7 +56,7 @@ def holed_sheet(size_nm: float, hole_nm: tuple[float, float], bearded: float = 0
     points = points - atom + _ring_beside(points, atom)
     row, column = np.sqrt(3) / 2 * A_NM, A_NM / 2
     half = np.array([round(hole_nm[0] / 2 / row) * row, (round(hole_nm[1] / 2 / column - 0.5) + 0.5) * column])
-    network = Network(points, np.full(len(points), _CARBON), bonded(points))
+    network = Network(points, np.full(len(points), CARBON), bonded(points))
     near = (np.abs(points) < half + 0.5).all(axis=1)
     network, near = _cut(network, near, ~(np.abs(points) < half).all(axis=1))
     while (dangling := near & (network.degree < 2)).any():
@@ -90,7 +89,7 @@ def _bearded(network: Network, reach_x_nm: float, reach_y_nm: float) -> Network:
     return replace(
         network,
         points=np.concatenate([network.points, beards]),
-        numbers=np.concatenate([network.numbers, np.full(len(edge), _CARBON)]),
+        numbers=np.concatenate([network.numbers, np.full(len(edge), CARBON)]),
         bonds=np.concatenate([network.bonds, np.column_stack([edge, new])]),
     )
 
@@ -134,40 +133,14 @@ def _row_of(network: Network, hole: Hole, corner: Array, state: str) -> int:
 def _dressed(network: Network, row: int, corner: Array, state: str) -> tuple[Network, Mask]:
     """Return the network with silicon at `row`, bonded as in `state`, and which atoms (N,) are left."""
     numbers = network.numbers.copy()
-    numbers[row] = _SILICON
+    numbers[row] = SILICON
     changed = replace(network, numbers=numbers)
     kept = np.ones(len(numbers), dtype=bool)
     if state in ("bulk-4", "bulk-57"):
         beside = network.bonds[(network.bonds == row).any(axis=1)].sum(axis=1) - row
         other = int(beside[np.argmax((network.points[beside] - corner) @ np.sign(corner))])
         if state == "bulk-57":
-            return _turned(changed, row, other), kept
+            return turned(changed, row, other), kept
         kept[other] = False
-        return _merged(changed, row, other), kept
+        return merged(changed, row, other), kept
     return changed, kept
-
-
-def _merged(network: Network, row: int, other: int) -> Network:
-    """Return the network with `row` midway to `other`, whose bonds it takes over."""
-    points, bonds = network.points.copy(), np.where(network.bonds == other, row, network.bonds)
-    points[row] = (points[row] + points[other]) / 2
-    return replace(network, points=points, bonds=bonds[bonds[:, 0] != bonds[:, 1]])
-
-
-def _turned(network: Network, a: int, b: int) -> Network:
-    """Return the network with the bond between `a` and `b` turned by 90 degrees (Stone and Wales)."""
-    points = network.points.copy()
-    along = (points[b] - points[a]) / 2
-    left, middle = np.array([-along[1], along[0]]), (points[a] + points[b]) / 2
-    of_a, of_b = ([n for n in _beside(network, one) if n not in (a, b)] for one in (a, b))
-    from_a = min(of_a, key=lambda n: float((points[n] - middle) @ left))
-    from_b = max(of_b, key=lambda n: float((points[n] - middle) @ left))
-    pairs = {tuple(sorted(bond)) for bond in network.bonds.tolist()}
-    pairs ^= {tuple(sorted(pair)) for pair in ((a, from_a), (b, from_b), (a, from_b), (b, from_a))}
-    points[a], points[b] = middle + left, middle - left
-    return replace(network, points=points, bonds=np.array(sorted(pairs), dtype=np.intp))
-
-
-def _beside(network: Network, one: int) -> list[int]:
-    """Return the atoms bonded to one."""
-    return [a + b - one for a, b in network.bonds.tolist() if one in (a, b)]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from micrograph.core import BadInput
 from micrograph.simulate.adf import MARGIN_NM
@@ -16,24 +15,27 @@ from micrograph.simulate.lattice import Array, Index, SiteGraph, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, render_movie, sample_box
 from micrograph.simulate.processes import Change, Hop
 from micrograph.simulate.rates import Conditions, Rate, schedule
+from micrograph.simulate.surroundings import (
+    CARBON,
+    SILICON,
+    Surroundings,
+    bond_nm,
+    directions,
+    fourfold_silicon,
+    silicon,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from micrograph.structures import Network
 
 Triple = tuple[float, float, float]
-
-#: Atoms further than this from a silicon do not feel it.
-_REACH_NM = 0.9
 
 #: Silicon atoms keep this distance, so that none has another as a neighbour.
 _APART_NM = 0.55
 
 #: Silicon stays this far inside the field, where the beam that drives it is.
 _INSET_NM = 0.6
-
-_CARBON, _SILICON = 6, 14
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def silicon_movie(sample: SiliconSample | None = None, settings: MovieSettings |
 
     Truth: label 'Si', `state` 'Si3' or 'Si4', `site`, `sublattice` 0 or 1, and the seen lengths of the bonds of a
     3-fold silicon, ``bond_1_nm`` to ``bond_3_nm``, with the direction of the first, ``bond_1_deg``. All atoms of
-    a frame are in ``movie.sites(i)``. `rates`: hop, lose, catch per second and ``d_nm2_per_s`` of a lone 3-fold silicon.
+    a frame are in ``movie.sites(i)``. `rates`: hop, lose, catch per second and ``d_nm2_per_s`` of a lone silicon.
     """
     sample, settings = sample or SiliconSample(), settings or MovieSettings()
     sheet = _Sheet(sample, settings)
@@ -76,18 +78,6 @@ def silicon_movie(sample: SiliconSample | None = None, settings: MovieSettings |
         realised=history.realised(),
     )
     return render_movie(scene, settings)
-
-
-@dataclass(frozen=True)
-class _Surroundings:
-    """What one silicon does around its site: atoms at `offset` (M, 2) move by `shift`, `gone` ones go.
-
-    Row 0 is the silicon itself, 1 to 3 are its neighbours in the order of the asymmetry.
-    """
-
-    offset: Array
-    shift: Array
-    gone: NDArray[np.bool_]
 
 
 class _Sheet:
@@ -115,22 +105,17 @@ class _Sheet:
         if len(self.inner) < 2 * sample.count:
             raise BadInput(f"{sample.count} silicon atoms need a larger field than {settings.size_nm} nm.")
         self.sublattice = self._sublattices()
-        self.around = {
-            (state, part, turn): _surroundings(sample, state, part, turn)
-            for state, turns in (("Si3", 1), ("Si4", 3))
-            for part in (0, 1)
-            for turn in range(turns)
-        }
+        self.around = _surroundings(sample)
 
     def _sublattices(self) -> Index:
         """Return 0 for atoms with a neighbour where those of the first sublattice have one, else 1."""
-        first = self.points + _bond_nm() * _directions(0, self.sample.rotation_deg)[0]
-        return np.where(self.tree.query(first)[0] < _bond_nm() / 2, 0, 1)
+        first = self.points + bond_nm() * directions(0, self.sample.rotation_deg)[0]
+        return np.where(self.tree.query(first)[0] < bond_nm() / 2, 0, 1)
 
     @property
     def graph(self) -> SiteGraph:
         """The sites on which silicon may be."""
-        return site_graph(self.points[self.inner], 1.25 * _bond_nm())
+        return site_graph(self.points[self.inner], 1.25 * bond_nm())
 
     def history(self) -> History:
         """Return what happens during the movie."""
@@ -146,15 +131,15 @@ class _Sheet:
         beam = Conditions(self.settings.dose_rate_e_per_A2_s)
         rates = {name: getattr(self.sample, name) for name in ("hop", "lose", "catch")}
         planted = {name: rate.under(beam) if isinstance(rate, Rate) else rate for name, rate in rates.items()}
-        return planted | {"d_nm2_per_s": planted["hop"] * _bond_nm() ** 2 / 4}
+        return planted | {"d_nm2_per_s": planted["hop"] * bond_nm() ** 2 / 4}
 
     def _rows(self, row: int, offset: Array) -> Index:
         """Return the rows of the atoms at `offset` (M, 2) from one; the number of atoms where there is none."""
-        reach = _bond_nm() / 2
+        reach = bond_nm() / 2
         _, near = self.tree.query(self.points[row] + offset, distance_upper_bound=reach)
         return np.asarray(near, dtype=np.intp)
 
-    def _seen(self, history: History, t_s: float) -> list[tuple[int, _Surroundings]]:
+    def _seen(self, history: History, t_s: float) -> list[tuple[int, Surroundings]]:
         """Return the row of every silicon and what it does to its surroundings."""
         now = history.at(t_s)
         seen = []
@@ -184,81 +169,28 @@ class _Sheet:
         from micrograph.structures.layer import layer
 
         points, height = self.points.copy(), np.zeros(len(self.points))
-        numbers = np.full(len(points), _CARBON)
+        numbers = np.full(len(points), CARBON)
         for row, around in self._seen(history, t_s):
             near = self._rows(row, around.offset)
             known = near < len(points)
             np.add.at(points, near[known], around.shift[known])
             numbers[near[around.gone & known]] = 0
-            numbers[row] = _SILICON
+            numbers[row] = SILICON
             height[row] = 0.0 if around.gone.any() else SI_HEIGHT_NM
         left = numbers > 0
-        label = np.where(numbers == _SILICON, "Si", "C")
+        label = np.where(numbers == SILICON, "Si", "C")
         return layer(points[left], height[left], numbers[left], label[left])
 
 
-def _bond_nm() -> float:
-    from micrograph.structures.graphene import BOND_NM
-
-    return float(BOND_NM)
-
-
-def _directions(sublattice: int, rotation_deg: float) -> Array:
-    """Return the unit vectors (3, 2; y, x) of the bonds of an atom, counter-clockwise on the screen."""
-    angle = np.deg2rad((30.0, 90.0)[sublattice] + 120.0 * np.arange(3) + rotation_deg)
-    return np.column_stack([-np.sin(angle), np.cos(angle)])
-
-
-def _surroundings(sample: SiliconSample, state: str, sublattice: int, turn: int) -> _Surroundings:
-    """Return what a silicon does to the sheet around it; a 4-fold one takes the place of neighbour `turn` as well."""
-    from micrograph.structures import Network, bonded, relaxed
-
-    points = _patch(sublattice, sample.rotation_deg)
-    numbers = np.full(len(points), _CARBON)
-    numbers[0] = _SILICON
-    before = Network(points, numbers, bonded(points))
-    gone = np.zeros(len(points), dtype=bool)
-    if state == "Si4":
-        gone[1 + turn] = True
-        before = _merged(before, 1 + turn)
-    free = np.hypot(*points.T) < _REACH_NM
-    after = relaxed(before.part(~gone), free[~gone])
-    if state == "Si3":
-        after = _stretched(after, np.array(sample.asymmetry_pm[sublattice]) / 1e3, free if sample.relaxed else None)
-    shift = np.zeros_like(points)
-    shift[~gone] = after.points - points[~gone]
-    return _Surroundings(points[free], shift[free], gone[free])
-
-
-def _patch(sublattice: int, rotation_deg: float) -> Array:
-    """Return sites (M, 2) around one at the origin: itself, its three neighbours in the order of the bonds, others."""
-    bonds = _bond_nm() * _directions(sublattice, rotation_deg)
-    i, j = np.mgrid[-9:10, -9:10].reshape(2, -1)
-    same = np.column_stack([i, j]) @ (bonds[0] - bonds[1:])
-    points = np.concatenate([np.zeros((1, 2)), bonds, same, same + bonds[0]])
-    distance = np.hypot(*points.T)
-    others = (distance > 1.2 * _bond_nm()) & (distance < _REACH_NM + 0.5)
-    return np.concatenate([points[:4], points[others]])
-
-
-def _merged(network: Network, row: int) -> Network:
-    """Return the network with its atom 0 midway to `row`, whose bonds it takes over."""
-    points, bonds = network.points.copy(), np.where(network.bonds == row, 0, network.bonds)
-    points[0] = (points[0] + points[row]) / 2
-    return replace(network, points=points, bonds=bonds[bonds[:, 0] != bonds[:, 1]])
-
-
-def _stretched(network: Network, longer_nm: Array, free: NDArray[np.bool_] | None) -> Network:
-    """Return the network with the bonds from atom 0 to 1, 2, 3 longer, and the atoms that are `free` giving way."""
-    from micrograph.structures import relaxed
-
-    points = network.points.copy()
-    bond = points[1:4] - points[0]
-    points[1:4] += longer_nm[:, None] * bond / np.hypot(bond[:, 0], bond[:, 1])[:, None]
-    moved = replace(network, points=points)
-    if free is None or not longer_nm.any():
-        return moved
-    return relaxed(moved, free & (np.arange(len(points)) > 3))
+def _surroundings(sample: SiliconSample) -> dict[tuple[str, int, int], Surroundings]:
+    """Return what silicon does by its state, its sublattice and the neighbour whose place it takes as well."""
+    found = {}
+    for part in (0, 1):
+        longer = np.array(sample.asymmetry_pm[part]) / 1e3
+        found["Si3", part, 0] = silicon(part, longer_nm=longer, give_way=sample.relaxed)
+        for turn in range(3):
+            found["Si4", part, turn] = fourfold_silicon(part, turn)
+    return {key: around.rotated(sample.rotation_deg) for key, around in found.items()}
 
 
 def _spaced(points: Array, count: int, rng: np.random.Generator) -> list[int]:
