@@ -21,7 +21,7 @@ from micrograph.draw.tracks import MOST_CORNERS, paths_of
 NAMES = (
     "tracks", "tracks by class", "no tracks", "kymograph", "kymograph along y", "no kymograph", "line", "1 state",
     "2 states", "3 states", "5 states", "8 states", "rates", "no rates", "temperature", "drift", "displacement",
-    "displacement alone", "counts", "counts with log", "no counts", "classes", "one class",
+    "displacement alone", "counts", "counts with log", "no counts", "classes", "one class", "traversal", "map",
 )  # fmt: skip
 
 
@@ -47,6 +47,10 @@ def made(name: str, m: ModuleType) -> Figure:
         "counts with log": lambda: draw.counts_over_time_figure(m.counts(), log=m.log(), changes_s=[15.0]),
         "no counts": lambda: draw.counts_over_time_figure(m.counts()[:0]),
         "classes": lambda: draw.classes_figure(classes, [f"class {k}" for k in range(7)], range(7), 0.02),
+        "traversal": lambda: draw.traversal_figure(
+            np.stack([classes[:5], classes[:5] + 9]), ["k1, z1", "k1, z2"], [-2, -1, 0, 1, 2], 0.02, "Drawings"
+        ),
+        "map": lambda: draw.map_figure(image, 0.02, np.array([[0.2, 0.2], [1, 1]]), [0.5, np.nan], "Order", "order"),
         "one class": lambda: draw.classes_figure(classes[:1], ["Si1C3"], [3], 0.02),
     }[name]()
 
@@ -58,7 +62,7 @@ def test_every_figure_over_time_is_1000_px_wide_and_cuts_no_text_off(name: str, 
     assert figure.bbox.width == pytest.approx(WIDTH_PX)
     tight = figure.get_tightbbox().transformed(figure.dpi_scale_trans)
     assert tight.x0 > -1 and tight.y0 > -1 and tight.x1 < figure.bbox.width + 1 and tight.y1 < figure.bbox.height + 1
-    assert any(axes.get_title() for axes in figure.axes)
+    assert figure.get_suptitle() or any(axes.get_title() for axes in figure.axes)
 
 
 @pytest.mark.parametrize(

@@ -84,12 +84,30 @@ def averages(m: ModuleType) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
+def order() -> pd.DataFrame:
+    at = np.arange(FRAMES)
+    return pd.DataFrame({"frame": at, "t_s": 0.5 * at, "crops": 90, "order": 1 - at / 20, "order_sigma": 0.02})
+
+
+def crops() -> pd.DataFrame:
+    y, x = (axis.ravel() * 0.25 + 0.2 for axis in np.mgrid[:9, :9])
+    return pd.DataFrame({"frame": 0, "t_s": 0.0, "y_nm": y, "x_nm": x, "order": np.hypot(y, x) / 3, "class": "k1"})
+
+
+def traversal(m: ModuleType) -> pd.DataFrame:
+    kind, latent, step, y, x = (index.ravel() for index in np.indices((2, 2, 5, 16, 16)))
+    drawn = m.read(0)[y, x] * (1 + step * latent) + 10 * kind
+    named = {"class": np.array(["k1", "k2"])[kind], "latent": latent + 1, "value": step - 2.0}
+    return pd.DataFrame(named | {"y_nm": (y - 7.5) * 0.05, "x_nm": (x - 7.5) * 0.05, "brightness": drawn})
+
+
 def all_tables(m: ModuleType) -> dict[str, pd.DataFrame]:
     (motion, diffusion), (rates, states) = m.motion(), m.chain(3)
     classes = pd.DataFrame({"class": ["Si1C3", "V1"], "count": [12, 5]})
     events = pd.DataFrame({"t_s": [3.0, 4.0], "frame": [6, 8], "kind": ["change", "hop"], "track": [-1, 2]})
     named = {"summary": pd.DataFrame({"name": ["V1"], "count": [3.0]}), "tracks": m.tracks(6, FRAMES)}
     named |= {"drift": m.drift(FRAMES), "motion": motion, "diffusion": diffusion, "rates": rates, "states": states}
+    named |= {"order": order(), "crops": crops(), "traversal": traversal(m)}
     return named | {"counts": m.counts(FRAMES), "averages": averages(m), "classes": classes, "events": events}
 
 

@@ -1,14 +1,14 @@
 """Results as pictures: pure functions from arrays and tables to figures, 1000 px wide, with units on every axis."""
 
 from micrograph.draw.charts import Curve, Normal, counts_figure, distance_figure, intensity_figure, time_figure
-from micrograph.draw.classes import classes_figure
+from micrograph.draw.classes import classes_figure, traversal_figure
 from micrograph.draw.counts import counts_over_time_figure
 from micrograph.draw.image import image_figure, score_figure
 from micrograph.draw.kymograph import kymograph_figure, line_kymograph, line_kymograph_figure
 from micrograph.draw.movie import MovieSettings, shown_positions, write_movie
 from micrograph.draw.sites import cut_out, rows_within, sites_figure
 from micrograph.draw.states import arrhenius_figure, rates_figure, state_diagram
-from micrograph.draw.strain import strain_figure
+from micrograph.draw.strain import map_figure, strain_figure
 from micrograph.draw.style import looks, to_png, with_error
 from micrograph.draw.tracks import diffusion_text, drift_figure, msd_figure, tracks_figure
 
@@ -30,6 +30,7 @@ __all__ = [
     "line_kymograph",
     "line_kymograph_figure",
     "looks",
+    "map_figure",
     "msd_figure",
     "rates_figure",
     "rows_within",
@@ -41,6 +42,7 @@ __all__ = [
     "time_figure",
     "to_png",
     "tracks_figure",
+    "traversal_figure",
     "with_error",
     "write_movie",
 ]

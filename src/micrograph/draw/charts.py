@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from micrograph.draw.style import BLACK, BLUE, looks, new_figure, with_error
+from micrograph.draw.style import BLACK, BLUE, line_colors, looks, new_figure, with_error
 
 Array = NDArray[np.float64]
 #: Where the smallest of several numbers is less than this share of the largest, the axis is logarithmic.
@@ -93,16 +93,14 @@ def time_figure(curves: Mapping[str, Curve], title: str, time_label: str, value_
     """Return curves over time, each with its 95 % band where known; labels carry the units."""
     figure = new_figure()
     axes = figure.subplots()
-    for name, look in looks(curves).items():
+    for name, color in line_colors(curves).items():
         curve = curves[name]
         time = np.asarray(curve.time, dtype=float)
-        style = look.marker if len(time) <= 40 else ""
-        axes.plot(time, np.asarray(curve.value, dtype=float), color=look.color, marker=style, markersize=4, label=name)
+        style = looks([name])[name].marker if len(time) <= 40 else ""
+        axes.plot(time, np.asarray(curve.value, dtype=float), color=color, marker=style, markersize=4, label=name)
         if curve.low is not None and curve.high is not None:
             low, high = np.asarray(curve.low, dtype=float), np.asarray(curve.high, dtype=float)
-            axes.fill_between(
-                time, low, high, color=look.color, alpha=0.25, linewidth=0, label=f"{name}: 95 % interval"
-            )
+            axes.fill_between(time, low, high, color=color, alpha=0.25, linewidth=0, label=f"{name}: 95 % interval")
     label_axes(axes, title, time_label, value_label)
     if curves:
         axes.legend(fontsize=11)

@@ -1,4 +1,4 @@
-"""Mean images of classes side by side, in one scale of grey, with how many went into each."""
+"""Pictures side by side in one scale of grey: mean images of classes, and drawings of what a number means."""
 
 from __future__ import annotations
 
@@ -45,4 +45,28 @@ def classes_figure(
         add_scale_bar(axes, 1.5 * images[k].shape[1] * pixel_nm)
     dropped = len(names) - len(order)
     figure.suptitle(title + (f" ({dropped} rarer ones left out)" if dropped else ""), fontsize=13)
+    return figure
+
+
+def traversal_figure(
+    images: NDArray[np.float32], names: Sequence[str], values: Sequence[float], pixel_nm: float, title: str
+) -> Figure:
+    """Return drawings (R, S, h, w) in R named rows, in which something goes through S values, in one grey scale.
+
+    Of more than `MOST_CLASSES` rows the first are shown.
+    """
+    rows = images[:MOST_CLASSES]
+    figure = new_figure(0.09 + len(rows) * 0.97 / rows.shape[1] * rows.shape[2] / rows.shape[3])
+    panels = figure.subplots(len(rows), rows.shape[1], squeeze=False)
+    low, high = contrast(rows)
+    for (row, column), axes in np.ndenumerate(panels):
+        extent = extent_nm(rows.shape[2:], pixel_nm)
+        axes.imshow(rows[row, column], cmap="gray", vmin=low, vmax=high, extent=extent, interpolation="nearest")
+        axes.set(xticks=[], yticks=[], autoscale_on=False)
+        if row == 0:
+            axes.set_title(f"{values[column]:.2g}", fontsize=11)
+        if column == 0:
+            axes.set_ylabel(names[row], fontsize=11)
+    add_scale_bar(panels[0, 0], 2.0 * rows.shape[3] * pixel_nm)
+    figure.suptitle(title, fontsize=13)
     return figure

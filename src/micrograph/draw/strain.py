@@ -1,4 +1,4 @@
-"""Strain as a map over the image."""
+"""Strain, and other numbers of sites, as maps over the image."""
 
 from __future__ import annotations
 
@@ -32,23 +32,55 @@ def strain_figure(
     by default the 98th percentile of the strain's magnitude. Points with unknown strain are left out.
     """
     strain = np.asarray(strain_percent, dtype=float)
-    known = np.isfinite(strain) & np.isfinite(points_nm).all(axis=1)
-    strain, y, x = strain[known], points_nm[known, 0], points_nm[known, 1]
-    limit = limit_percent or (float(np.percentile(np.abs(strain), 98)) if len(strain) else 0.0) or 1.0
+    known = strain[np.isfinite(strain) & np.isfinite(points_nm).all(axis=1)]
+    limit = limit_percent or (float(np.percentile(np.abs(known), 98)) if len(known) else 0.0) or 1.0
+    colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    return _shaded(image, pixel_nm, points_nm, strain, (title, "strain (%)", colours))
+
+
+def map_figure(
+    image: NDArray[np.float32],
+    pixel_nm: float,
+    points_nm: NDArray[np.float64],
+    values: ArrayLike,
+    title: str,
+    label: str,
+) -> Figure:
+    """Return values (N,) at points (N, 2) of (y, x) in nm, shaded between neighbours, over the image (H, W).
+
+    `label`, with the unit, stands at the colour bar, which ends at the 2nd and 98th percentile.
+    """
+    numbers = np.asarray(values, dtype=float)
+    known = numbers[np.isfinite(numbers)]
+    low, high = np.percentile(known, (2, 98)) if len(known) else (0.0, 1.0)
+    colours = {"cmap": "viridis", "vmin": float(low), "vmax": float(high) if high > low else float(low) + 1.0}
+    return _shaded(image, pixel_nm, points_nm, numbers, (title, label, colours))
+
+
+def _shaded(
+    image: NDArray[np.float32],
+    pixel_nm: float,
+    points_nm: NDArray[np.float64],
+    values: NDArray[np.float64],
+    words: tuple[str, str, dict[str, Any]],
+) -> Figure:
+    """Return values shaded over the image; `words` are the title, the label of the colour bar, and its colours."""
+    title, label, colours = words
+    known = np.isfinite(values) & np.isfinite(points_nm).all(axis=1)
+    values, y, x = values[known], points_nm[known, 0], points_nm[known, 1]
     figure = new_figure(picture_ratio(image.shape))
     axes = figure.subplots()
     show_image(axes, image, pixel_nm, title)
-    colours: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "zorder": 3}
     mesh = _mesh(y, x)
     shown: Any
     if mesh is None:
-        shown = axes.scatter(x, y, c=strain, s=18, **colours)
+        shown = axes.scatter(x, y, c=values, s=18, zorder=3, **colours)
     else:
         grid_y, grid_x = (np.linspace(side.min(), side.max(), GRID) for side in (y, x))
-        shade = LinearTriInterpolator(mesh, strain)(*np.meshgrid(grid_x, grid_y))
+        shade = LinearTriInterpolator(mesh, values)(*np.meshgrid(grid_x, grid_y))
         extent = (grid_x[0], grid_x[-1], grid_y[-1], grid_y[0])
-        shown = axes.imshow(shade, extent=extent, interpolation="nearest", alpha=0.7, **colours)
-    figure.colorbar(shown, ax=axes, label="strain (%)", shrink=0.8, extend="both")
+        shown = axes.imshow(shade, extent=extent, interpolation="nearest", alpha=0.7, zorder=3, **colours)
+    figure.colorbar(shown, ax=axes, label=label, shrink=0.8, extend="both")
     return figure
 
 

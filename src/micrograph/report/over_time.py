@@ -11,17 +11,21 @@ import numpy as np
 
 from micrograph.core import Prediction
 from micrograph.draw import (
+    Curve,
     MovieSettings,
     arrhenius_figure,
     classes_figure,
     counts_over_time_figure,
     drift_figure,
     kymograph_figure,
+    map_figure,
     msd_figure,
     rates_figure,
     shown_positions,
     state_diagram,
+    time_figure,
     tracks_figure,
+    traversal_figure,
     write_movie,
 )
 
@@ -38,7 +42,19 @@ SMALL = MovieSettings(side_px=480, most_frames=48, per_second=8.0)
 #: Of a longer table of tracks only the longest are read; of other tables so many rows are drawn into the movie.
 MOST_ROWS, MOST_TRACKS = 1_000_000, 1500
 #: Tables of this recording that are small whatever its length.
-SMALL_TABLES = ("drift", "motion", "diffusion", "rates", "states", "counts", "events", "classes", "averages")
+SMALL_TABLES = (
+    "drift",
+    "motion",
+    "diffusion",
+    "rates",
+    "states",
+    "counts",
+    "events",
+    "classes",
+    "averages",
+    "order",
+    "traversal",
+)
 #: Up to so many states are a diagram; more are bars.
 MOST_STATES = 8
 _OF_TRACKS = ("track", "frame", "t_s", "y_nm", "x_nm", "y_sample_nm", "x_sample_nm", "class", "state")
@@ -49,6 +65,8 @@ def movie_tables(result: Result) -> dict[str, DataFrame]:
     found = {name: result.tables[name] for name in SMALL_TABLES if name in result.tables}
     if "tracks" in result.tables:
         found["tracks"] = _read(result, "tracks", _OF_TRACKS, _longest(result))
+    if "crops" in result.tables and (first := result.preview()) is not None:
+        found["crops"] = result.tables.of_frame("crops", first.frame.index)
     return found
 
 
@@ -70,6 +88,12 @@ def movie_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]
         )
     if {"class", "y_nm", "x_nm", "intensity"} <= set(known.get("averages", ())):
         found["classes"] = _class_figure(known["averages"], known.get("classes"))
+    if {"order", "order_sigma"} <= set(known.get("order", ())) and len(known["order"]) > 2:
+        found["order-time"] = _order_figure(known["order"])
+    if {"class", "latent", "value", "brightness"} <= set(known.get("traversal", ())):
+        found["traversal"] = _traversal_figure(known["traversal"])
+    if prediction is not None and {"y_nm", "x_nm", "order"} <= set(known.get("crops", ())):
+        found |= _order_map(prediction, known["crops"])
     return found
 
 
@@ -126,6 +150,33 @@ def _class_figure(averages: DataFrame, classes: DataFrame | None) -> Figure:
     numbers = {} if classes is None else dict(zip(classes["class"], classes["count"], strict=True))
     pixel_nm = float(np.diff(np.unique(averages["x_nm"].to_numpy(float))).min())
     return classes_figure(np.stack(images), names, [numbers.get(name, np.nan) for name in names], pixel_nm)
+
+
+def _order_figure(order: DataFrame) -> Figure:
+    time, label = (order["t_s"], "time (s)") if order["t_s"].notna().any() else (order["frame"], "frame")
+    value, half = order["order"].to_numpy(float), 1.96 * order["order_sigma"].to_numpy(float)
+    curve = Curve(time.to_numpy(float), value, value - half, value + half)
+    return time_figure({"mean order": curve}, "Local order over time", label, "order (1: as in the most ordered)")
+
+
+def _order_map(prediction: Prediction, crops: DataFrame) -> dict[str, Figure]:
+    """Return the order around every site of the frame that is shown."""
+    pixel_nm, here = prediction.frame.calibration.pixel_nm, crops[crops["frame"] == prediction.frame.index]
+    if pixel_nm is None or not len(here):
+        return {}
+    points, title = here[["y_nm", "x_nm"]].to_numpy(float), f"Local order: frame {prediction.frame.index}"
+    return {"order": map_figure(prediction.frame.data, pixel_nm, points, here["order"], title, "order (0 to 1)")}
+
+
+def _traversal_figure(traversal: DataFrame) -> Figure:
+    """Return drawings given as rows of ``class, latent, value, y_nm, x_nm, brightness`` on one square grid."""
+    values, places = np.unique(traversal["value"]), np.unique(traversal["x_nm"])
+    rows = traversal.sort_values(["class", "latent", "value", "y_nm", "x_nm"], kind="stable")
+    drawn = rows["brightness"].to_numpy(np.float32).reshape(-1, len(values), len(places), len(places))
+    pairs = rows[["class", "latent"]].drop_duplicates().itertuples(index=False)
+    names = [f"{kind}, z{latent}" for kind, latent in pairs]
+    pixel_nm = float(np.diff(places).min())
+    return traversal_figure(drawn, names, list(values), pixel_nm, "What the numbers z mean: drawings as one changes")
 
 
 def _changes(events: DataFrame | None) -> list[float]:

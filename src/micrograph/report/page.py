@@ -44,6 +44,9 @@ CAPTIONS = {
     "states": "Areas are the shares of the states, widths the rates of the jumps; arrows without a number are rarer.",
     "rates": "Each kind of jump with the 95 % interval of its rate.",
     "numbers-time": "How many were there in each frame, with the 95 % interval; dashed lines mark changes.",
+    "order": "How ordered the surroundings of each site are: 1 is as in the most ordered ones.",
+    "order-time": "Mean over each frame with its 95 % interval.",
+    "traversal": "One row a class and number z: what the network draws as z goes from low to high.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 
