@@ -10,39 +10,17 @@ depart from its drawing, which is what disorder does.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from micrograph.nets.harmonics import Harmonics
+from micrograph.nets.rvae_spec import RvaeSpec
 
 #: Angles over one period of the lattice at which a crop is laid on a drawing; crops laid at once.
 _TRIALS, _AT_ONCE = 36, 1024
 _LOG_2PI = math.log(2 * math.pi)
-
-
-@dataclass(frozen=True)
-class RvaeSpec:
-    """Crops of `size` pixels; angles modulo 360 / `symmetry` degrees; `latents` numbers of content and `classes`.
-
-    `shift_px` is the 1-sigma of the shift's prior (per axis, pixels), `turn_rad` that of the correction of the turn
-    times the symmetry; `cycles` is the highest frequency kept (per pixel).
-    """
-
-    size: int = 24
-    symmetry: int = 3
-    latents: int = 2
-    classes: int = 1
-    hidden: int = 64
-    cycles: float = 0.28
-    shift_px: float = 1.0
-    turn_rad: float = 0.5
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the specification as plain values for a card."""
-        return asdict(self)
 
 
 class Posterior(NamedTuple):
@@ -62,8 +40,8 @@ class Posterior(NamedTuple):
 class Rvae(nn.Module):
     """Encoder, decoder and likelihood; crops are (..., J, 2) coefficients of `harmonics`, K classes.
 
-    `prototype` (K, J, 2) and `spread` (K, J) are the drawing of each class at content 0 and the log of its variance in
-    units of `scale` (J,); crops are laid on `template` (K, J, 2). `zero_turn` is the angle (radians) of a drawing that
+    `prototype` (K, J, 2) and `spread` (J,) are the drawing of each class at content 0 and the log of the variance in units
+    of `scale` (J,): disorder is no class, only content changes the variance. Crops are laid on `template` (K, J, 2). `zero_turn` is the angle (radians) of a drawing that
     counts as 0, `lattice` (J, 2) what in a drawing counts as order, `sense` (L,) the sign with which latents are told.
     """
 
@@ -86,9 +64,10 @@ class Rvae(nn.Module):
         self.register_buffer("zero_turn", torch.zeros(()))
         self.register_buffer("real_parts", 1 + (self.harmonics.orders > 0).float())
         self.encoder = _mlp(3 * modes + classes, spec.hidden, 2 + 1 + 2 + 2 + 2 * latents)
-        self.decoder = _mlp(latents + classes, spec.hidden, 3 * modes)
+        self.decoder = _mlp(latents + classes, spec.hidden, 2 * modes)
+        self.doubt = _mlp(latents, spec.hidden // 2, modes)
         self.prototype = nn.Parameter(torch.zeros(classes, modes, 2))
-        self.spread = nn.Parameter(torch.zeros(classes, modes))
+        self.spread = nn.Parameter(torch.zeros(modes))
         self.share = nn.Parameter(torch.zeros(classes))
 
     def poses(self, crops: Tensor, template: Tensor, period: float) -> tuple[Tensor, Tensor]:
@@ -103,7 +82,7 @@ class Rvae(nn.Module):
         trials = self.harmonics.shifted(turned.repeat(len(shifts), 1, 1), shifts.repeat_interleave(count, dim=0))
         prior = (shifts / self.spec.shift_px).square().sum(-1)[:, None] / 2
         found = [
-            _peak((some.flatten(1) @ trials.flatten(1).T).unflatten(1, (len(shifts), count)) - prior)
+            _peak((some.flatten(1) @ trials.flatten(1).T).reshape(len(some), len(shifts), count) - prior)
             for some in torch.split(crops, _AT_ONCE)
         ]
         place = torch.cat([shift for shift, _ in found])
@@ -141,9 +120,9 @@ class Rvae(nn.Module):
         """Return mean (B, K, J, 2) and log variance (B, K, J) of the coefficients at `content` (B, K, L)."""
         out = self.decoder(torch.cat([content, self._kinds(len(content))], dim=-1))
         modes = len(self.scale)
-        mean = self.prototype + self.scale[:, None] * out[..., : 2 * modes].unflatten(-1, (modes, 2))
+        mean = self.prototype + self.scale[:, None] * out.reshape(*out.shape[:-1], modes, 2)
         real = torch.stack([torch.ones_like(self.scale), self.real_parts - 1], dim=-1)
-        return mean * real, self.spread + 2 * torch.log(self.scale) + out[..., 2 * modes :]
+        return mean * real, self.spread + 2 * torch.log(self.scale) + self.doubt(content)
 
     def log_likelihood(self, laid: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Return (B, K, n): log likelihood of laid crops (B, K, J, 2) under each of the n equivalent turns."""

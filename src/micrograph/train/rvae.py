@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from micrograph.core import BadInput
-from micrograph.nets.rvae import Posterior, Rvae, RvaeSpec
+from micrograph.nets.rvae import Posterior, Rvae
+from micrograph.nets.rvae_spec import Encoded, RvaeSpec
 from micrograph.train.averaging import Averages, averaged
 
-Array = NDArray[np.float64]
 #: Called with (step, steps, running loss).
 Progress = Callable[[int, int, float], None]
 #: Fewest crops from which anything is learned; crops encoded at once.
@@ -38,32 +38,6 @@ class RvaeSettings:
     warm_up: float = 0.3
     free_nats: float = 0.05
     ordered: float = 0.3
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What the model says of N crops; angles in degrees counter-clockwise, modulo 360 / symmetry; shifts in pixels.
-
-    angle_deg, angle_sigma_deg (N,); shift_px, shift_sigma_px (N, 2), (y, x) from the crop's centre; latents and
-    latent_sigma (N, L), with their prior N(0, 1); class_p (N, K); order (N,) in 0..1, the amplitude of the lattice in
-    the crop as it is drawn, relative to that of the most ordered crops; bound (N,), lower bound of the log likelihood.
-    """
-
-    angle_deg: Array
-    angle_sigma_deg: Array
-    shift_px: Array
-    shift_sigma_px: Array
-    latents: Array
-    latent_sigma: Array
-    class_p: Array
-    order: Array
-    bound: Array
-
-    @property
-    def information_nats(self) -> Array:
-        """What each latent says of a crop on average (L,), in nats; near 0 where it says nothing."""
-        each = 0.5 * (self.latents**2 + self.latent_sigma**2 - 1) - np.log(self.latent_sigma)
-        return np.asarray(each.mean(axis=0))
 
 
 def train_rvae(
@@ -121,6 +95,7 @@ def _learn(
             waiting = rng.permutation(len(laid))
         batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
         cost = min(1.0, 0.1 + 0.9 * done / settings.warm_up)
+        net.prototype.requires_grad_(done >= settings.warm_up)
         loss = _loss(net, laid[torch.from_numpy(batch)], cost, settings)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -162,7 +137,8 @@ def _begin(net: Rvae, averages: Averages) -> None:
     """Let the network begin at class averages: it draws them, and lays crops on them."""
     net.scale.copy_(averages.scale)
     net.prototype.copy_(averages.mean)
-    net.spread.copy_(torch.log(averages.variance) - 2 * torch.log(averages.scale))
+    variance = (averages.share[:, None] * averages.variance).sum(0) / averages.share.sum()
+    net.spread.copy_(torch.log(variance) - 2 * torch.log(averages.scale))
     net.share.copy_(torch.log(averages.share))
     net.template.copy_(averages.mean / averages.variance[..., None])
     net.lattice.copy_(averages.lattice)

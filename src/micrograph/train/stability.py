@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from micrograph.train.rvae import Encoded
+from micrograph.nets.rvae_spec import Agreement, Encoded
 
 Array = NDArray[np.float64]
 
 #: A latent that says less than this about a crop on average (nats) is at rest: its order of the crops means nothing.
 AT_REST_NATS = 0.2
-#: Latents, angles and classes that agree as much as this are stable.
-STABLE_RHO, STABLE_ANGLE, STABLE_ARI = 0.9, 0.95, 0.8
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How two trainings agree on the same crops.
-
-    rho: smallest absolute Spearman correlation of the active latents after the best pairing, NaN when none is active;
-    angle: circular correlation modulo the symmetry; ari: adjusted Rand index of the classes, NaN with one class.
-    """
-
-    first: int
-    second: int
-    rho: float
-    angle: float
-    ari: float
-
-    @property
-    def stable(self) -> bool:
-        """Whether all that is known clears its bound."""
-        parts = ((self.rho, STABLE_RHO), (self.angle, STABLE_ANGLE), (self.ari, STABLE_ARI))
-        return all(np.isnan(value) or value >= bound for value, bound in parts)
 
 
 def agreements(runs: Sequence[Encoded], symmetry: int) -> list[Agreement]:

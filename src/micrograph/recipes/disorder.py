@@ -1,0 +1,154 @@
+"""Local order, orientation, kinds of surroundings, learned from the recording itself.   doi:10.1126/sciadv.abd5084"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from micrograph.core import Flag, Prediction, Task
+from micrograph.features.local_order import (
+    CROPS,
+    KINDS,
+    ORDER,
+    STABILITY,
+    TRAVERSAL,
+    agreement_table,
+    crop_table,
+    kinds,
+    order_by_frame,
+    traversal_table,
+)
+from micrograph.features.overview import FRAME_COLUMNS
+from micrograph.features.points import POINTS
+from micrograph.features.sheet import SheetSettings, read_sheet
+from micrograph.features.windows import Windows, windows
+from micrograph.nets import shipped
+from micrograph.nets.rvae_spec import Encoded, RvaeSpec
+from micrograph.run import Recipe
+from micrograph.simulate import StemSampler, brightness
+from micrograph.structures import random_graphene
+
+#: Pixels of a window; atoms with one of these flags are not looked at; fewest crops from which something is learned.
+SIZE, UNSEEN, FEWEST = 24, int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT), 100
+#: Latents go from -REACH to REACH where their meaning is drawn.
+REACH = 2.0
+
+
+@dataclass(frozen=True)
+class Surroundings(SheetSettings):
+    """Atoms of graphene, and square windows of `window_nm` around at most `crops_per_frame` of them."""
+
+    window_nm: float = 0.75
+    crops_per_frame: int = 300
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return 'objects' and 'frames' of one frame, and '_crops' to learn from."""
+        sheet = read_sheet(prediction, self, brightness(prediction.frame.calibration))
+        return {"objects": sheet.table, "frames": sheet.frames, "_crops": self._crops(prediction, sheet.table)}
+
+    def _crops(self, prediction: Prediction, atoms: pd.DataFrame) -> pd.DataFrame:
+        """Return windows whose brightness counts from the frame's median, in units of a carbon atom's spread out."""
+        frame, pixel = prediction.frame, prediction.frame.calibration.pixel_nm or 1.0
+        y, x = atoms["y_nm"].to_numpy(float), atoms["x_nm"].to_numpy(float)
+        height, width = ((count - 1) * pixel for count in frame.data.shape)
+        inside = np.minimum.reduce([y, x, height - y, width - x], initial=np.inf) >= self.window_nm / 2
+        whole = inside & ((atoms["flags"].to_numpy(np.int64) & UNSEEN) == 0)
+        rng = np.random.default_rng([7, frame.index])
+        chosen = np.sort(rng.permutation(np.flatnonzero(whole))[: self.crops_per_frame])
+        y, x = y[chosen], x[chosen]
+        carbon = np.nanmedian(atoms["intensity"][atoms["class"] == "C"]) if len(chosen) else 1.0
+        images = windows(frame.data, y / pixel, x / pixel, SIZE, self.window_nm / SIZE / pixel)
+        images = (images - np.nanmedian(frame.data)) / max(carbon / 30.0, 1e-12)
+        index = np.full(len(chosen), frame.index, np.int64)
+        return Windows(rng.random(len(chosen)), index, y * 0.0, y, x, images.astype(np.float16)).table()
+
+
+@dataclass(frozen=True)
+class LocalOrder:
+    """Learn a rotation-aware auto-encoder from at most `most_crops` windows, `rounds` times over, for every seed.
+
+    Angles count modulo 360 / `symmetry` degrees (3 around a carbon atom); `classes` kinds of surroundings.
+    """
+
+    symmetry: int = 3
+    latents: int = 2
+    classes: int = 4
+    seeds: int = 3
+    most_crops: int = 6000
+    rounds: int = 15
+    window_nm: float = 0.75
+
+    def start(self) -> Windows:
+        """Return no windows."""
+        return Windows.none(SIZE)
+
+    def step(self, state: Windows, tables: Mapping[str, pd.DataFrame]) -> Windows:
+        """Return the windows after one more frame, a fair draw of all."""
+        frames = tables["frames"]
+        t_s = float(frames["t_s"].iloc[0]) if "t_s" in frames else np.nan
+        return state.joined(Windows.of_table(tables["_crops"], SIZE, t_s), self.most_crops)
+
+    def result(self, state: Windows) -> dict[str, pd.DataFrame]:
+        """Return 'crops', 'order' (by frame), 'stability' (by pair of seeds), 'traversal' and 'summary' (by class)."""
+        spec = RvaeSpec(size=SIZE, symmetry=self.symmetry, latents=self.latents, classes=self.classes)
+        names = tuple(f"k{number + 1}" for number in range(self.classes))
+        if len(state) < FEWEST:
+            state, encoded, pairs = Windows.none(SIZE), Encoded.none(spec), agreement_table((), "")
+            images = np.empty((self.classes, self.latents, 0, SIZE, SIZE), np.float32)
+        else:
+            encoded, pairs, images = self._learned(spec, state.images.astype(np.float32))
+        crops = crop_table(state, encoded, names)
+        return {
+            "summary": kinds(encoded, names),
+            "crops": crops,
+            "order": order_by_frame(crops, self.symmetry),
+            "stability": pairs,
+            "traversal": traversal_table(images, names, self.window_nm / SIZE, REACH),
+        }
+
+    def _learned(self, spec: RvaeSpec, crops: NDArray[np.float32]) -> tuple[Encoded, pd.DataFrame, NDArray[np.float32]]:
+        """Return what the best of the networks says of the crops, how far all agree, and its drawings."""
+        from micrograph.train.ensemble import train_ensemble
+        from micrograph.train.rvae import RvaeSettings, traversal
+        from micrograph.train.stability import verdict
+
+        steps = max(100, self.rounds * len(crops) // RvaeSettings.batch)
+        ensemble = train_ensemble(crops, spec, RvaeSettings(steps=steps), self.seeds)
+        pairs = agreement_table(ensemble.pairs, verdict(ensemble.pairs))
+        return ensemble.encoded, pairs, traversal(ensemble.nets[ensemble.best], reach=REACH)
+
+
+RECIPE = Recipe(
+    name="disorder",
+    title="Local order, orientation and kinds of surroundings in graphene",
+    task=Task(
+        question="How ordered is the lattice around every atom, which way does it point, and how does that change?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": POINTS,
+            "frames": FRAME_COLUMNS,
+            "crops": CROPS,
+            "order": ORDER,
+            "stability": STABILITY,
+            "traversal": TRAVERSAL,
+            "summary": KINDS,
+        },
+        reference="doi:10.1126/sciadv.abd5084",
+    ),
+    data=StemSampler(
+        structure=random_graphene,
+        pixel_nm=(0.009, 0.03),
+        voltage_kV=(60.0, 80.0),
+        dose_e_per_A2=(8e3, 2e6),
+        microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
+        scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
+    ),
+    model=shipped("graphene-1"),
+    objects=Surroundings(),
+    summary=LocalOrder(),
+    checks=(),
+)
