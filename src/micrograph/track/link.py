@@ -16,9 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
+from micrograph.track.timeline import Array, Index, in_order, position_columns, timeline
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 #: Time per frame counts so little as a coordinate that it changes no cost; the cost of a gap reads it.
 _TICK = 1e-3
 #: Frames whose spacing varies by less than this factor share one gate.
@@ -67,47 +66,14 @@ def link(
     'merge'), ``frame`` of the first row after it. Raises `BadInput` for lacking columns and positions not finite.
     """
     settings = settings or LinkSettings()
-    points = _checked(points)
-    number, times = _timeline(points, frames)
-    place = points[list(position_columns(points))].to_numpy(float)
-    at = np.searchsorted(number, points["frame"].to_numpy(np.int64))
-    movie = _Movie(place, at.astype(np.int64), times, _codes(points, settings), settings)
+    columns = position_columns(points)
+    points = in_order(points, columns)
+    frame = timeline(points, frames)
+    at = frame.position(points)
+    times = frame.t_s if frame.timed else None
+    movie = _Movie(points[list(columns)].to_numpy(float), at, times, _codes(points, settings), settings)
     edges = _joined(list(_blocks(movie)))
     return _as_tracks(points, edges, at)
-
-
-def position_columns(points: pd.DataFrame) -> tuple[str, str]:
-    """Return the names of the columns that hold the positions in the sample if there are any, else in the image."""
-    return ("y_sample_nm", "x_sample_nm") if "y_sample_nm" in points else ("y_nm", "x_nm")
-
-
-def _checked(points: pd.DataFrame) -> pd.DataFrame:
-    lacking = [name for name in ("frame", *position_columns(points)) if name not in points]
-    if lacking:
-        raise BadInput(f"Points without the column {lacking[0]} cannot be linked: give frame, y_nm and x_nm.")
-    place = points[list(position_columns(points))].to_numpy(float)
-    if not np.isfinite(place).all():
-        wrong = int((~np.isfinite(place).all(axis=1)).sum())
-        raise BadInput(f"{wrong} of {len(points)} points have no finite position: leave them out before linking.")
-    return points.sort_values("frame", kind="stable", ignore_index=True)
-
-
-def _timeline(points: pd.DataFrame, frames: pd.DataFrame | None) -> tuple[Index, Array | None]:
-    """Return the numbers of all frames and their times (s), ``None`` where these are not known."""
-    source = points if frames is None else frames
-    number, first = np.unique(source["frame"].to_numpy(np.int64), return_index=True)
-    times = source["t_s"].to_numpy(float)[first] if "t_s" in source else np.full(len(number), np.nan)
-    if frames is None and len(number) > 1:
-        every = np.arange(number[0], number[-1] + 1, np.gcd.reduce(np.diff(number)))
-        number, times = every, np.interp(every, number, times)
-    elif frames is not None and len(points) and not np.isin(points["frame"], number).all():
-        raise BadInput("Some points lie in frames that the table of frames does not have: give both of one recording.")
-    if len(number) < 2 or not np.isfinite(times).all():
-        return number, None
-    if not (np.diff(times) > 0).all():
-        late = int(np.argmax(np.diff(times) <= 0))
-        raise BadInput(f"Frame {number[late + 1]} is not later than frame {number[late]}: times must increase.")
-    return number, times
 
 
 def _codes(points: pd.DataFrame, settings: LinkSettings) -> Array:
@@ -223,7 +189,7 @@ def neighbour_distance(points: list[Array], most: int = 25) -> float:
 
     several = [frame for frame in points if len(frame) > 1]
     some = several[:: max(1, len(several) // most)]
-    near = [cKDTree(frame).query(frame, k=2)[0][:, 1] for frame in some]
+    near = [np.asarray(cKDTree(frame).query(frame, k=2)[0])[:, 1] for frame in some]
     found = np.concatenate(near) if near else np.empty(0)
     return float(np.median(found[found > 0])) if (found > 0).any() else float("nan")
 
@@ -233,6 +199,8 @@ def _assigned(coordinates: list[Array], settings: LinkSettings, gate: _Gate, eve
     from laptrack import LapTrack
 
     wide = 1.0 + _TICK**2
+    costs = ("track_start", "track_end", "segment_start", "segment_end", "no_splitting", "no_merging")
+    options: dict[str, Any] = {f"{name}_cost": wide / 2 for name in costs}
     tracker = LapTrack(
         metric="sqeuclidean" if even else gate,
         cutoff=wide,
@@ -241,12 +209,7 @@ def _assigned(coordinates: list[Array], settings: LinkSettings, gate: _Gate, eve
         gap_closing_max_frame_count=settings.gap_frames + 1,
         splitting_cutoff=wide if settings.splits else False,
         merging_cutoff=wide if settings.merges else False,
-        track_start_cost=wide / 2,
-        track_end_cost=wide / 2,
-        segment_start_cost=wide / 2,
-        segment_end_cost=wide / 2,
-        no_splitting_cost=wide / 2,
-        no_merging_cost=wide / 2,
+        **options,
     )
     tree = tracker.predict(coordinates)
     return np.array([[*early, *late] for early, late in tree.edges()], dtype=np.int64).reshape(-1, 4)
