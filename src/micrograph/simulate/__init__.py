@@ -3,6 +3,7 @@
 from micrograph.simulate.adf import adf, adf_points
 from micrograph.simulate.brightness import brightness, microscope_of
 from micrograph.simulate.contaminate import contamination, slow_background
+from micrograph.simulate.disordering_movie import DisorderSample, disordering_movie
 from micrograph.simulate.dynamics import Dynamics, changes, simulate_history
 from micrograph.simulate.edge_movie import EDGE_RATES, EdgeSample, edge_history, edge_movie, equilibrium
 from micrograph.simulate.edge_states import EDGE_STATES, RING_SIZES
@@ -30,6 +31,7 @@ __all__ = [
     "Conditions",
     "Configuration",
     "Create",
+    "DisorderSample",
     "Distortion",
     "Dynamics",
     "EdgeSample",
@@ -58,6 +60,7 @@ __all__ = [
     "changes",
     "contamination",
     "cross_section_A2",
+    "disordering_movie",
     "distort_positions",
     "draw_distortion",
     "drift_course",

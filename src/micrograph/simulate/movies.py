@@ -17,6 +17,7 @@ from micrograph.core import BadInput, Calibration, Recording, Sites
 from micrograph.simulate.adf import MARGIN_NM, adf_points
 from micrograph.simulate.contaminate import contamination
 from micrograph.simulate.optics import Microscope
+from micrograph.simulate.rates import Schedule, schedule
 from micrograph.simulate.scan import Distortion, Scan, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
 
@@ -88,6 +89,14 @@ class MovieSettings:
     def dose_rate_e_per_A2_s(self) -> float:
         """Dose rate of a frame of the scan's dose, on the average over the frame."""
         return self.scan.dose_e_per_A2 / self.frame_time_s
+
+    @property
+    def beam(self) -> Schedule:
+        """The dose rate over the movie, as processes that the beam drives feel it; in each frame the same."""
+        if self.dose == (1.0, 1.0):
+            return schedule(dose_rate_e_per_A2_s=self.dose_rate_e_per_A2_s)
+        factors = np.array([self.between(self.dose, frame) for frame in range(self.frames)])
+        return schedule(self.times_s, factors * self.dose_rate_e_per_A2_s)
 
     def between(self, pair: Pair, frame: int) -> float:
         """Return what a pair (first, last) is in a frame."""

@@ -14,7 +14,7 @@ from micrograph.simulate.history import History
 from micrograph.simulate.lattice import Array, Index, SiteGraph, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, render_movie, sample_box
 from micrograph.simulate.processes import Change, Hop
-from micrograph.simulate.rates import Conditions, Rate, schedule
+from micrograph.simulate.rates import Conditions, Rate
 from micrograph.simulate.surroundings import (
     CARBON,
     SILICON,
@@ -121,8 +121,7 @@ class _Sheet:
         """Return what happens during the movie."""
         sample, graph = self.sample, self.graph
         processes = (Hop("Si3", sample.hop), Change("Si3", "Si4", sample.lose), Change("Si4", "Si3", sample.catch))
-        beam = schedule(dose_rate_e_per_A2_s=self.settings.dose_rate_e_per_A2_s)
-        dynamics = Dynamics(graph, processes, beam, apart_nm=_APART_NM)
+        dynamics = Dynamics(graph, processes, self.settings.beam, apart_nm=_APART_NM)
         start = dict.fromkeys(_spaced(graph.y_x_nm, sample.count, self._rng), "Si3")
         return simulate_history(dynamics, start, self.settings.duration_s, self._rng)
 

@@ -14,7 +14,7 @@ from micrograph.simulate.lattice import Array, Index, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, render_movie, sample_box
 from micrograph.simulate.optics import Microscope
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Process, Vanish
-from micrograph.simulate.rates import Conditions, Rate, schedule
+from micrograph.simulate.rates import Conditions, Rate
 from micrograph.simulate.scan import Scan
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ class _Monolayer:
         start |= dict.fromkeys(columns[rng.random(len(columns)) < sample.vacancies].tolist(), self.one)
         kind = np.arange(len(self.row)) < self.metals
         sites = site_graph(self.points, 1.1 * self.material.a_nm, kind=kind)
-        beam = schedule(dose_rate_e_per_A2_s=self.settings.dose_rate_e_per_A2_s)
-        dynamics = Dynamics(sites, self._processes(metals, columns), beam)
+        dynamics = Dynamics(sites, self._processes(metals, columns), self.settings.beam)
         return simulate_history(dynamics, start, self.settings.duration_s, rng)
 
     def _processes(self, metals: Index, columns: Index) -> list[Process]:
