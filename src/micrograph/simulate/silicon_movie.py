@@ -148,12 +148,22 @@ class _Sheet:
             seen.append((row, self.around[state, int(self.sublattice[row]), turn]))
         return seen
 
+    def _pushed(self, seen: list[tuple[int, Surroundings]]) -> Array:
+        """Return where all sites are once the silicon has pushed them; what two silicon atoms do adds up."""
+        points = self.points.copy()
+        for row, around in seen:
+            near = self._rows(row, around.offset)
+            known = near < len(points)
+            points[near[known]] += around.shift[known]
+        return points
+
     def objects(self, history: History, t_s: float) -> Objects:
         """Return the silicon atoms at a time."""
         now, seen = history.at(t_s), self._seen(history, t_s)
+        points = self._pushed(seen)
         rows = np.array([row for row, _ in seen], dtype=np.intp)
-        place = self.points[rows] + np.array([around.shift[0] for _, around in seen]).reshape(-1, 2)
-        ends = [self.points[self._rows(row, around.offset[1:4])] + around.shift[1:4] for row, around in seen]
+        place = points[rows]
+        ends = [points[self._rows(row, around.offset[1:4])] for row, around in seen]
         bonds = np.array(ends).reshape(-1, 3, 2) - place[:, None]
         length = np.where((now.state == "Si3")[:, None], np.hypot(bonds[:, :, 0], bonds[:, :, 1]), np.nan)
         direction = np.rad2deg(np.arctan2(-bonds[:, 0, 0], bonds[:, 0, 1])) % 360
@@ -167,13 +177,12 @@ class _Sheet:
         from micrograph.structures.graphene import SI_HEIGHT_NM
         from micrograph.structures.layer import layer
 
-        points, height = self.points.copy(), np.zeros(len(self.points))
+        seen = self._seen(history, t_s)
+        points, height = self._pushed(seen), np.zeros(len(self.points))
         numbers = np.full(len(points), CARBON)
-        for row, around in self._seen(history, t_s):
-            near = self._rows(row, around.offset)
-            known = near < len(points)
-            np.add.at(points, near[known], around.shift[known])
-            numbers[near[around.gone & known]] = 0
+        for row, around in seen:
+            gone = self._rows(row, around.offset[around.gone])
+            numbers[gone[gone < len(points)]] = 0
             numbers[row] = SILICON
             height[row] = 0.0 if around.gone.any() else SI_HEIGHT_NM
         left = numbers > 0
