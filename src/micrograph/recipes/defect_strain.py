@@ -1,0 +1,84 @@
+"""Class-averaged strain of single-atom defects in TMD monolayers (ADF-STEM).   doi:10.1021/acs.nanolett.0c00269"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from micrograph.core import Prediction, Task
+from micrograph.features.class_strain import (
+    CLASS_COLUMNS,
+    CLASS_IMAGES,
+    CLASSES,
+    STRAIN_RINGS,
+    ClassStrain,
+    Seen,
+    SurroundingsSettings,
+    surroundings,
+)
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
+from micrograph.features.monolayer import MonolayerSettings, read_monolayer
+from micrograph.features.occupancy import CLASS_P
+from micrograph.features.overview import FRAME_COLUMNS
+from micrograph.features.points import POINTS
+from micrograph.features.summary import SUMMARY
+from micrograph.nets import shipped
+from micrograph.run import Recipe
+from micrograph.simulate import Microscope, StemSampler, brightness
+from micrograph.structures import MATERIALS, random_monolayer
+
+#: The microscope where the recording does not say.
+USUAL = Microscope(voltage_kV=80.0, convergence_mrad=30.0, inner_mrad=65.0, outer_mrad=200.0)
+
+
+@dataclass(frozen=True)
+class Surroundings(SurroundingsSettings, MonolayerSettings):
+    """Every site with what is on it, and the columns around each defect relative to the lattice there."""
+
+    substitutes: tuple[str, ...] = ("Te",)
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return the tables of `read_monolayer` and the sums over the frame's defects that the fold adds up."""
+        layer = read_monolayer(prediction, self, brightness(prediction.frame.calibration, USUAL))
+        pixel = prediction.frame.calibration.pixel_nm
+        assert pixel is not None
+        metal = (layer.table["class"] == MATERIALS[str(layer.frames["material"].iloc[0])].metal).to_numpy()
+        seen = Seen(prediction.frame.data, pixel, layer.table, layer.crystal, layer.defects, metal)
+        return {**layer.tables(), **surroundings(seen, self)}
+
+
+DATA = StemSampler(
+    structure=random_monolayer,
+    pixel_nm=(0.009, 0.03),
+    voltage_kV=(60.0, 120.0),
+    dose_e_per_A2=(1.5e3, 1e6),
+    microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
+    scan={"line_noise": (0.0, 0.02), "background": (0.0, 1e-3)},
+)
+MODEL = shipped("tmd-1")
+RECIPE = Recipe(
+    name="defect-strain",
+    title="Class-averaged strain around single-atom defects",
+    task=Task(
+        question="How do the columns around each kind of defect of a TMD monolayer move, averaged over many of them?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
+            "defects": DEFECT_COLUMNS,
+            "frames": FRAME_COLUMNS,
+            "classes": CLASSES,
+            "class_columns": CLASS_COLUMNS,
+            "strain_rings": STRAIN_RINGS,
+            "class_images": CLASS_IMAGES,
+            "summary": SUMMARY,
+        },
+        reference="doi:10.1021/acs.nanolett.0c00269",
+    ),
+    data=DATA,
+    model=MODEL,
+    objects=Surroundings(),
+    summary=ClassStrain(),
+    checks=(),
+)
