@@ -40,9 +40,10 @@ class Posterior(NamedTuple):
 class Rvae(nn.Module):
     """Encoder, decoder and likelihood; crops are (..., J, 2) coefficients of `harmonics`, K classes.
 
-    `prototype` (K, J, 2) and `spread` (J,) are the drawing of each class at content 0 and the log of the variance in units
-    of `scale` (J,): disorder is no class, only content changes the variance. Crops are laid on `template` (K, J, 2). `zero_turn` is the angle (radians) of a drawing that
-    counts as 0, `lattice` (J, 2) what in a drawing counts as order, `sense` (L,) the sign with which latents are told.
+    `prototype` (K, J, 2) is the drawing of each class at content 0, `spread` (J,) the log of its variance in units of
+    `scale` (J,); only content changes the variance, so that disorder is no class. Crops are laid on `template`
+    (K, J, 2). `zero_turn` is the angle (radians) of a drawing that counts as 0, `lattice` (J, 2) what in a drawing
+    counts as order, `sense` (L,) the sign with which latents are told.
     """
 
     template: Tensor

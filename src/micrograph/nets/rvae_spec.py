@@ -22,7 +22,7 @@ class RvaeSpec:
     times the symmetry; `cycles` is the highest frequency kept (per pixel).
     """
 
-    size: int = 24
+    size: int = 28
     symmetry: int = 3
     latents: int = 2
     classes: int = 1
@@ -60,6 +60,9 @@ class Encoded:
         """What each latent says of a crop on average (L,), in nats; near 0 where it says nothing."""
         each = 0.5 * (self.latents**2 + self.latent_sigma**2 - 1) - np.log(self.latent_sigma)
         return np.asarray(each.mean(axis=0))
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Encoded:
+        return Encoded(**{name: values[rows] for name, values in vars(self).items()})
 
     @staticmethod
     def none(spec: RvaeSpec) -> Encoded:

@@ -33,7 +33,7 @@ from micrograph.simulate import StemSampler, brightness
 from micrograph.structures import random_graphene
 
 #: Pixels of a window; atoms with one of these flags are not looked at; fewest crops from which something is learned.
-SIZE, UNSEEN, FEWEST = 24, int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT), 100
+SIZE, UNSEEN, FEWEST = 28, int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT), 100
 #: Latents go from -REACH to REACH where their meaning is drawn.
 REACH = 2.0
 
@@ -42,7 +42,7 @@ REACH = 2.0
 class Surroundings(SheetSettings):
     """Atoms of graphene, and square windows of `window_nm` around at most `crops_per_frame` of them."""
 
-    window_nm: float = 0.75
+    window_nm: float = 0.9
     crops_per_frame: int = 300
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
@@ -80,7 +80,7 @@ class LocalOrder:
     seeds: int = 3
     most_crops: int = 6000
     rounds: int = 15
-    window_nm: float = 0.75
+    window_nm: float = 0.9
 
     def start(self) -> Windows:
         """Return no windows."""
