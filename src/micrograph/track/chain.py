@@ -28,8 +28,8 @@ _LEAST = 1e-9
 class Tracks:
     """N tracks of up to T observations, padded: likelihood (N, T, K) of each state, ones where nothing was seen.
 
-    length: (N,) observations of each track; step: (N, T) number of the kind of interval before an observation, `times_s`
-    (M,) their lengths. start: (K,) chances of the states at the first observation of a track.
+    length: (N,) observations of each track; step: (N, T) number of the kind of interval before an observation,
+    `times_s` (M,) their lengths. start: (K,) chances of the states at the first observation of a track.
     """
 
     likelihood: Array
@@ -101,9 +101,9 @@ class Tracks:
 class Expected:
     """What the tracks say under a chain.
 
-    posterior: (N, T, K); transfers: (M, K, K) expected pairs of ends by kind of interval; changes: (K, K) expected jumps
-    in the time observed; visits: (K,) intervals that begin in a state; occupancy: (K,) expected observations of a state;
-    independent: so many independent looks at the shares are the tracks worth.
+    posterior: (N, T, K); transfers: (M, K, K) expected pairs of ends by kind of interval; changes: (K, K) expected
+    jumps in the time observed; visits: (K,) intervals that begin in a state; occupancy: (K,) expected observations of
+    a state; independent: so many independent looks at the shares are the tracks worth.
     """
 
     posterior: Array

@@ -1,11 +1,11 @@
 """Rates of changes of state from tracks whose states are seen with errors, by a likelihood in continuous time.
 
 An object's state is a Markov chain with rates q_ij per second; between two frames it may change several times, so the
-chance of i -> j over a time t is ``expm(Q t)_ij``. What is seen is another matter: each observation gives a likelihood of
-every state (a misclassification matrix, or the scores of a classifier). Tracks may begin and end anywhere. Rates maximise
-the likelihood of all tracks together (hidden Markov chain, Rabiner 1989, doi:10.1109/5.18626; panel data, Kalbfleisch and
-Lawless 1985, doi:10.1080/01621459.1985.10478195). Counting changes from frame to frame instead misses returns within a
-frame and takes every misclassification for two changes.
+chance of i -> j over a time t is ``expm(Q t)_ij``. What is seen is another matter: each observation gives a likelihood
+of every state (a misclassification matrix, or the scores of a classifier). Tracks may begin and end anywhere. Rates
+maximise the likelihood of all tracks together (hidden Markov chain, Rabiner 1989, doi:10.1109/5.18626; panel data,
+Kalbfleisch and Lawless 1985, doi:10.1080/01621459.1985.10478195). Counting changes from frame to frame instead misses
+returns within a frame and takes every misclassification for two changes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from micrograph.core import BadInput
+from micrograph.core import BadInput, Column
 from micrograph.track.chain import Tracks, expected, log_likelihood
+
+#: What the table 'rates' promises.
+RATES = (
+    Column("from", "", "state before"),
+    Column("to", "", "state after"),
+    Column("p", "", "chance to be there one usual frame time later"),
+    Column("p_low", "", "lower end of its 95 % interval"),
+    Column("p_high", "", "upper end of its 95 % interval"),
+    Column("rate_per_s", "s^-1", "rate of the direct change"),
+    Column("rate_low_per_s", "s^-1", "lower end of its 95 % interval"),
+    Column("rate_high_per_s", "s^-1", "upper end of its 95 % interval"),
+    Column("visits", "", "expected number of intervals that begin in the state before"),
+    Column("jumps", "", "expected number of such changes in all tracks, those between frames too"),
+)
+#: What the table 'states' promises.
+STATES = (
+    Column("state", "", "name of the state"),
+    Column("share", "", "share of the time that all objects together spend in it"),
+    Column("share_low", "", "lower end of its 95 % interval"),
+    Column("share_high", "", "upper end of its 95 % interval"),
+    Column("stationary", "", "share to which the rates lead in the long run"),
+    Column("visits", "", "expected number of intervals that begin in it"),
+)
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -34,9 +58,9 @@ _MANY, _SHARP = 30.0, 0.25
 class Rates:
     """Rates of K states, ``rate_per_s`` (K, K) from row to column, with the ends of their 95 % intervals.
 
-    p, p_low, p_high (K, K): chances over `interval_s`, the usual time between frames, staying included. share, share_low,
-    share_high (K,): of time spent in each state, over all tracks. visits (K,): expected number of intervals that begin
-    in a state; jumps (K, K): expected changes. Where nothing is known, intervals are wide and values 0.
+    p, p_low, p_high (K, K): chances over `interval_s`, the usual time between frames, staying included. share,
+    share_low, share_high (K,): of time spent in each state, over all tracks. visits (K,): expected number of intervals
+    that begin in a state; jumps (K, K): expected changes. Where nothing is known, intervals are wide and values 0.
     """
 
     states: tuple[str, ...]
@@ -142,7 +166,7 @@ class _Search:
         return np.asarray(found.x)
 
     def covariance(self, theta: Array) -> Array:
-        """Return the covariance of the logarithms from the curvature; rates that run to zero are left out (infinite)."""
+        """Return the covariance of the logarithms from the curvature; infinite for rates that run to zero."""
         known = theta > np.log(_LOWEST) + 1
         rows = np.flatnonzero(known)
         step = 1e-3
@@ -207,7 +231,7 @@ def _with_intervals(search: _Search, best: Array, states: tuple[str, ...]) -> Ra
 
 
 def _chances(search: _Search, best: Array, low: Array, high: Array, covariance: Array) -> tuple[Array, Array, Array]:
-    """Return the chances over one interval and their ends: of the logit, by error propagation and by each rate's ends."""
+    """Return the chances over one interval and their ends: by error propagation of the logit and by each rate's ends."""
     from scipy.linalg import expm
 
     def chance(theta: Array) -> Array:
@@ -241,7 +265,37 @@ def _unknown(states: tuple[str, ...], interval_s: float) -> Rates:
     zero, one, off = np.zeros((count, count)), np.ones((count, count)), ~np.eye(count, dtype=bool)
     nothing = np.zeros(count)
     none = np.full(count, np.nan)
-    return Rates(
-        states, interval_s, zero, zero, np.where(off, np.inf, 0.0), np.eye(count), zero, one, none, nothing, nothing + 1,
-        nothing, zero,
-    )  # fmt: skip
+    unknown = np.where(off, np.inf, 0.0)
+    chances, shares = (np.eye(count), zero, one), (none, nothing, nothing + 1)
+    return Rates(states, interval_s, zero, zero, unknown, *chances, *shares, visits=nothing, jumps=zero)
+
+
+def rates_table(rates: Rates) -> pd.DataFrame:
+    """Return the table `RATES`: one row for every change between two states that is possible or was sought."""
+    count = len(rates.states)
+    rows = [(i, j) for i in range(count) for j in range(count) if i != j]
+    first, second = (np.array([row[side] for row in rows], dtype=np.intp) for side in (0, 1))
+    names = np.array(rates.states, dtype=object)
+    values = {
+        "p": rates.p, "p_low": rates.p_low, "p_high": rates.p_high, "rate_per_s": rates.rate_per_s,
+        "rate_low_per_s": rates.rate_low_per_s, "rate_high_per_s": rates.rate_high_per_s, "jumps": rates.jumps,
+    }  # fmt: skip
+    table = pd.DataFrame({"from": names[first], "to": names[second]} if rows else {"from": [], "to": []}).astype(str)
+    for name, matrix in values.items():
+        table[name] = matrix[first, second] if rows else np.zeros(0)
+    table["visits"] = rates.visits[first] if rows else np.zeros(0)
+    return table[[column.name for column in RATES]]
+
+
+def states_table(rates: Rates) -> pd.DataFrame:
+    """Return the table `STATES`, one row a state."""
+    return pd.DataFrame(
+        {
+            "state": pd.Series(list(rates.states), dtype=str),
+            "share": rates.share,
+            "share_low": rates.share_low,
+            "share_high": rates.share_high,
+            "stationary": rates.stationary if len(rates.states) else np.zeros(0),
+            "visits": rates.visits,
+        }
+    )
