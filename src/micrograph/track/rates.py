@@ -231,7 +231,7 @@ def _with_intervals(search: _Search, best: Array, states: tuple[str, ...]) -> Ra
 
 
 def _chances(search: _Search, best: Array, low: Array, high: Array, covariance: Array) -> tuple[Array, Array, Array]:
-    """Return the chances over one interval and their ends: by error propagation of the logit and by each rate's ends."""
+    """Return the chances over one interval and their ends, by propagation of the logit's error and by each rate's ends."""
     from scipy.linalg import expm
 
     def chance(theta: Array) -> Array:
@@ -280,7 +280,7 @@ def rates_table(rates: Rates) -> pd.DataFrame:
         "p": rates.p, "p_low": rates.p_low, "p_high": rates.p_high, "rate_per_s": rates.rate_per_s,
         "rate_low_per_s": rates.rate_low_per_s, "rate_high_per_s": rates.rate_high_per_s, "jumps": rates.jumps,
     }  # fmt: skip
-    table = pd.DataFrame({"from": names[first], "to": names[second]} if rows else {"from": [], "to": []}).astype(str)
+    table = pd.DataFrame({"from": names[first], "to": names[second]}).astype(str)
     for name, matrix in values.items():
         table[name] = matrix[first, second] if rows else np.zeros(0)
     table["visits"] = rates.visits[first] if rows else np.zeros(0)
