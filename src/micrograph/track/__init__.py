@@ -1,5 +1,6 @@
 """Objects over time: drift, links, motion, states, rates. Runs without torch."""
 
+from micrograph.track.chain import Tracks, likeliest, smoothed
 from micrograph.track.counts import COUNTS, STAGES, Stage, counts_table, stages, stages_table
 from micrograph.track.drift import DRIFT, DriftSettings, find_drift, in_sample
 from micrograph.track.events import EVENTS, events_table
@@ -10,6 +11,8 @@ from micrograph.track.lattice_drift import lattice_drift
 from micrograph.track.link import LinkSettings, link
 from micrograph.track.motion import DIFFUSION, Diffusion, MotionSettings, cramer_rao, diffusion, diffusion_table
 from micrograph.track.msd import MOTION, Exponent, anomalous_exponent, msd_table
+from micrograph.track.rates import RATES, STATES, Rates, estimate_rates, rates_table, states_table, stationary
+from micrograph.track.walks import HopRate, hop_rate
 
 __all__ = [
     "COUNTS",
@@ -17,31 +20,43 @@ __all__ = [
     "DRIFT",
     "EVENTS",
     "MOTION",
+    "RATES",
     "STAGES",
+    "STATES",
     "Diffusion",
     "DriftSettings",
     "Exponent",
     "Gather",
     "Gathered",
+    "HopRate",
     "Hopping",
     "ImageDriftSettings",
     "LinkSettings",
     "MotionSettings",
+    "Rates",
     "Stage",
+    "Tracks",
     "anomalous_exponent",
     "correct",
     "counts_table",
     "cramer_rao",
     "diffusion",
     "diffusion_table",
+    "estimate_rates",
     "events_table",
     "find_drift",
     "hop_diffusion",
+    "hop_rate",
     "image_drift",
     "in_sample",
     "lattice_drift",
+    "likeliest",
     "link",
     "msd_table",
+    "rates_table",
+    "smoothed",
     "stages",
     "stages_table",
+    "states_table",
+    "stationary",
 ]

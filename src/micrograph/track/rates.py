@@ -231,7 +231,7 @@ def _with_intervals(search: _Search, best: Array, states: tuple[str, ...]) -> Ra
 
 
 def _chances(search: _Search, best: Array, low: Array, high: Array, covariance: Array) -> tuple[Array, Array, Array]:
-    """Return the chances over one interval and their ends, by propagation of the logit's error and by each rate's ends."""
+    """Return the chances over one interval and their ends, by the error of the logit and by each rate's ends."""
     from scipy.linalg import expm
 
     def chance(theta: Array) -> Array:
