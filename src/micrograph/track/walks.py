@@ -10,7 +10,7 @@ import pandas as pd
 from micrograph.core import BadInput
 from micrograph.features.summary import interval
 from micrograph.track.steps import steps_of
-from micrograph.track.timeline import Array, Index
+from micrograph.track.timeline import Array
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def hop_diffusion(tracks: pd.DataFrame, hop_nm: float) -> Hopping:
     return Hopping(len(hops), time_s, *rates, *constants)
 
 
-def hop_weights(step_nm: Array, hop_nm: float) -> tuple[Index, Array]:
+def hop_weights(step_nm: Array, hop_nm: float) -> tuple[Array, Array]:
     """Return which of the steps (M, 2) are hops, and how many hops each of them counts."""
     square = (step_nm**2).sum(axis=1)
     moved = square > (hop_nm / 2) ** 2
     noise = float(square[~moved].mean()) if (~moved).any() else 0.0
-    return np.flatnonzero(moved).astype(np.int64), np.maximum(square[moved] - noise, 0.25 * hop_nm**2) / hop_nm**2
+    return np.flatnonzero(moved), np.maximum(square[moved] - noise, 0.25 * hop_nm**2) / hop_nm**2
