@@ -19,6 +19,8 @@ from micrograph.track.timeline import Array, Index
 _CHANCE = 1e-3
 #: At most so many pairs of points vote.
 _VOTES = 2_000_000
+#: Largest scatter of matches, along one axis, as a share of the tolerance (a half if they fill it evenly).
+_NARROW = 0.38
 #: Tukey's constant: 95 % efficient for Gaussian errors.
 _TUKEY = 4.685
 
@@ -54,11 +56,12 @@ class Search:
 
 @dataclass(frozen=True)
 class Shift:
-    """The second cloud lies `nm` (2,) from the first, with 1-sigma (2,), from `matches` points."""
+    """The second cloud lies `nm` (2,) from the first, with 1-sigma (2,), from matches that scatter along each axis."""
 
     nm: Array
     sigma_nm: Array
     matches: int
+    scatter_nm: float
 
 
 def register(first: Cloud, second: Cloud, search: Search, guess: Array, *, anywhere: bool = False) -> Shift | None:
@@ -80,11 +83,15 @@ def register(first: Cloud, second: Cloud, search: Search, guess: Array, *, anywh
 
 
 def _believed(shift: Shift, first: Cloud, second: Cloud, search: Search, trials: int) -> bool:
-    """Return whether chance alone would hardly give so many matches."""
+    """Return whether the matches scatter well within the tolerance, and chance would hardly give so many.
+
+    Matches that fill the tolerance follow the guess instead of telling where the points went.
+    """
     from scipy.special import pdtrc
 
     expected = len(first) * len(second) * np.pi * search.tolerance_nm**2 / float(np.prod(search.field_nm))
-    return shift.matches >= 2 and float(pdtrc(shift.matches - 1, expected)) * trials < _CHANCE
+    narrow = shift.scatter_nm < _NARROW * search.tolerance_nm
+    return narrow and shift.matches >= 2 and float(pdtrc(shift.matches - 1, expected)) * trials < _CHANCE
 
 
 def _votes(first: Cloud, second: Cloud, search: Search, guess: Array, peaks: int = 3) -> Iterator[Array]:
@@ -156,4 +163,4 @@ def _weighed(apart: Array, variance: Array, centre: Array | None) -> Shift:
     spread = (weight**2 * (apart - middle) ** 2).sum(axis=0)
     sigma = np.sqrt(spread * (kept + 1) / max(kept - 1, 1)) / np.maximum(weight.sum(axis=0), 1e-300)
     floor = 0.05 * np.sqrt(excess / max(kept, 1))
-    return Shift(middle, np.maximum(sigma, floor), kept)
+    return Shift(middle, np.maximum(sigma, floor), kept, float(np.sqrt((off**2).mean())))
