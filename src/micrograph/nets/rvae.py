@@ -114,7 +114,7 @@ class Rvae(nn.Module):
             shift * self.spec.shift_px,
             (shift_sure - 1.0).clamp(-6.0, 0.5) + math.log(self.spec.shift_px),
             content,
-            (content_sure - 1.0).clamp(-5.0, 0.5),
+            (content_sure - 2.0).clamp(-5.0, 0.5),
         )
 
     def decode(self, content: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,6 +138,11 @@ class Rvae(nn.Module):
         exact = self.laid_back(laid, posterior.turn, posterior.shift)
         prior = torch.log_softmax(self.share, dim=0) - math.log(self.spec.symmetry)
         return self.log_likelihood(exact, *self.decode(content)) + prior[:, None]
+
+    def amplitude(self, laid: Tensor) -> Tensor:
+        """Return (B, K): how much of each class's prototype is in laid crops (B, K, J, 2); 1 is as in the prototype."""
+        weight = self.prototype / self.scale[:, None].square()
+        return (laid * weight).sum((-1, -2)) / (self.prototype * weight).sum((-1, -2)).clamp_min(1e-9)
 
     def order(self, mean: Tensor) -> Tensor:
         """Return the order (...) in 0..1 of drawings (..., J, 2): the amplitude of the lattice in them."""
@@ -181,8 +186,8 @@ def _disc(reach: float, step: float) -> Tensor:
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Return two hidden layers and an output layer that begins at nearly zero."""
+    """Return two hidden layers and an output layer that begins near zero."""
     last = nn.Linear(hidden, outputs)
-    nn.init.normal_(last.weight, std=1e-2)
+    nn.init.normal_(last.weight, std=0.03)
     nn.init.zeros_(last.bias)
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)

@@ -18,6 +18,8 @@ from micrograph.train.averaging import Averages, averaged
 
 #: Called with (step, steps, running loss).
 Progress = Callable[[int, int, float], None]
+#: Weight of the hint with which the first latent begins.
+_HINT = 10.0
 #: Fewest crops from which anything is learned; crops encoded at once.
 FEWEST, _AT_ONCE = 50, 2048
 
@@ -87,6 +89,9 @@ def _learn(
 ) -> None:
     optimiser = torch.optim.Adam(net.parameters(), settings.learning_rate)
     waiting, running = np.empty(0, dtype=np.intp), math.nan
+    with torch.no_grad():
+        hint = net.amplitude(laid)
+        hint = (hint - hint.mean(0)) / hint.std(0).clamp_min(1e-6)
     for step in range(settings.steps):
         done = step / settings.steps
         for group in optimiser.param_groups:
@@ -96,7 +101,10 @@ def _learn(
         batch, waiting = waiting[: settings.batch], waiting[settings.batch :]
         cost = min(1.0, 0.1 + 0.9 * done / settings.warm_up)
         net.prototype.requires_grad_(done >= settings.warm_up)
-        loss = _loss(net, laid[torch.from_numpy(batch)], cost, settings)
+        rows = torch.from_numpy(batch)
+        loss = _loss(net, laid[rows], cost, settings)
+        if done < settings.warm_up:
+            loss = loss + (1 - done / settings.warm_up) * _misses(net, laid[rows], hint[rows])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 50.0)
@@ -119,6 +127,11 @@ def _loss(net: Rvae, laid: Tensor, cost: float, settings: RvaeSettings) -> Tenso
     evidence = torch.logsumexp(net.log_evidence(laid, drawn, content * mask), dim=2)
     bound = evidence - cost * (information.sum(-1) + net.pose_divergence(belief))
     return -torch.logsumexp(bound, dim=1).mean()
+
+
+def _misses(net: Rvae, laid: Tensor, hint: Tensor) -> Tensor:
+    """Return how far the first latent is from the `hint` (B, K) with which it begins: the amplitude of the class."""
+    return _HINT * (net.encode(laid).content[..., 0] - hint).square().mean()
 
 
 def _sampled(mean: Tensor, log_sigma: Tensor) -> Tensor:
