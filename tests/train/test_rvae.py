@@ -30,7 +30,7 @@ def honeycomb() -> NDArray[np.complex128]:
 
 
 def crop(turn_deg: float, rng: np.random.Generator, disorder: float = 0.0, bright: bool = False) -> NDArray[np.float32]:
-    """Return a noisy crop of a honeycomb, turned counter-clockwise; `disorder` (pixels, 1 sigma) displaces its sites."""
+    """Return a noisy crop of a honeycomb, turned counter-clockwise, its sites displaced by `disorder` pixels."""
     sites = honeycomb()
     weight = np.where((np.abs(sites) < 0.1) & bright, 3.0, 1.0)
     sites = (sites + disorder * (rng.normal(size=len(sites)) + 1j * rng.normal(size=len(sites)))) * np.exp(
