@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "find_recipe"]
 
-RECIPES = ("atoms", "graphene-dopants", "tmd-defects")
+RECIPES = ("atoms", "graphene-dopants", "tmd-defects", "movie-defects")
 
 
 def find_recipe(name: str) -> Recipe:

@@ -246,7 +246,7 @@ def _chances(search: _Search, best: Array, low: Array, high: Array, covariance: 
         up, down = chance(best + shift), chance(best - shift)
         slopes.append((np.log(up / (1 - up)) - np.log(down / (1 - down))) / 2e-4)
     slope = np.stack(slopes)
-    known = np.where(np.diag(covariance) < 1e5, 1.0, 0.0)
+    known = np.where(np.diag(covariance) < 1.0, 1.0, 0.0)
     sigma = np.sqrt(np.clip(np.einsum("aij,ab,bij->ij", slope, covariance * np.outer(known, known), slope), 0, None))
     lowest, highest = logit - 1.96 * sigma, logit + 1.96 * sigma
     for row in range(len(best)):
@@ -271,10 +271,10 @@ def _unknown(states: tuple[str, ...], interval_s: float) -> Rates:
 
 
 def rates_table(rates: Rates) -> pd.DataFrame:
-    """Return the table `RATES`: one row for every change between two states that is possible or was sought."""
+    """Return the table `RATES`: one row for every change between two states that was allowed."""
     count = len(rates.states)
-    rows = [(i, j) for i in range(count) for j in range(count) if i != j]
-    first, second = (np.array([row[side] for row in rows], dtype=np.intp) for side in (0, 1))
+    rows = [(i, j) for i in range(count) for j in range(count) if i != j and rates.rate_high_per_s[i, j] > 0]
+    first, second = np.array(rows, dtype=np.intp).reshape(-1, 2).T
     names = np.array(rates.states, dtype=object)
     values = {
         "p": rates.p, "p_low": rates.p_low, "p_high": rates.p_high, "rate_per_s": rates.rate_per_s,
@@ -282,8 +282,8 @@ def rates_table(rates: Rates) -> pd.DataFrame:
     }  # fmt: skip
     table = pd.DataFrame({"from": names[first], "to": names[second]}).astype(str)
     for name, matrix in values.items():
-        table[name] = matrix[first, second] if rows else np.zeros(0)
-    table["visits"] = rates.visits[first] if rows else np.zeros(0)
+        table[name] = matrix[first, second]
+    table["visits"] = rates.visits[first]
     return table[[column.name for column in RATES]]
 
 

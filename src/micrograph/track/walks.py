@@ -1,7 +1,7 @@
 """How often a defect hops from site to site, from where it is seen frame by frame.
 
-Between two frames a walker may hop several times, and come back; sites may be taken, and a link reaches only so far. The
-chance of a displacement d over a time t is a Poisson mixture of walks of n steps, ``sum_n e^-m m^n / n! W_n(d)`` with
+Between two frames a walker may hop several times, and come back; sites may be taken, and a link reaches only so far.
+The chance of a displacement d over a time t is a Poisson mixture of walks of n steps, ``sum_n e^-m m^n / n! W_n(d)`` with
 ``m = rate * t * (share of free neighbours)``, blurred by the error of the positions. Counting displaced objects instead
 misses returns and double hops, more so the faster the hopping.
 """
@@ -102,7 +102,7 @@ class _Seen:
 
 @functools.lru_cache(maxsize=16)
 def walks(hops: tuple[tuple[float, float], ...]) -> tuple[Array, Array]:
-    """Return the places (P, 2) that walks along `hops` reach, and the shares (S + 1, P) of walks of 0 .. S steps there."""
+    """Return the places (P, 2) that walks along `hops` reach, and the shares (S + 1, P) of walks of n steps there."""
     step = np.array(hops)
     fine = 0.05 * float(np.hypot(*step.T).min())
     exact: dict[tuple[int, int], tuple[float, float]] = {(0, 0): (0.0, 0.0)}
