@@ -39,10 +39,10 @@ RING_SUMS: Summed = (("radial",), ("radius", "columns"))
 class AverageSettings:
     """What is averaged around a defect. Lengths in nm.
 
-    Columns within `radius_nm` are averaged. The ideal sites are laid through the columns from `inner_nm` to `outer_nm`
-    of the defect, at least `least` of them: by a free cell ('surroundings', which takes out any slow distortion, and
-    with it the mean strain of that ring) or by shifting the lattice of the whole frame ('frame'). A column farther
-    than `outlier_nm` from its site is not the site's column.
+    Columns within `radius_nm` are averaged. The ideal sites are laid through the quiet columns from `inner_nm` to
+    `outer_nm` of the defect, at least `least` of them: by a free cell ('surroundings', which takes out any slow
+    distortion, and with it the mean strain of that ring) or by shifting the lattice of the whole frame ('frame'). A
+    column farther than `outlier_nm` from its site is not the site's column.
     """
 
     radius_nm: float = 0.8
@@ -55,11 +55,15 @@ class AverageSettings:
 
 @dataclass(frozen=True)
 class ColumnsOnSites:
-    """Columns of one image: ``place`` (K, 2) nm, variance (K,) nm^2 (mean of both axes), lattice ``index`` (K, 3)."""
+    """Columns of one image: ``place`` (K, 2) nm, variance (K,) nm^2 (mean of both axes), lattice ``index`` (K, 3).
+
+    quiet: (K,) which of them are far from every defect, so that ideal sites may be laid through them.
+    """
 
     place: Array
     variance: Array
     index: Index
+    quiet: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def member(columns: ColumnsOnSites, comb: Honeycomb, site: Index, settings: Aver
     """Return the surroundings of the defect on `site` (3,); ``None`` where too few columns lie around it."""
     ideal = comb.offset(columns.index, site)
     distance = np.hypot(*ideal.T)
-    ring = np.flatnonzero((distance >= settings.inner_nm) & (distance <= settings.outer_nm))
+    ring = np.flatnonzero(columns.quiet & (distance >= settings.inner_nm) & (distance <= settings.outer_nm))
     if len(ring) < settings.least or not _all_around(ideal[ring]):
         return None
     one, variance = np.ones((len(ring), 1)), columns.variance[ring]

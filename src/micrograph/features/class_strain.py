@@ -39,6 +39,8 @@ WORKING: dict[str, tuple[tuple[str, ...], Summed]] = {
     "_rings": (RING_KEYS, RING_SUMS),
     "_pixels": (PIXEL_KEYS, (("value",), ())),
 }
+#: Columns nearer to a defect are moved by it: no ideal sites are laid through them.
+QUIET_NM = 0.25
 #: The size and the fineness of mean images.
 IMAGE = Disc(0.6, 0.03)
 #: What the fold promises beside the summary.
@@ -90,19 +92,19 @@ class SurroundingsSettings(AverageSettings):
 
 @dataclass(frozen=True)
 class Seen:
-    """One frame: the image and its pixel (nm), the table of columns, their crystal, named defects, metal sites (K,)."""
+    """One frame: image and pixel (nm), table of K columns, their crystal, named defects, which columns are metals."""
 
     image: NDArray[np.floating]
     pixel_nm: float
     table: pd.DataFrame
     crystal: Crystal
     defects: pd.DataFrame
-    first: NDArray[np.bool_]
+    metal: NDArray[np.bool_]
 
 
 def surroundings(seen: Seen, settings: SurroundingsSettings) -> dict[str, pd.DataFrame]:
     """Return the working tables '_columns', '_rings' and '_pixels' of one frame: sums over its defects by name."""
-    comb = _standard(seen)
+    comb = standard(seen.crystal, seen.metal)
     found = [] if comb is None else _members(seen, comb, settings)
     if comb is None or not found:
         return {name: no_sums(by, *what) for name, (by, what) in WORKING.items()}
@@ -113,13 +115,13 @@ def surroundings(seen: Seen, settings: SurroundingsSettings) -> dict[str, pd.Dat
     }
 
 
-def _standard(seen: Seen) -> Honeycomb | None:
-    """Return the standard orientation of the frame's lattice, the metal first."""
-    lattice = seen.crystal.measured
+def standard(crystal: Crystal, metal: NDArray[np.bool_]) -> Honeycomb | None:
+    """Return the standard orientation of a layer as the image shows it; metal: (K,) which columns are metals."""
+    lattice = crystal.measured
     if lattice is None or len(lattice.basis) != 2:
         return None
-    metal = lattice.index[:, 2][seen.first[seen.crystal.trusted]]
-    return honeycomb(lattice, int(np.count_nonzero(metal == 1) > np.count_nonzero(metal == 0)))
+    kind = lattice.index[:, 2][metal[crystal.trusted]]
+    return honeycomb(lattice, int(np.count_nonzero(kind == 1) > np.count_nonzero(kind == 0)))
 
 
 def _members(seen: Seen, comb: Honeycomb, settings: SurroundingsSettings) -> list[tuple[str, Member]]:
@@ -132,8 +134,9 @@ def _members(seen: Seen, comb: Honeycomb, settings: SurroundingsSettings) -> lis
     flags = table["flags"].to_numpy(np.int64)
     good = np.flatnonzero((index[:, 2] >= 0) & ((flags & _UNMEASURED) == 0) & np.isfinite(sigma).all(axis=1))
     place = table[["y_nm", "x_nm"]].to_numpy(np.float64)
-    columns = ColumnsOnSites(place[good], (sigma[good] ** 2).mean(axis=1), index[good])
     rows = np.array([int(atoms.split()[0]) for atoms in defects["atoms"]], dtype=np.intp)
+    quiet = _far(place[good], place[rows], QUIET_NM)
+    columns = ColumnsOnSites(place[good], (sigma[good] ** 2).mean(axis=1), index[good], quiet)
     found = []
     for k in _alone(place[rows], settings.isolation_nm):
         site = index[rows[k]]
@@ -141,6 +144,15 @@ def _members(seen: Seen, comb: Honeycomb, settings: SurroundingsSettings) -> lis
         if each is not None:
             found.append((str(defects["name"].iloc[k]), each))
     return found
+
+
+def _far(place: NDArray[np.float64], others: NDArray[np.float64], distance_nm: float) -> NDArray[np.bool_]:
+    """Return which places (K, 2) are farther than `distance_nm` from all `others` (N, 2)."""
+    from scipy.spatial import cKDTree
+
+    if len(others) == 0:
+        return np.ones(len(place), dtype=bool)
+    return np.asarray(cKDTree(others).query(place)[0] > distance_nm)
 
 
 def _alone(place: NDArray[np.float64], isolation_nm: float) -> NDArray[np.intp]:

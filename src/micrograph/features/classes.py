@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput
 from micrograph.features.crops import Values
-from micrograph.features.folding import Folded, Index, aligned, fold
+from micrograph.features.folding import Folded, Index, aligned, fold, symmetric, turned
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -32,7 +32,8 @@ class ClassSettings:
     """How classes are found: at most `most` of them, in at most `components` principal components.
 
     criterion: 'bic' fits the density best, 'icl' wants classes that are apart besides (doi:10.1109/34.865189). seeds:
-    fits from different starts, whose agreement is the stability. share: a class is at least this part of the crops.
+    starts of a fit, of which the best counts, and fits whose agreement is the stability. share: a class is at least
+    this part of the crops. counting: the noise grows with the root of the brightness, as where electrons are counted.
     """
 
     most: int = 10
@@ -41,6 +42,7 @@ class ClassSettings:
     seeds: int = 5
     share: float = 0.01
     rounds: int = 4
+    counting: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,29 +71,38 @@ class Classes:
 def classes(
     values: Values, permuted: Index, rng: np.random.Generator, settings: ClassSettings | None = None
 ) -> Classes:
-    """Return the classes of crops (N, P) of one kind of site after folding by `permuted` (G, P) (identity: none).
+    """Return the classes of crops (N, P) after folding by `permuted` (G, P), the operations of their point group.
 
-    Raises `BadInput` for fewer than `LEAST` crops.
+    Without the symmetry, ``permuted[:1]``, every orientation is a class. Raises `BadInput` for fewer than `LEAST`.
     """
     settings = settings or ClassSettings()
     if len(values) < LEAST:
         raise BadInput(f"{len(values)} sub-images are too few for classes: give at least {LEAST}, from more frames.")
-    folded = fold(values, permuted)
+    even = values / _noise(values, permuted) if settings.counting else values
+    folded = fold(even, permuted)
     found = mixture(folded.values, rng, settings)
     for _ in range(settings.rounds if len(permuted) > 1 else 0):
-        again = _refolded(values, folded, found, permuted)
+        again = _refolded(even, folded, found, permuted)
         if (again.operation == folded.operation).all():
             break
         folded, found = again, mixture(again.values, rng, settings)
+    upright = turned(values, permuted, folded.operation)
     return Classes(
         label=found.label,
         p=found.p,
-        mean=_means(folded.values, found),
+        mean=_means(upright, found),
         operation=folded.operation,
-        values=folded.values,
+        values=upright,
         criterion=found.criterion,
         stability=found.stability,
     )
+
+
+def _noise(values: Values, permuted: Index) -> Values:
+    """Return how the noise of counting varies over a crop, (P,), the same in all orientations."""
+    mean = symmetric(values.mean(axis=0), permuted)
+    mean = mean - mean.min()
+    return np.asarray(np.sqrt(mean + 0.1 * max(float(mean.max()), 1e-30)), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -201,13 +212,10 @@ def _by_size(p: Array) -> tuple[Array, Index]:
 
 
 def _stability(scores: Array, label: Index, count: int, rng: np.random.Generator, settings: ClassSettings) -> float:
-    """Return the lowest adjusted Rand index between `label` and fits of as many classes from single starts."""
-    from dataclasses import replace
-
+    """Return the lowest adjusted Rand index between `label` and other fits of as many classes."""
     from sklearn.metrics import adjusted_rand_score
 
-    one = replace(settings, seeds=1)
-    others = [_fitted(scores, count, rng, one).predict(scores) for _ in range(settings.seeds)]
+    others = [_fitted(scores, count, rng, settings).predict(scores) for _ in range(settings.seeds)]
     return min((float(adjusted_rand_score(label, other)) for other in others), default=1.0)
 
 

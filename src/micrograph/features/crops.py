@@ -17,7 +17,7 @@ from micrograph.features.covariance import points
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]
-#: Sub-images that a long movie keeps for its classes: 20 MB at 1,200 points each.
+#: Sub-images that a long movie keeps for its classes: 3 MB at 187 points each.
 MOST = 4096
 
 
@@ -25,8 +25,8 @@ MOST = 4096
 class Disc:
     """Sampling points within `radius_nm` of a place: a hexagonal grid, neighbours `step_nm` apart."""
 
-    radius_nm: float = 0.45
-    step_nm: float = 0.03
+    radius_nm: float = 0.35
+    step_nm: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0 < self.step_nm < self.radius_nm < np.inf:
