@@ -50,6 +50,8 @@ Mask = NDArray[np.bool_]
 _CHI2 = 3.841458820694124
 #: Rates (per mean interval) are sought in this range; the prior is worth this part of a change, against infinities.
 _LOWEST, _HIGHEST, _PRIOR = 1e-7, 30.0, 1e-3
+#: Fewer expected changes than this are none: the rate is 0, and only its upper end is known.
+_NEVER = 0.05
 #: From so many changes on, and with no more than this error of its logarithm, a rate's interval is its curvature's.
 _MANY, _SHARP = 30.0, 0.25
 
@@ -216,7 +218,7 @@ def _with_intervals(search: _Search, best: Array, states: tuple[str, ...]) -> Ra
     return Rates(
         states=states,
         interval_s=search.interval_s,
-        rate_per_s=search.rates(np.where(best <= np.log(_LOWEST) + 1e-6, -np.inf, best)),
+        rate_per_s=search.rates(np.where(changes < _NEVER, -np.inf, best)),
         rate_low_per_s=search.rates(low),
         rate_high_per_s=search.rates(high),
         p=p,
