@@ -41,6 +41,8 @@ BONDS = (
     Column("off_centre_nm", "nm", "distance of the atom from the middle of its neighbours"),
     Column("off_centre_sigma_nm", "nm", "its 1-sigma along one axis"),
     Column("equal_p", "", "probability that equal bonds differ as much in one frame; NaN unless there are three"),
+    Column("strain", "", "mean of exx and eyy around the atom against the mean lattice", sigma="strain_sigma"),
+    Column("strain_sigma", "", "1-sigma of strain"),
     Column("flags", "", "doubts of the atom and its neighbours, see the conventions"),
 )
 #: Columns that `with_bond_strain` adds.
@@ -242,7 +244,10 @@ def _by_stated(length: Array, covariance: Array, mean: Array) -> tuple[Array, fl
 
 
 def bonds_of(table: pd.DataFrame, crystal: Crystal, graph: Graph, host: str = "C") -> pd.DataFrame:
-    """Return the table `BONDS` of all atoms of a frame whose class is not `host`, between them and the hosts."""
+    """Return the table `BONDS` of all atoms of a frame whose class is not `host`, between them and the hosts.
+
+    table: with `STRAIN_COLUMNS` (`with_strain`).
+    """
     atoms = straightened(table, crystal)
     foreign = table["class"].to_numpy(str) != host
     flags = table["flags"].to_numpy(np.int64)
@@ -259,6 +264,7 @@ def bonds_of(table: pd.DataFrame, crystal: Crystal, graph: Graph, host: str = "C
 def _rows(table: pd.DataFrame, row: int, seen: Star, flags: int) -> pd.DataFrame:
     count = len(seen.neighbour)
     own, atom = np.arange(count), table.iloc[row]
+    strain_sigma = float(np.hypot(atom["strain_xx_sigma"], atom["strain_yy_sigma"])) / 2
     values: Mapping[str, Any] = {
         "frame": np.full(count, int(atom["frame"]), dtype=np.int64),
         "dopant": np.full(count, row, dtype=np.int64),
@@ -275,6 +281,8 @@ def _rows(table: pd.DataFrame, row: int, seen: Star, flags: int) -> pd.DataFrame
         "off_centre_nm": np.full(count, seen.off_centre_nm),
         "off_centre_sigma_nm": np.full(count, seen.off_centre_sigma_nm),
         "equal_p": np.full(count, equal_p(seen.length_nm, seen.covariance_nm2) if count == 3 else np.nan),
+        "strain": np.full(count, (float(atom["strain_xx"]) + float(atom["strain_yy"])) / 2),
+        "strain_sigma": np.full(count, strain_sigma),
         "flags": np.full(count, flags, dtype=np.int64),
     }
     return pd.DataFrame(values)

@@ -1,0 +1,154 @@
+"""Silicon moving through graphene: tracks, hops, bonds and strain (ADF-STEM movies).   doi:10.1088/1361-6528/abb8a6"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from micrograph.core import Column, Prediction, Task
+from micrograph.features.bond_sites import SITES, STRAIN_MAP, SUBLATTICES, site_tables, strain_map
+from micrograph.features.bonds import BOND_STRAIN, BONDS, bonds_of, trusted, with_bond_strain
+from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
+from micrograph.features.occupancy import CLASS_P
+from micrograph.features.overview import FRAME_COLUMNS
+from micrograph.features.points import POINTS
+from micrograph.features.sheet import A_NM, SheetSettings, read_sheet
+from micrograph.features.summary import SUMMARY, ArealDensity, Counts
+from micrograph.nets import shipped
+from micrograph.run import Recipe
+from micrograph.simulate import StemSampler, brightness
+from micrograph.structures import random_graphene
+from micrograph.track import (
+    DRIFT,
+    DriftSettings,
+    Gather,
+    Gathered,
+    LinkSettings,
+    find_drift,
+    hop_diffusion,
+    in_sample,
+    link,
+)
+
+HOST, BOND_NM = "C", A_NM / np.sqrt(3)
+#: Atoms of two frames are the same if they lie closer than this once the drift is removed: less than half a bond.
+MATCH_NM = 0.06
+#: What the table 'hops' promises: all tracks together.
+HOPS = (
+    Column("hops", "", "steps longer than half a bond"),
+    Column("time_s", "s", "time for which silicon was followed"),
+    Column("rate_per_s", "1/s", "hops of one silicon per second"),
+    Column("rate_low_per_s", "1/s", "lower end of its 95 % interval"),
+    Column("rate_high_per_s", "1/s", "upper end of its 95 % interval"),
+    Column("d_nm2_per_s", "nm^2/s", "diffusion constant that goes with it"),
+    Column("d_low_nm2_per_s", "nm^2/s", "lower end of its 95 % interval"),
+    Column("d_high_nm2_per_s", "nm^2/s", "upper end of its 95 % interval"),
+)
+TRACKS = (
+    Column("track", "", "number of the track"),
+    Column("frame", "", "number of the frame"),
+    Column("t_s", "s", "its time"),
+    *POINTS[1:6],
+    Column("y_sample_nm", "nm", "row position, drift removed"),
+    Column("x_sample_nm", "nm", "column position, drift removed"),
+)
+_KEPT = dict.fromkeys(
+    ("y_nm", "x_nm", "y_sigma_nm", "x_sigma_nm", "class", "score", "flags", "row")
+    + tuple(column.name for column in (*BOND_STRAIN, *BONDS) if column.name != "frame")
+)
+_ATOMS = Gather(("objects", "bonds"), tuple(_KEPT))
+
+
+@dataclass(frozen=True)
+class Bonds(SheetSettings):
+    """Atoms, defects and strain of graphene, and the bonds of every silicon."""
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return the tables 'objects', 'defects', 'frames' and 'bonds' of one frame."""
+        sheet = read_sheet(prediction, self, brightness(prediction.frame.calibration))
+        objects = with_bond_strain(sheet.table, sheet.crystal, sheet.graph, HOST)
+        return {**sheet.tables(), "objects": objects, "bonds": bonds_of(sheet.table, sheet.crystal, sheet.graph, HOST)}
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Follow every silicon and average its bonds for as long as it stays on a site.
+
+    reach_nm: how far it may go between two frames; gap_frames: frames in a row in which it may be missed;
+    most_drift_nm: how far the sample may drift between two frames: less than half a lattice constant, or the drift is
+    known up to a lattice vector only.
+    """
+
+    reach_nm: float = 0.35
+    gap_frames: int = 3
+    most_drift_nm: float = 0.1
+    density: ArealDensity = field(default_factory=lambda: ArealDensity(always=("C", "Si")), metadata={"setting": False})
+
+    def start(self) -> tuple[Gathered, Counts]:
+        """Return the state before the first frame."""
+        return _ATOMS.start(), self.density.start()
+
+    def step(self, state: tuple[Gathered, Counts], tables: Mapping[str, pd.DataFrame]) -> tuple[Gathered, Counts]:
+        """Return the state after one more frame."""
+        objects = tables["objects"].assign(row=np.arange(len(tables["objects"])))
+        return _ATOMS.step(state[0], {**tables, "objects": objects}), self.density.step(state[1], tables)
+
+    def result(self, state: tuple[Gathered, Counts]) -> dict[str, pd.DataFrame]:
+        """Return 'tracks', 'drift', 'sites', 'sublattices', 'strain_map', 'hops' and 'summary'."""
+        objects, frames = _ATOMS.table(state[0], "objects"), _ATOMS.frames(state[0])
+        objects = objects[trusted(objects["flags"])]
+        drift = find_drift(objects, DriftSettings(tolerance_nm=MATCH_NM, most_nm=self.most_drift_nm), frames)
+        objects = in_sample(objects, drift)
+        silicon = objects[objects["class"].to_numpy(str) != HOST]
+        tracks, _ = link(silicon, LinkSettings(reach_nm=self.reach_nm, gap_frames=self.gap_frames), frames)
+        place = tracks[["frame", "row", "track", "y_sample_nm", "x_sample_nm"]].rename(columns={"row": "dopant"})
+        bonds = _ATOMS.table(state[0], "bonds").merge(place.astype({"dopant": int}), on=["frame", "dopant"])
+        hops = hop_diffusion(tracks, BOND_NM)
+        numbers = (hops.hops, hops.time_s, hops.rate, hops.rate_low, hops.rate_high, hops.d, hops.d_low, hops.d_high)
+        return {
+            **self.density.result(state[1]),
+            "tracks": tracks[[column.name for column in TRACKS]],
+            "drift": drift,
+            **site_tables(bonds),
+            "strain_map": strain_map(objects),
+            "hops": pd.DataFrame([numbers], columns=[column.name for column in HOPS]),
+        }
+
+
+RECIPE = Recipe(
+    name="dopant-motion",
+    title="Silicon moving through graphene: tracks, bonds and strain",
+    task=Task(
+        question="Where does every silicon go, how long are its bonds, do they differ, and how is the sheet strained?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS, *BOND_STRAIN),
+            "defects": DEFECT_COLUMNS,
+            "frames": FRAME_COLUMNS,
+            "bonds": BONDS,
+            "tracks": TRACKS,
+            "drift": DRIFT,
+            "sites": SITES,
+            "sublattices": SUBLATTICES,
+            "strain_map": STRAIN_MAP,
+            "hops": HOPS,
+            "summary": SUMMARY,
+        },
+        reference="doi:10.1088/1361-6528/abb8a6",
+    ),
+    data=StemSampler(
+        structure=random_graphene,
+        pixel_nm=(0.009, 0.03),
+        voltage_kV=(60.0, 80.0),
+        dose_e_per_A2=(8e3, 2e6),
+        microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
+        scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
+    ),
+    model=shipped("graphene-1"),
+    objects=Bonds(),
+    summary=Motion(),
+    checks=(),
+)
