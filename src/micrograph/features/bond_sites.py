@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Column
 from micrograph.features.bonds import Asymmetry, asymmetry, trusted
+from micrograph.features.points import POINTS
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -62,8 +63,29 @@ STRAIN_MAP = (
     Column("bond_strain", "", "mean of its three bonds over that of the lattice, less 1", sigma="bond_strain_sigma"),
     Column("bond_strain_sigma", "", "1-sigma of bond_strain, from the scatter between frames"),
 )
+#: What the table 'tracks' promises.
+TRACKS = (
+    Column("track", "", "number of the track"),
+    Column("frame", "", "number of the frame"),
+    Column("t_s", "s", "its time"),
+    *POINTS[1:6],
+    Column("y_sample_nm", "nm", "row position, drift removed"),
+    Column("x_sample_nm", "nm", "column position, drift removed"),
+)
+#: What the table 'hops' promises: all tracks together.
+HOPS = (
+    Column("hops", "", "steps longer than half a bond"),
+    Column("time_s", "s", "time for which silicon was followed"),
+    Column("rate_per_s", "1/s", "hops of one silicon per second"),
+    Column("rate_low_per_s", "1/s", "lower end of its 95 % interval"),
+    Column("rate_high_per_s", "1/s", "upper end of its 95 % interval"),
+    Column("d_nm2_per_s", "nm^2/s", "diffusion constant that goes with it"),
+    Column("d_low_nm2_per_s", "nm^2/s", "lower end of its 95 % interval"),
+    Column("d_high_nm2_per_s", "nm^2/s", "upper end of its 95 % interval"),
+)
 #: Positions of one site differ by less than this.
 SAME_SITE_NM = 0.07
+_NOWHERE = np.full((1, 2), 1e9)
 _BONDS = ("bond_1_nm", "bond_2_nm", "bond_3_nm")
 
 
@@ -197,7 +219,7 @@ def strain_map(objects: pd.DataFrame, reach_nm: float = SAME_SITE_NM) -> pd.Data
     number = np.empty(len(rows), dtype=np.intp)
     known = np.empty((0, 2))
     for mine in pd.Series(np.arange(len(rows))).groupby(rows["frame"].to_numpy()).indices.values():
-        off, near = (np.asarray(found) for found in cKDTree(known if len(known) else [[np.inf] * 2]).query(place[mine]))
+        off, near = (np.asarray(found) for found in cKDTree(known if len(known) else _NOWHERE).query(place[mine]))
         new = off > reach_nm
         number[mine] = np.where(new, len(known) + np.cumsum(new) - 1, near)
         known = np.vstack([known, place[mine][new]])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from micrograph.core import Column, Prediction, Task
-from micrograph.features.bond_sites import SITES, STRAIN_MAP, SUBLATTICES, site_tables, strain_map
+from micrograph.core import Prediction, Task
+from micrograph.features.bond_sites import HOPS, SITES, STRAIN_MAP, SUBLATTICES, TRACKS, site_tables, strain_map
 from micrograph.features.bonds import BOND_STRAIN, BONDS, bonds_of, trusted, with_bond_strain
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.occupancy import CLASS_P
@@ -32,34 +32,13 @@ from micrograph.track import (
     in_sample,
     link,
 )
+from micrograph.track.gather import POINT_COLUMNS
 
 HOST, BOND_NM = "C", A_NM / np.sqrt(3)
 #: Atoms of two frames are the same if they lie closer than this once the drift is removed: less than half a bond.
 MATCH_NM = 0.06
-#: What the table 'hops' promises: all tracks together.
-HOPS = (
-    Column("hops", "", "steps longer than half a bond"),
-    Column("time_s", "s", "time for which silicon was followed"),
-    Column("rate_per_s", "1/s", "hops of one silicon per second"),
-    Column("rate_low_per_s", "1/s", "lower end of its 95 % interval"),
-    Column("rate_high_per_s", "1/s", "upper end of its 95 % interval"),
-    Column("d_nm2_per_s", "nm^2/s", "diffusion constant that goes with it"),
-    Column("d_low_nm2_per_s", "nm^2/s", "lower end of its 95 % interval"),
-    Column("d_high_nm2_per_s", "nm^2/s", "upper end of its 95 % interval"),
-)
-TRACKS = (
-    Column("track", "", "number of the track"),
-    Column("frame", "", "number of the frame"),
-    Column("t_s", "s", "its time"),
-    *POINTS[1:6],
-    Column("y_sample_nm", "nm", "row position, drift removed"),
-    Column("x_sample_nm", "nm", "column position, drift removed"),
-)
-_KEPT = dict.fromkeys(
-    ("y_nm", "x_nm", "y_sigma_nm", "x_sigma_nm", "class", "score", "flags", "row")
-    + tuple(column.name for column in (*BOND_STRAIN, *BONDS) if column.name != "frame")
-)
-_ATOMS = Gather(("objects", "bonds"), tuple(_KEPT))
+_KEPT = (*POINT_COLUMNS, "row", *(column.name for column in (*BOND_STRAIN, *BONDS) if column.name != "frame"))
+_ATOMS = Gather(("objects", "bonds"), tuple(dict.fromkeys(_KEPT)))
 
 
 @dataclass(frozen=True)
