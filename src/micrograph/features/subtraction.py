@@ -70,7 +70,8 @@ def lattice_components(image: Array) -> Array | None:
     vectors = np.column_stack([y, found.x / image.shape[1]])
     length = np.linalg.norm(vectors, axis=1)
     strong = (length > 4.0 / size) & (length < 0.45)
-    vectors, length, score = vectors[strong], length[strong], found.score[strong]
+    vectors, length = vectors[strong], length[strong]
+    score = (found.score[strong] - np.log(LEAST_RISE)) ** 2  # noise that just passes counts next to nothing
     if len(vectors) < 2:
         return None
     pair = _spanning(vectors, score)
