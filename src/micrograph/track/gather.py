@@ -119,18 +119,20 @@ class Gather:
 
 def _records(table: pd.DataFrame, columns: tuple[str, ...], names: list[str], *, exact: bool = False) -> Records:
     """Return the rows of `table` as compact records; words that are new are added to `names`."""
-    kept = tuple((column, _kind(table[column], column, exact)) for column in columns if column in table)
+    found = {column: table[column] for column in columns if column in table}
+    kept = tuple((column, _kind(values, column, exact)) for column, values in found.items())
     records = np.empty(len(table), dtype=_dtype(kept))
     for column, kind in kept:
-        records[column] = _coded(table[column], names) if kind == "text" else table[column].to_numpy(kind)
+        records[column] = _coded(found[column], names) if kind == "text" else found[column].to_numpy()
     return records
 
 
 def _kind(values: pd.Series[Any], column: str, exact: bool) -> str:
     """Return how a column is kept: 'f4', 'f8', 'i4' or 'text'."""
-    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_integer_dtype(values):
+    kind = getattr(values.dtype, "kind", "O")
+    if kind in "biu":
         return "i4"
-    if pd.api.types.is_float_dtype(values):
+    if kind == "f":
         return "f8" if exact else "f4"
     if len(values) and not isinstance(values.iloc[0], str):
         raise BadInput(f"Column '{column}' holds {type(values.iloc[0]).__name__}: only numbers and text are gathered.")

@@ -20,6 +20,8 @@ from micrograph.track.timeline import Array, Index, in_order, position_columns, 
 
 #: Time per frame counts so little as a coordinate that it changes no cost; the cost of a gap reads it.
 _TICK = 1e-3
+#: Where the point lies (in gates) that stands still in every frame.
+_FAR = -1e6
 #: Frames whose spacing varies by less than this factor share one gate.
 _EVEN = 1.25
 
@@ -174,10 +176,14 @@ class _Gate:
     def __call__(self, early: Array, late: Array) -> float:
         """Return the cost of a link over a shorter or longer time: distance over gate, squared."""
         y, x = early[0] - late[0], early[1] - late[1]
-        passed = abs(early[2] - late[2]) / _TICK
+        passed = max(abs(early[2] - late[2]) / _TICK, 1e-9)
         wide = min(self.free_nm * passed, self.crowded_nm * passed**0.5) / self.nm
         other = float(((early[3:] - late[3:]) ** 2).sum()) if len(early) > 3 else 0.0
         return float((y * y + x * x) / wide**2 + other + _TICK**2)
+
+    def halved(self, early: Array, late: Array) -> float:
+        """Return half the cost."""
+        return self(early, late) / 2
 
 
 def neighbour_distance(points: list[Array], most: int = 25) -> float:
@@ -195,24 +201,30 @@ def neighbour_distance(points: list[Array], most: int = 25) -> float:
 
 
 def _assigned(coordinates: list[Array], settings: LinkSettings, gate: _Gate, even: bool) -> Index:
-    """Return links (L, 4): frame and place of the earlier and of the later point, in the block."""
+    """Return links (L, 4): frame and place of the earlier and of the later point, in the block.
+
+    A link is made if it costs less than one gate, the price of an end (half) and a beginning (half). To LapTrack a link
+    costs in addition the least cost there is: from frame to frame that is next to nothing as long as one point stands
+    still, so a far one is put in that does; between ends of tracks it is half a gate, so costs are halved there.
+    """
     from laptrack import LapTrack
 
-    wide = 1.0 + _TICK**2
+    wide = 1.0 + 2 * _TICK**2
     costs = ("track_start", "track_end", "segment_start", "segment_end", "no_splitting", "no_merging")
     options: dict[str, Any] = {f"{name}_cost": wide / 2 for name in costs}
+    options |= {f"{kind}_metric": gate.halved for kind in ("gap_closing", "splitting", "merging")}
+    wanted = {"gap_closing": settings.gap_frames > 0, "splitting": settings.splits, "merging": settings.merges}
+    options |= {f"{kind}_cutoff": wide / 2 if on else False for kind, on in wanted.items()}
     tracker = LapTrack(
         metric="sqeuclidean" if even else gate,
         cutoff=wide,
-        gap_closing_metric=gate,
-        gap_closing_cutoff=wide if settings.gap_frames else False,
         gap_closing_max_frame_count=settings.gap_frames + 1,
-        splitting_cutoff=wide if settings.splits else False,
-        merging_cutoff=wide if settings.merges else False,
         **options,
     )
-    tree = tracker.predict(coordinates)
-    return np.array([[*early, *late] for early, late in tree.edges()], dtype=np.int64).reshape(-1, 4)
+    far = [np.where(np.arange(frame.shape[1]) == 0, _FAR, 0.0) for frame in coordinates]
+    tree = tracker.predict([np.vstack([frame, still]) for frame, still in zip(coordinates, far, strict=True)])
+    links = np.array([[*early, *late] for early, late in tree.edges()], dtype=np.int64).reshape(-1, 4)
+    return np.asarray(links[links[:, 1] < np.array([len(frame) for frame in coordinates])[links[:, 0]]])
 
 
 def _joined(blocks: list[tuple[Index, Index]]) -> Index:

@@ -163,7 +163,7 @@ class _Likelihood:
         if settings.known_sigma and not steps.sigma_known:
             raise BadInput("The points have no position errors (y_sigma_nm, x_sigma_nm): leave known_sigma out.")
         joined = np.concatenate([steps.joined, [False]]).astype(float)
-        exposure = settings.exposure_share * float(np.min(steps.dt_s)) / 3
+        exposure = settings.exposure_share * float(np.quantile(steps.dt_s, 0.1)) / 3
         one = np.ones(len(steps))
         two = np.concatenate([joined, joined])[:-1]
         by_d = np.tile(2 * (steps.dt_s - exposure), 2), two * exposure
