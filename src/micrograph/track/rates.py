@@ -97,7 +97,7 @@ def estimate_rates(tracks: Tracks, states: Sequence[str], allowed: ArrayLike | N
         raise BadInput(f"The tracks speak of {tracks.states} states, {count} were named: give a name to each.")
     interval = tracks.usual_interval_s
     if tracks.intervals == 0 or not free.any():
-        return _unknown(tuple(states), interval)
+        return _unknown(tuple(states), interval, free)
     search = _Search(tracks, free, interval)
     best = search.maximum(search.start())
     return _with_intervals(search, best, tuple(states))
@@ -261,13 +261,13 @@ def _chances(search: _Search, best: Array, low: Array, high: Array, covariance: 
     return p, 1 / (1 + np.exp(-lowest)), 1 / (1 + np.exp(-highest))
 
 
-def _unknown(states: tuple[str, ...], interval_s: float) -> Rates:
+def _unknown(states: tuple[str, ...], interval_s: float, free: Mask) -> Rates:
     """Return rates of which nothing is known."""
     count = len(states)
-    zero, one, off = np.zeros((count, count)), np.ones((count, count)), ~np.eye(count, dtype=bool)
+    zero, one = np.zeros((count, count)), np.ones((count, count))
     nothing = np.zeros(count)
     none = np.full(count, np.nan)
-    unknown = np.where(off, np.inf, 0.0)
+    unknown = np.where(free, np.inf, 0.0)
     chances, shares = (np.eye(count), zero, one), (none, nothing, nothing + 1)
     return Rates(states, interval_s, zero, zero, unknown, *chances, *shares, visits=nothing, jumps=zero)
 
