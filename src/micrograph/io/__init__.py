@@ -1,6 +1,7 @@
 """Files and folders to recordings, tables and maps to files."""
 
 from micrograph.io.labelled import write_sample
+from micrograph.io.library import Entry, Fragment, Library
 from micrograph.io.log import log_at, read_log, with_log
 from micrograph.io.maps import MapWriter
 from micrograph.io.opening import describe, open_recording
@@ -8,6 +9,9 @@ from micrograph.io.samples import SampleFile, sample_file
 from micrograph.io.tables import TableWriter, merge_parts, read_columns, read_table, write_table
 
 __all__ = [
+    "Entry",
+    "Fragment",
+    "Library",
     "MapWriter",
     "SampleFile",
     "TableWriter",
