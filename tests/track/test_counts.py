@@ -24,7 +24,7 @@ def test_intervals_cover_the_mean_that_counts_were_drawn_from():
     number = rng.poisson(7.0, 300)
     frames = pd.DataFrame({"frame": np.arange(300), "t_s": np.arange(300.0)})
     table = counts_table(pd.DataFrame({"frame": np.repeat(np.arange(300), number), "class": "V"}), frames)
-    assert ((table["count_low"] <= 7) & (7 <= table["count_high"])).mean() >= 0.94
+    assert ((table["count_low"] <= 7) & (table["count_high"] >= 7)).mean() >= 0.94
 
 
 def test_stages_of_a_reaction_are_found():

@@ -57,7 +57,7 @@ def test_a_long_state_survives_pickling():
 
 
 def test_a_step_holds_a_few_tens_of_bytes_a_point():
-    fold, state = gathered([50])
+    _, state = gathered([50])
     assert state.rows["defects"].nbytes <= 50 * 40
 
 
