@@ -17,6 +17,7 @@ from benchmarks.end_to_end import end_to_end
 from benchmarks.linear_model import linear_model
 from benchmarks.measured import Measured
 from benchmarks.memory import LONG, memory
+from benchmarks.movie import movie
 from benchmarks.start import start
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "linear_model": linear_model,
     "end_to_end": end_to_end,
     "memory": memory,
+    "movie": movie,
 }
 
 

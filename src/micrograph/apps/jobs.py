@@ -198,7 +198,7 @@ def analyze_recording(
         from micrograph.report import write_report
 
         progress(len(recording), len(recording), "writing the report")
-        write_report(result)
+        write_report(result, progress=lambda done, total: progress(done, total, "drawing the movie"))
     return result
 
 

@@ -1,9 +1,9 @@
 """How often a defect hops from site to site, from where it is seen frame by frame.
 
 Between two frames a walker may hop several times, and come back; sites may be taken, and a link reaches only so far.
-The chance of a displacement d over a time t is a Poisson mixture of walks of n steps, ``sum_n e^-m m^n / n! W_n(d)`` with
-``m = rate * t * (share of free neighbours)``, blurred by the error of the positions. Counting displaced objects instead
-misses returns and double hops, more so the faster the hopping.
+The chance of a displacement d over a time t is a Poisson mixture of walks of n steps, ``sum_n e^-m m^n / n! W_n(d)``
+with ``m = rate * t * (share of free neighbours)``, blurred by the error of the positions. Counting displaced objects
+instead misses returns and double hops, more so the faster the hopping.
 """
 
 from __future__ import annotations
