@@ -67,6 +67,19 @@ class Straightened:
     covariance: Array
     affine_variance: Array
 
+    def lengths(self, bonds: Index) -> tuple[Array, Array]:
+        """Return lengths (E,), freed of the bias of errors across, and 1-sigma of bonds (E, 2) between rows."""
+        step = self.place[bonds[:, 1]] - self.place[bonds[:, 0]]
+        distance = np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-12)
+        along = step / distance[:, None]
+        both = self.covariance[bonds].sum(axis=1)
+        variance = np.einsum("ei,eij,ej->e", along, both, along)
+        wide = np.trace(both, axis1=1, axis2=2) - variance
+        stretch, shear = _distorted(step)
+        for change, spread in zip((stretch, shear), self.affine_variance, strict=True):
+            variance = variance + spread * (change * along).sum(axis=1) ** 2
+        return distance - np.minimum(wide / (2 * distance), 0.2 * distance), np.sqrt(variance)
+
 
 def straightened(table: pd.DataFrame, crystal: Crystal) -> Straightened:
     """Return the columns of a frame (`POINTS`) with the affine distortion removed, whether it is significant or not."""
@@ -139,12 +152,15 @@ def _steps_covariance(atom: int, rows: Index, step: Array, atoms: Straightened) 
     covariance += atoms.covariance[atom][None, :, None, :]
     own = np.arange(count)
     covariance[own, :, own, :] += atoms.covariance[rows]
-    stretch, shear = np.zeros_like(step), np.zeros_like(step)
-    stretch[:, 0], stretch[:, 1] = -step[:, 0] / 2, step[:, 1] / 2
-    shear[:, 1] = -step[:, 0]
-    for change, variance in zip((stretch, shear), atoms.affine_variance, strict=True):
+    for change, variance in zip(_distorted(step), atoms.affine_variance, strict=True):
         covariance += variance * change[:, :, None, None] * change[None, None, :, :]
     return covariance
+
+
+def _distorted(step: Array) -> tuple[Array, Array]:
+    """Return how vectors (K, 2) change per unit of stretch along y, the area kept, and per unit of shear along x."""
+    nothing = np.zeros(len(step))
+    return np.stack([-step[:, 0], step[:, 1]], axis=1) / 2, np.stack([nothing, -step[:, 0]], axis=1)
 
 
 def _projected(onto: Array, covariance: Array) -> Array:
