@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import BadInput
+from micrograph.core import BadInput, Sites
 from micrograph.validate.baselines import fit_spots
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.class_checks import DefectFields, single_defect
 from micrograph.validate.intervals import bootstrap
-from micrograph.validate.trials import Answer, Reference, Trial
+from micrograph.validate.metrics import match
+from micrograph.validate.trials import Answer, Reference, Trial, is_empty
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -74,6 +75,51 @@ def ring_strain_error(
         return Measurement.of(bootstrap(_rms, wrong, rng), limit=limit, baseline=_rms(plain), detail=detail)
 
     return Check(f"planted ring displacement, {members} defects, {fields}", measure, within_pm, "<=", "pm")
+
+
+def ring_bias(trial: Trial, name: str, *, within_pm: float = 0.3) -> Check:
+    """Build the check: mean radial error of the columns next to the defects `name`, in images of another simulator.
+
+    Tails of the probe that the fit's shape leaves out push the neighbours of a missing atom; averages keep that. The
+    neighbours' errors count from those of the columns around. Limit: counting; baseline: free Gaussians one by one.
+    """
+
+    def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
+        found, plain, limits = [], [], []
+        for answer in trial.answers(analyser, rng):
+            limit = np.hypot(answer.limits().y_nm, answer.limits().x_nm) / np.sqrt(2)
+            for defect, y, x in answer.reference.defects:
+                if defect != name or not answer.reference.inner(np.array([y]), np.array([x]), 0.45)[0]:
+                    continue
+                found += [(radial,) for radial in _ring_errors_pm(answer, answer.found[answer.measured], (y, x))]
+                plain += [(radial,) for radial in _ring_errors_pm(answer, answer.plain, (y, x))]
+            limits.append(1e3 * float(np.nanmedian(limit)))
+        value = bootstrap(lambda errors: abs(_mean(errors)), found, rng)
+        detail = f"{len(found)} columns next to {name}: {_mean(found):+.2f} pm outwards"
+        counting = float(np.mean(limits)) / np.sqrt(max(len(found), 1))
+        return Measurement.of(value, limit=counting, baseline=abs(_mean(plain)), detail=detail)
+
+    return Check(f"bias next to {name}, multislice at {trial}", measure, within_pm, "<=", "pm")
+
+
+def _mean(errors: Sequence[tuple[float, ...]]) -> float:
+    return float(np.mean(errors)) if len(errors) else float("nan")
+
+
+def _ring_errors_pm(answer: Answer, found: Sites, centre: tuple[float, float]) -> list[float]:
+    """Return by how much (pm) the columns next to `centre` are found too far out, against those around them."""
+    sites = answer.reference.sites[~is_empty(answer.reference.sites.label)]
+    true = np.column_stack([sites.y_nm, sites.x_nm])
+    pairs = match(true[:, 0], true[:, 1], found.y_nm, found.x_nm, 0.05)
+    away = true[pairs.true] - centre
+    distance = np.hypot(*away.T)
+    error = np.column_stack([found.y_nm, found.x_nm])[pairs.found] - true[pairs.true]
+    ring, around = (distance > 0.1) & (distance < 0.24), (distance >= 0.24) & (distance < 0.8)
+    if not ring.any() or around.sum() < 10:
+        return []
+    moved = error[ring] - np.median(error[around], axis=0)
+    radial = (moved * away[ring]).sum(axis=1) / distance[ring]
+    return [1e3 * float(error) for error in radial]
 
 
 def _averages(
