@@ -318,7 +318,7 @@ def with_bond_strain(table: pd.DataFrame, crystal: Crystal, graph: Graph, host: 
     value, sigma = np.full(len(table), np.nan), np.full(len(table), np.nan)
     if crystal.lattice is not None and len(graph.edges):
         atoms = straightened(table, crystal)
-        usual = crystal.lattice.site_spacing_nm
+        usual = honeycomb_bond_nm(crystal.lattice.cell)
         fit = np.asarray(table["class"].to_numpy(str) == host) & crystal.trusted
         edges = graph.edges[fit[graph.edges].all(axis=1)]
         ends = np.concatenate([edges, edges[:, ::-1]])
@@ -327,6 +327,11 @@ def with_bond_strain(table: pd.DataFrame, crystal: Crystal, graph: Graph, host: 
         near = ends[np.isin(ends[:, 0], three), 1].reshape(-1, 3)
         value[three], sigma[three] = _mean_bond(atoms, three, near, usual)
     return table.assign(bond_strain=value, bond_strain_sigma=sigma)
+
+
+def honeycomb_bond_nm(cell: ArrayLike) -> float:
+    """Return the bond (nm) of the honeycomb whose cell has the area of `cell` (2, 2): no shear changes it."""
+    return float(np.sqrt(2 * abs(np.linalg.det(np.asarray(cell, dtype=np.float64))) / (3 * np.sqrt(3))))
 
 
 def _mean_bond(atoms: Straightened, centre: Index, near: Index, usual: float) -> tuple[Array, Array]:

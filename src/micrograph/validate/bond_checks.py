@@ -266,6 +266,7 @@ def true_strain(movie: Movie) -> tuple[Array, Array]:
     """
     from scipy.spatial import cKDTree
 
+    from micrograph.features.bonds import honeycomb_bond_nm
     from micrograph.features.lattice import fit_lattice
 
     assert movie.sites is not None
@@ -279,4 +280,4 @@ def true_strain(movie: Movie) -> tuple[Array, Array]:
     number = np.bincount(pairs.ravel(), minlength=len(place))
     total = np.bincount(pairs.ravel(), np.repeat(length, 2), minlength=len(place))
     mean = np.where(number == 3, total / np.maximum(number, 1), np.nan)
-    return place, np.asarray(mean / lattice.site_spacing_nm - 1)
+    return place, np.asarray(mean / honeycomb_bond_nm(lattice.cell) - 1)
