@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -36,7 +36,7 @@ from micrograph.validate.trials import Trial
 USUAL = Microscope(voltage_kV=80.0, convergence_mrad=30.0, inner_mrad=65.0, outer_mrad=200.0)
 
 #: Vacancies whose three neighbours stand 1 pm farther away than in the perfect crystal.
-RINGS = DefectFields("WSe2", kinds=("V",), ring_pm=1.0, size_nm=12.0, apart_nm=0.85)
+RINGS = DefectFields("WSe2", kinds=("V",), ring_pm=1.0, size_nm=8.5, apart_nm=0.85)
 #: Multislice images in focus, made by another simulator.
 FOCUSED = Trial(("tmd_wse2_0", "tmd_wse2_2"), 1e6, of="WSe2 in focus")
 
@@ -91,9 +91,9 @@ RECIPE = Recipe(
     checks=(
         folded_classes(DefectFields("WS2", dose_e_per_A2=1e5), at_least=0.8),
         folded_classes(DefectFields("WS2", dose_e_per_A2=3e4), at_least=0.8),
-        average_over_limit(RINGS, ClassStrain(), members=50, frames=8),
-        average_over_limit(RINGS, ClassStrain(), members=500, frames=28),
-        ring_strain_error(RINGS, ClassStrain(), members=50, frames=12),
+        average_over_limit(RINGS, ClassStrain(), members=50, frames=10),
+        average_over_limit(replace(RINGS, size_nm=10.5), ClassStrain(), members=500, frames=36),
+        ring_strain_error(RINGS, ClassStrain(), members=50, frames=16),
         ring_bias(FOCUSED, "vac_Se", within_pm=0.3),
         ring_bias(FOCUSED, "V_W", within_pm=0.3),
     ),
