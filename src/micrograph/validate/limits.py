@@ -111,6 +111,34 @@ def cramer_rao(
     """
     if len(columns) == 0:
         return ColumnLimits(*(np.zeros(0) for _ in range(3)))
+    information, scale = _information(columns, raster, dose_e_per_A2, fraction)
+    sigma = np.sqrt(np.diagonal(_covariance(information))[:-1].reshape(-1, 3))
+    return ColumnLimits(sigma[:, 1], sigma[:, 2], sigma[:, 0] * scale)
+
+
+def bond_limits(
+    columns: Columns,
+    raster: Raster,
+    dose_e_per_A2: float,
+    bonds: Index,
+    fraction: NDArray[np.floating] | None = None,
+) -> Array:
+    """Return the smallest 1-sigma errors (E,) of the distances of pairs (E, 2) of columns, as `cramer_rao` does."""
+    information, _ = _information(columns, raster, dose_e_per_A2, fraction)
+    covariance = _covariance(information)
+    place = np.column_stack([columns.y_nm, columns.x_nm])
+    step = place[bonds[:, 1]] - place[bonds[:, 0]]
+    along = step / np.hypot(step[:, 0], step[:, 1])[:, None]
+    which = np.concatenate([3 * bonds[:, :1] + (1, 2), 3 * bonds[:, 1:] + (1, 2)], axis=1)
+    slope = np.concatenate([-along, along], axis=1)
+    parts = covariance[which[:, :, None], which[:, None, :]]
+    return np.asarray(np.sqrt(np.einsum("ei,eij,ej->e", slope, parts, slope)))
+
+
+def _information(
+    columns: Columns, raster: Raster, dose_e_per_A2: float, fraction: NDArray[np.floating] | None
+) -> tuple[Array, float]:
+    """Return the information of all parameters (see `_pieces`) and the unit of the cross-sections (A^2)."""
     expected = draw(columns, raster) if fraction is None else np.asarray(fraction, float)
     if not (dose_e_per_A2 > 0 and expected.max() > 0):
         raise BadInput("The dose or the expected image is zero: without counts there is no bound.")
@@ -121,13 +149,11 @@ def cramer_rao(
     for which, area, rows in _pieces(columns, raster, scale):
         parameters = np.append((3 * which[:, None] + np.arange(3)).ravel(), 3 * len(columns))
         information[np.ix_(parameters, parameters)] += (rows * weight[area].ravel()) @ rows.T
-    variance = _variances(information).reshape(-1, 3)
-    sigma = np.sqrt(variance)
-    return ColumnLimits(sigma[:, 1], sigma[:, 2], sigma[:, 0] * scale)
+    return information, scale
 
 
-def _variances(information: Array) -> Array:
-    """Return the diagonal of the inverse but for the background (last); NaN for parameters without information."""
+def _covariance(information: Array) -> Array:
+    """Return the inverse; NaN for parameters without information, which are taken as known for the others."""
     from scipy.linalg import cho_factor, cho_solve
 
     own = np.diagonal(information)
@@ -138,9 +164,9 @@ def _variances(information: Array) -> Array:
         inverse = cho_solve(cho_factor(normed, lower=True), np.eye(len(known)))
     except np.linalg.LinAlgError as error:
         raise BadInput("The columns cannot be told apart: two of them lie at one place.") from error
-    variance = np.full(len(own), np.nan)
-    variance[known] = np.diagonal(inverse) * scale**2
-    return variance[:-1]
+    covariance = np.full(information.shape, np.nan)
+    covariance[np.ix_(known, known)] = inverse * scale[:, None] * scale[None, :]
+    return covariance
 
 
 def draw(columns: Columns, raster: Raster) -> Array:
