@@ -72,17 +72,6 @@ TRACKS = (
     Column("y_sample_nm", "nm", "row position, drift removed"),
     Column("x_sample_nm", "nm", "column position, drift removed"),
 )
-#: What the table 'hops' promises: all tracks together.
-HOPS = (
-    Column("hops", "", "steps longer than half a bond"),
-    Column("time_s", "s", "time for which silicon was followed"),
-    Column("rate_per_s", "1/s", "hops of one silicon per second"),
-    Column("rate_low_per_s", "1/s", "lower end of its 95 % interval"),
-    Column("rate_high_per_s", "1/s", "upper end of its 95 % interval"),
-    Column("d_nm2_per_s", "nm^2/s", "diffusion constant that goes with it"),
-    Column("d_low_nm2_per_s", "nm^2/s", "lower end of its 95 % interval"),
-    Column("d_high_nm2_per_s", "nm^2/s", "upper end of its 95 % interval"),
-)
 #: Positions of one site differ by less than this.
 SAME_SITE_NM = 0.07
 _NOWHERE = np.full((1, 2), 1e9)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.bond_sites import HOPS, SITES, STRAIN_MAP, SUBLATTICES, TRACKS, site_tables, strain_map
+from micrograph.features.bond_sites import SITES, STRAIN_MAP, SUBLATTICES, TRACKS, site_tables, strain_map
 from micrograph.features.bonds import BOND_STRAIN, BONDS, bonds_of, trusted, with_bond_strain
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.occupancy import CLASS_P
@@ -28,10 +28,10 @@ from micrograph.track import (
     Gathered,
     LinkSettings,
     find_drift,
-    hop_diffusion,
     in_sample,
     link,
 )
+from micrograph.track.bond_hops import HOPS, hop_table
 from micrograph.track.gather import POINT_COLUMNS
 
 HOST, BOND_NM = "C", A_NM / np.sqrt(3)
@@ -85,15 +85,13 @@ class Motion:
         tracks, _ = link(silicon, LinkSettings(reach_nm=self.reach_nm, gap_frames=self.gap_frames), frames)
         place = tracks[["frame", "row", "track", "y_sample_nm", "x_sample_nm"]].rename(columns={"row": "dopant"})
         bonds = _ATOMS.table(state[0], "bonds").merge(place.astype({"dopant": int}), on=["frame", "dopant"])
-        hops = hop_diffusion(tracks, BOND_NM)
-        numbers = (hops.hops, hops.time_s, hops.rate, hops.rate_low, hops.rate_high, hops.d, hops.d_low, hops.d_high)
         return {
             **self.density.result(state[1]),
             "tracks": tracks[[column.name for column in TRACKS]],
             "drift": drift,
             **site_tables(bonds),
             "strain_map": strain_map(objects),
-            "hops": pd.DataFrame([numbers], columns=[column.name for column in HOPS]),
+            "hops": hop_table(tracks, bonds, BOND_NM, self.reach_nm),
         }
 
 
