@@ -16,10 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
+from micrograph.track.gaps import Gate, Loose, close_gaps
 from micrograph.track.timeline import Array, Index, in_order, position_columns, timeline
 
-#: Time per frame counts so little as a coordinate that it changes no cost; the cost of a gap reads it.
-_TICK = 1e-3
 #: Where the point lies (in gates) that stands still in every frame.
 _FAR = -1e6
 #: Frames whose spacing varies by less than this factor share one gate.
@@ -52,8 +51,8 @@ class LinkSettings:
                 raise BadInput(f"Setting {name} is {value}: it must be greater than zero and finite.")
         if self.gap_frames < 0 or not 0 <= self.class_cost < np.inf:
             raise BadInput(f"gap_frames is {self.gap_frames}, class_cost {self.class_cost}: neither can be negative.")
-        if self.block_frames < 4 * (self.gap_frames + 2):
-            raise BadInput(f"Setting block_frames is {self.block_frames}: it must be 4 (gap_frames + 2) or more.")
+        if self.block_frames < 1:
+            raise BadInput(f"Setting block_frames is {self.block_frames}: it must be 1 or more.")
 
 
 def link(
@@ -71,11 +70,10 @@ def link(
     columns = position_columns(points)
     points = in_order(points, columns)
     frame = timeline(points, frames)
-    at = frame.position(points)
-    times = frame.t_s if frame.timed else None
-    movie = _Movie(points[list(columns)].to_numpy(float), at, times, _codes(points, settings), settings)
-    edges = _joined(list(_blocks(movie)))
-    return _as_tracks(points, edges, at)
+    timed = frame.timed and settings.max_speed_nm_per_s is not None
+    times = frame.t_s if timed else np.arange(len(frame), dtype=float)
+    movie = _Movie(points[list(columns)].to_numpy(float), frame.position(points), times, _codes(points, settings))
+    return _as_tracks(points, _links(movie, settings, timed), movie.at)
 
 
 def _codes(points: pd.DataFrame, settings: LinkSettings) -> Array:
@@ -93,97 +91,50 @@ class _Movie:
 
     place: Array
     at: Index
-    times: Array | None
+    times: Array
     codes: Array
-    settings: LinkSettings
 
-    def block(self, first: int, stop: int) -> tuple[list[Array], int]:
-        """Return the points of the frames first .. stop - 1, and the number of the first of them."""
-        cuts = np.searchsorted(self.at, np.arange(first, stop + 1)).tolist()
-        return [self.place[a:b] for a, b in itertools.pairwise(cuts)], cuts[0]
-
-    def steps(self, first: int, stop: int) -> Array:
-        """Return the time from each frame of a block to the next, 1 where the gate is not a speed."""
-        if self.times is None or self.settings.max_speed_nm_per_s is None:
-            return np.ones(max(stop - first - 1, 0))
-        return np.diff(self.times[first:stop])
-
-    @property
-    def frames(self) -> int:
-        """Number of frames that may hold points."""
-        return int(self.at[-1]) + 1 if len(self.at) else 0
+    def rows(self, first: int, last: int) -> list[slice]:
+        """Return which points lie in each of the frames first .. last."""
+        cuts = np.searchsorted(self.at, np.arange(first, last + 2)).tolist()
+        return list(itertools.starmap(slice, itertools.pairwise(cuts)))
 
 
-def _blocks(movie: _Movie) -> Iterator[tuple[Index, Index]]:
-    """Yield the links of one block of frames after another as (earlier point, later point), each link once."""
-    settings = movie.settings
-    reserve = settings.gap_frames + 2
-    first = taken = int(movie.at[0]) if len(movie.at) else 0
-    while first < movie.frames:
-        stop = min(first + settings.block_frames, movie.frames)
-        last = stop == movie.frames
-        until = stop if last else stop - reserve
-        early, late = _link_block(movie, first, stop)
-        mine = (movie.at[early] >= taken) & (movie.at[early] < until)
-        yield early[mine], late[mine]
-        if last:
-            return
-        taken, first = until, until - reserve
+def _links(movie: _Movie, settings: LinkSettings, timed: bool) -> Index:
+    """Return all links (L, 2) of an earlier and a later point: frame to frame, then over gaps."""
+    links, gates = [np.empty((0, 2), np.int64)], np.ones((len(movie.at), 2))
+    for first, last in _blocks(movie.times, settings.block_frames):
+        rows = movie.rows(first, last)
+        step = float(np.max(np.diff(movie.times[first : last + 1]), initial=0.0)) or 1.0
+        gate = _gate(settings, [movie.place[row] for row in rows], step if timed else None)
+        gates[rows[0].start : rows[-1].stop] = gate.free_nm / step, gate.crowded_nm / np.sqrt(step)
+        links.append(_frame_to_frame(movie, rows, gate, settings))
+    found = np.concatenate(links)
+    if settings.gap_frames == 0 or len(movie.at) == 0:
+        return found
+    every = np.arange(len(movie.at))
+    ends, starts = (np.setdiff1d(every, found[:, side]) for side in (0, 1))
+    loose = Loose(movie.place, movie.codes, movie.at, movie.times, *gates.T)
+    return np.concatenate([found, close_gaps(loose, ends, starts, settings.gap_frames)])
 
 
-def _link_block(movie: _Movie, first: int, stop: int) -> tuple[Index, Index]:
-    """Return the links among the frames first .. stop - 1."""
-    points, offset = movie.block(first, stop)
-    steps = movie.steps(first, stop)
-    if len(steps) == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    gate = _Gate.of(movie.settings, points, float(np.max(steps)))
-    ticks = np.concatenate([[0.0], np.cumsum(steps / np.max(steps))])
-    coordinates, at = [], offset
-    for frame, tick in zip(points, ticks, strict=True):
-        codes = movie.codes[at : at + len(frame)]
-        coordinates.append(np.column_stack([frame / gate.nm, np.full(len(frame), tick * _TICK), codes]))
-        at += len(frame)
-    even = float(np.max(steps)) <= _EVEN * float(np.min(steps))
-    starts = offset + np.concatenate([[0], np.cumsum([len(frame) for frame in points])])
-    pairs = _assigned(coordinates, movie.settings, gate, even)
-    return starts[pairs[:, 0]] + pairs[:, 1], starts[pairs[:, 2]] + pairs[:, 3]
+def _blocks(times: Array, most: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) frame of blocks with even steps between frames; the next begins with the last of the one."""
+    steps, first = np.diff(times), 0
+    while first < len(times) - 1:
+        ahead = steps[first : first + most]
+        wide = np.maximum.accumulate(ahead) > _EVEN * np.minimum.accumulate(ahead)
+        last = first + (int(np.argmax(wide)) if wide.any() else len(ahead))
+        yield first, last
+        first = last
 
 
-@dataclass(frozen=True)
-class _Gate:
-    """How far a point may go: `free_nm` a step, growing with time, but where points lie close, `crowded_nm` a step.
-
-    The latter grows with the root of time: the area then holds so many other points a step, however long the gap.
-    """
-
-    free_nm: float
-    crowded_nm: float
-
-    @classmethod
-    def of(cls, settings: LinkSettings, points: list[Array], step: float) -> _Gate:
-        """Return the gate for frames that are at most `step` apart (s, or 1 where the times are not used)."""
-        speed = settings.max_speed_nm_per_s
-        free = settings.reach_nm if speed is None else speed * step
-        crowded = float(np.sqrt(settings.crowding / np.log(2)) * neighbour_distance(points))
-        return cls(free, crowded if np.isfinite(crowded) else free)
-
-    @property
-    def nm(self) -> float:
-        """The gate of one step."""
-        return min(self.free_nm, self.crowded_nm)
-
-    def __call__(self, early: Array, late: Array) -> float:
-        """Return the cost of a link over a shorter or longer time: distance over gate, squared."""
-        y, x = early[0] - late[0], early[1] - late[1]
-        passed = max(abs(early[2] - late[2]) / _TICK, 1e-9)
-        wide = min(self.free_nm * passed, self.crowded_nm * passed**0.5) / self.nm
-        other = float(((early[3:] - late[3:]) ** 2).sum()) if len(early) > 3 else 0.0
-        return float((y * y + x * x) / wide**2 + other + _TICK**2)
-
-    def halved(self, early: Array, late: Array) -> float:
-        """Return half the cost."""
-        return self(early, late) / 2
+def _gate(settings: LinkSettings, points: list[Array], step_s: float | None) -> Gate:
+    """Return the gate for frames that are `step_s` apart, or whose times are not used."""
+    speed = settings.max_speed_nm_per_s
+    free = settings.reach_nm if speed is None or step_s is None else speed * step_s
+    crowded = float(np.sqrt(settings.crowding / np.log(2)) * neighbour_distance(points))
+    return Gate(free, crowded if np.isfinite(crowded) else free)
 
 
 def neighbour_distance(points: list[Array], most: int = 25) -> float:
@@ -200,42 +151,26 @@ def neighbour_distance(points: list[Array], most: int = 25) -> float:
     return float(np.median(found[found > 0])) if (found > 0).any() else float("nan")
 
 
-def _assigned(coordinates: list[Array], settings: LinkSettings, gate: _Gate, even: bool) -> Index:
-    """Return links (L, 4): frame and place of the earlier and of the later point, in the block.
+def _frame_to_frame(movie: _Movie, rows: list[slice], gate: Gate, settings: LinkSettings) -> Index:
+    """Return the links (L, 2) among the frames of a block, merges and splits too if they are wanted.
 
-    A link is made if it costs less than one gate, the price of an end (half) and a beginning (half). To LapTrack a link
-    costs in addition the least cost there is: from frame to frame that is next to nothing as long as one point stands
-    still, so a far one is put in that does; between ends of tracks it is half a gate, so costs are halved there.
+    A link is made if it costs less than one gate squared, the price of an end (half) and a beginning (half). To
+    LapTrack a link costs in addition the least cost there is; a far point that stands still makes that nothing.
     """
     from laptrack import LapTrack
 
-    wide = 1.0 + 2 * _TICK**2
-    costs = ("track_start", "track_end", "segment_start", "segment_end", "no_splitting", "no_merging")
-    options: dict[str, Any] = {f"{name}_cost": wide / 2 for name in costs}
-    options |= {f"{kind}_metric": gate.halved for kind in ("gap_closing", "splitting", "merging")}
-    wanted = {"gap_closing": settings.gap_frames > 0, "splitting": settings.splits, "merging": settings.merges}
-    options |= {f"{kind}_cutoff": wide / 2 if on else False for kind, on in wanted.items()}
-    tracker = LapTrack(
-        metric="sqeuclidean" if even else gate,
-        cutoff=wide,
-        gap_closing_max_frame_count=settings.gap_frames + 1,
-        **options,
-    )
-    far = [np.where(np.arange(frame.shape[1]) == 0, _FAR, 0.0) for frame in coordinates]
-    tree = tracker.predict([np.vstack([frame, still]) for frame, still in zip(coordinates, far, strict=True)])
-    links = np.array([[*early, *late] for early, late in tree.edges()], dtype=np.int64).reshape(-1, 4)
-    return np.asarray(links[links[:, 1] < np.array([len(frame) for frame in coordinates])[links[:, 0]]])
-
-
-def _joined(blocks: list[tuple[Index, Index]]) -> Index:
-    """Return the links (L, 2) of all blocks; where two blocks lead to one point, that of the later block counts."""
-    if not blocks:
-        return np.empty((0, 2), np.int64)
-    pairs: Index = np.concatenate([np.column_stack(block) for block in blocks])
-    block = np.repeat(np.arange(len(blocks)), [len(early) for early, _ in blocks])
-    latest = np.zeros(int(pairs.max()) + 1 if len(pairs) else 0, np.int64)
-    np.maximum.at(latest, pairs[:, 1], block)
-    return np.asarray(pairs[block == latest[pairs[:, 1]]])
+    costs = dict.fromkeys(("track_start", "track_end", "segment_start", "segment_end"), 0.5)
+    options: dict[str, Any] = {f"{name}_cost": cost for name, cost in costs.items()}
+    options |= {"no_splitting_cost": 1.0, "no_merging_cost": 1.0, "cutoff": 1.0, "gap_closing_cutoff": False}
+    options |= {"splitting_cutoff": 1.0 if settings.splits else False}
+    options |= {"merging_cutoff": 1.0 if settings.merges else False}
+    scaled = np.column_stack([movie.place / gate.nm, movie.codes]) if rows else movie.place
+    far = np.where(np.arange(scaled.shape[1]) == 0, _FAR, 0.0)
+    tree = LapTrack(**options).predict([np.vstack([scaled[row], far]) for row in rows])
+    found = np.array([[*early, *late] for early, late in tree.edges()], dtype=np.int64).reshape(-1, 4)
+    starts, stops = (np.array([getattr(row, end) for row in rows]) for end in ("start", "stop"))
+    early, late = (starts[found[:, i]] + found[:, i + 1] for i in (0, 2))
+    return np.column_stack([early, late])[early < stops[found[:, 0]]]
 
 
 def _as_tracks(points: pd.DataFrame, edges: Index, at: NDArray[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
