@@ -23,7 +23,8 @@ from micrograph.features.fragments import (
 from micrograph.features.occupancy import CLASS_P
 from micrograph.features.overview import FRAME_COLUMNS
 from micrograph.features.points import POINTS
-from micrograph.features.sheet import SheetSettings, read_sheet
+from micrograph.features.second_look import read_twice
+from micrograph.features.sheet import SheetSettings
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.io import Entry, Library
 from micrograph.nets import shipped
@@ -43,7 +44,7 @@ class Defects(SheetSettings):
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return 'objects', 'defects', 'frames', 'fragments', 'fragment_bonds' and 'library' of one frame."""
-        sheet = read_sheet(prediction, self, brightness(prediction.frame.calibration))
+        sheet = read_twice(prediction, self, brightness(prediction.frame.calibration))
         pixel, shape = prediction.frame.calibration.pixel_nm, prediction.frame.data.shape
         assert pixel is not None
         parts = fragments(sheet, ((shape[0] - 1) * pixel, (shape[1] - 1) * pixel))
