@@ -13,9 +13,12 @@ from torch import Tensor
 from micrograph.nets.rvae import Rvae
 
 #: Rounds of laying crops on the averages and averaging anew; beginnings of which the best is kept.
-_ROUNDS, _RESTARTS = 6, 4
+_ROUNDS, _RESTARTS = 6, 2
+#: Groups at the beginning for each class that is wanted; a class must fit its own
+#: crops better than the others by so many nats.
+_MANY, _SURE = 2, 2.0
 #: Crops that take part at most: in the averages, in each beginning.
-_MOST, _FEW = 3000, 1000
+_MOST, _FEW = 2500, 900
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,24 @@ class Averages:
 
 
 class _Round(NamedTuple):
-    """Mean (K, J, 2), variance (K, J) and share (K,) of the classes, and how well they fit the crops."""
+    """Mean (K, J, 2), variance (K, J), share (K,) of the classes; log likelihood with prior (N, K) of crops in them."""
 
     mean: Tensor
     variance: Tensor
     share: Tensor
-    fit: float
+    fit: Tensor
+
+    @property
+    def total(self) -> float:
+        """How well the classes fit the crops."""
+        return float(torch.logsumexp(self.fit, dim=1).mean())
 
 
 def averaged(net: Rvae, crops: Tensor, rng: np.random.Generator) -> Averages:
-    """Return class averages of `crops` (N, J, 2): by expectation and maximisation from groups of alike crops.
+    """Return averages of the classes of `crops` (N, J, 2), the largest first, at most as many as the network has.
 
-    Every crop is first laid on the n-fold average of all, so that the classes share one orientation.
+    Every crop is first laid on the n-fold average of all, so that the classes share one orientation. Expectation and
+    maximisation then begin at more groups of alike crops than are wanted; classes that cannot be told apart are joined.
     """
     crops = crops[torch.from_numpy(rng.permutation(len(crops))[:_MOST])]
     template = _common_template(net, crops)
@@ -55,24 +64,54 @@ def averaged(net: Rvae, crops: Tensor, rng: np.random.Generator) -> Averages:
     scale = torch.sqrt(_variance(net, laid, laid.mean(0))).clamp_min(1e-6)
     restarts = _RESTARTS if net.spec.classes > 1 else 1
     trials = [_tried(net, crops[:_FEW], laid[:_FEW], scale, rng) for _ in range(restarts)]
-    found = max(trials, key=lambda trial: trial.fit)
-    for _ in range(_ROUNDS):
-        found = _improved(net, crops, found)
+    found = max(trials, key=lambda trial: trial.total)
+    for _ in range(2):
+        for _ in range(_ROUNDS // 2):
+            found = _improved(net, crops, found)
+        found = _pruned(found, net.spec.classes)
+    order = found.share.argsort(descending=True, stable=True)
+    mean, variance, share = found.mean[order], found.variance[order], found.share[order]
     lattice = _folded(net) * laid.mean(0)
     zero_turn = _zero_turn(net, lattice)
-    return Averages(found.mean, found.variance, found.share, scale, lattice / lattice.norm(), zero_turn)
+    return Averages(mean, variance, share, scale, lattice / lattice.norm(), zero_turn)
 
 
 def _tried(net: Rvae, crops: Tensor, laid: Tensor, scale: Tensor, rng: np.random.Generator) -> _Round:
     """Return the classes after a few rounds from random groups of alike crops."""
-    classes = net.spec.classes
-    group = _groups(laid / scale[:, None], net, rng)
+    classes = _MANY * net.spec.classes if net.spec.classes > 1 else 1
+    group = _groups(laid / scale[:, None], classes, net, rng)
     mean = torch.stack([_unfolded(net, laid[group == kind], scale, rng) for kind in range(classes)])
     share = torch.bincount(group, minlength=classes).float() / len(group)
-    found = _Round(mean, (scale**2).expand(classes, -1), share, -math.inf)
+    found = _Round(mean, (scale**2).expand(classes, -1), share, torch.zeros(len(crops), classes))
     for _ in range(_ROUNDS):
         found = _improved(net, crops, found)
     return found
+
+
+def _pruned(found: _Round, most: int) -> _Round:
+    """Return at most `most` classes: those without which the crops fit least worse go first.
+
+    A class without which its own crops fit as well in others is none.
+    """
+    while len(found.share) > 1:
+        every = torch.logsumexp(found.fit, dim=1)
+        own = torch.softmax(found.fit, dim=1).sum(0)
+        kinds = range(len(found.share))
+        loss = torch.stack([(every - torch.logsumexp(_without(found, kind).fit, dim=1)).sum() for kind in kinds])
+        doubtful = loss < _SURE * own
+        if len(found.share) <= most and not bool(doubtful.any()):
+            break
+        candidates = torch.where(doubtful, loss - 1e9, loss) if bool(doubtful.any()) else loss
+        found = _without(found, int(candidates.argmin()))
+    return found
+
+
+def _without(found: _Round, kind: int) -> _Round:
+    """Return all classes but one; the others share what is left in proportion."""
+    kept = torch.tensor([other for other in range(len(found.share)) if other != kind])
+    share = found.share[kept] / found.share[kept].sum()
+    fit = found.fit[:, kept] - torch.log(found.share[kept]) + torch.log(share)
+    return _Round(found.mean[kept], found.variance[kept], share, fit)
 
 
 def _common_template(net: Rvae, crops: Tensor) -> Tensor:
@@ -104,9 +143,9 @@ def _principal(crops: Tensor, orders: Tensor, symmetry: int) -> Tensor:
     return pattern
 
 
-def _groups(relative: Tensor, net: Rvae, rng: np.random.Generator) -> Tensor:
+def _groups(relative: Tensor, count: int, net: Rvae, rng: np.random.Generator) -> Tensor:
     """Return a group (N,) for every crop by k-means on what a turn does not change: the sizes of its harmonics."""
-    if net.spec.classes == 1:
+    if count == 1:
         return torch.zeros(len(relative), dtype=torch.long)
     from sklearn.cluster import KMeans
 
@@ -114,7 +153,7 @@ def _groups(relative: Tensor, net: Rvae, rng: np.random.Generator) -> Tensor:
     sizes = sizes / sizes.norm(dim=1, keepdim=True)
     sizes = (sizes - sizes.mean(0)) / sizes.std(0).clamp_min(1e-6)
     left, strength, _ = torch.linalg.svd(sizes, full_matrices=False)
-    found = KMeans(net.spec.classes, n_init=4, random_state=int(rng.integers(2**31))).fit_predict(
+    found = KMeans(count, n_init=4, random_state=int(rng.integers(2**31))).fit_predict(
         (left[:, :12] * strength[:12]).numpy()
     )
     return torch.from_numpy(found.astype(np.int64))
@@ -143,7 +182,7 @@ def _improved(net: Rvae, crops: Tensor, last: _Round) -> _Round:
     wrong = (weight[..., None] * (laid - mean).square().sum(-1)).sum(0) / total[:, None] / net.real_parts
     variance = torch.maximum(wrong, 0.05 * last.variance.amax(0))
     share = (total / total.sum()).clamp_min(1e-3)
-    return _Round(mean, variance, share, float(torch.logsumexp(fit, dim=1).mean()))
+    return _Round(mean, variance, share, fit)
 
 
 def _likeness(laid: Tensor, mean: Tensor, variance: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -47,7 +47,8 @@ def train_rvae(
 ) -> Rvae:
     """Return the auto-encoder of `spec`, trained on `crops` (N, size, size), centred on an object each.
 
-    The crops' brightness must be comparable from one to the other. Same seed, same result on the same machine.
+    Crops' brightness must be comparable from one to the other. The network has fewer classes than asked for where the
+    crops do not show as many; the first is the largest. Same seed, same result on the same machine.
     """
     if crops.ndim != 3 or crops.shape[1:] != (spec.size, spec.size) or len(crops) < FEWEST:
         raise BadInput(f"Crops of shape {crops.shape} were given: at least {FEWEST} of {spec.size} pixels are needed.")
@@ -56,7 +57,10 @@ def train_rvae(
     net = Rvae(spec)
     with torch.no_grad():
         coefficients = net.harmonics(_tensor(crops))
-        _begin(net, averaged(net, coefficients, rng))
+        averages = averaged(net, coefficients, rng)
+        if len(averages.share) < spec.classes:
+            net = Rvae(replace(spec, classes=len(averages.share)))
+        _begin(net, averages)
         _, _, laid = net.laid(coefficients)
     _learn(net, laid, settings, rng, progress)
     _settle(net.eval(), coefficients)
