@@ -16,13 +16,22 @@ from micrograph.infer import Predictor
 from micrograph.io import read_columns
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report import write_report
-from micrograph.run import Result, RunSettings, analyze
+from micrograph.run import Recipe, Result, RunSettings, analyze
 from micrograph.simulate import StemSampler
 from micrograph.structures import graphene, tmd
 
 PIXEL_NM, SIDE, FRAMES = 0.02, 112, 5
 #: Recipes that simulate nothing, because they learn from each recording -> whose samples their test movie shows.
 SEEN_BY = {"movie-defects": "tmd-defects"}
+
+
+#: Settings under which a recipe that learns from the movie itself learns little, and fast.
+QUICK: dict[str, dict[str, object]] = {"disorder": {"seeds": 1, "rounds": 2, "most_crops": 300}}
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return a recipe as it is tested here."""
+    return find_recipe(name).with_settings(QUICK.get(name, {}))
 
 
 def small(name: str) -> StemSampler:
@@ -62,6 +71,9 @@ KNOWN: dict[str, tuple[Callable[[float, np.random.Generator], Atoms], dict[str, 
     "graphene-dopants": (lambda size, rng: graphene(size), {"C": 2 * PER_NM2[0.246]}),
     "tmd-defects": (lambda size, rng: tmd("MoS2", size), {"Mo": PER_NM2[0.316], "S2": PER_NM2[0.316]}),
 }
+KNOWN |= dict.fromkeys(("disorder", "defect-library"), KNOWN["graphene-dopants"])
+KNOWN |= {"defect-strain": KNOWN["tmd-defects"]}
+
 
 @pytest.fixture(scope="session")
 def result_of(
@@ -71,7 +83,7 @@ def result_of(
 
     def run(name: str) -> Result:
         folder = Path(tmp_path_factory.mktemp(name))
-        return analyze(find_recipe(name), movie(name), predictor_of(name), folder, settings=RunSettings(maps=True))
+        return analyze(recipe_of(name), movie(name), predictor_of(name), folder, settings=RunSettings(maps=True))
 
     return functools.cache(run)
 
@@ -134,7 +146,7 @@ def test_the_tables_hold_what_the_task_promises_with_units(name: str, result_of:
 def test_batches_parts_and_an_interruption_change_nothing(
     name: str, tmp_path: Path, result_of: Callable[[str], Result], predictor_of: Callable[[str], Predictor]
 ) -> None:
-    recipe, predict = find_recipe(name), predictor_of(name)
+    recipe, predict = recipe_of(name), predictor_of(name)
     whole = tables(result_of(name).folder)
     batched = RunSettings(batch=8, maps=True)
     assert tables(analyze(recipe, movie(name), predict, tmp_path / "8", settings=batched).folder) == whole

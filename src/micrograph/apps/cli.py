@@ -204,6 +204,28 @@ def new(
     screen.say(f"{jobs.blank_recipe(name, folder)} is ready: fill in its five parts (see CONTRIBUTING.md).")
 
 
+@app.command()
+def library(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="library.h5 of a run.")],
+    like: Annotated[int | None, typer.Option(help="Number of an entry: show what is most like it.")] = None,
+    name: Annotated[str | None, typer.Option(help="Show the entries of this name, for example Si1C3.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="With --like: only what is bonded alike.")] = False,
+    count: Annotated[int, typer.Option("-n", min=1, help="With --like: how many.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Put several libraries together in this file.")
+    ] = None,
+) -> None:
+    """Look into a library of defects, search it, or put several together (made by recipe 'defect-library')."""
+    from micrograph.apps import libraries, screen
+
+    if out is not None:
+        screen.say(f"{out} holds {libraries.merged(paths, out)} defects.")
+        return
+    for path in paths:
+        rows = libraries.listed(path, name) if like is None else libraries.alike(path, like, count, exact)
+        screen.rows(rows, f"{path}: {'defects' if like is None else f'most like number {like}'}")
+
+
 STOPPED = "stopped; what was finished is kept (--resume goes on)."
 
 

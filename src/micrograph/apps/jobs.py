@@ -197,6 +197,8 @@ def analyze_recording(
     if into is not None:
         from micrograph.report import write_report
 
+        if recipe.files is not None:
+            recipe.files(result)
         progress(len(recording), len(recording), "writing the report")
         write_report(result, progress=lambda done, total: progress(done, total, "drawing the movie"))
     return result

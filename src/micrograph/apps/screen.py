@@ -162,6 +162,14 @@ def checks(recipe: str, results: Sequence[CheckResult]) -> None:
     _console().print(check_table([result.as_dict() for result in results]))
 
 
+def rows(rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Print rows that all have the same columns."""
+    table = _table(*(rows[0] if rows else ("nothing",)), title=title)
+    for row in rows:
+        table.add_row(*(_said(value) for value in row.values()))
+    _console().print(table)
+
+
 def check_table(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Return the table of checks for the screen."""
     table = _table("check", "number", "95 % interval", "bound", "limit", "baseline", "")

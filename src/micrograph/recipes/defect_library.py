@@ -124,4 +124,5 @@ RECIPE = Recipe(
     objects=Defects(),
     summary=ArealDensity(always=("C", "Si")),
     checks=(),
+    files=build_library,
 )

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from micrograph.core import BadInput, Prediction, Sampler, Task, parse_quantity
-
 from micrograph.run.learning import Learner
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from micrograph.nets import NetSpec
+    from micrograph.run.analyze import Result
     from micrograph.validate import Check
 
 State = TypeVar("State")
@@ -66,7 +66,8 @@ class Recipe:
     is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`: then
     the model is trained on the recording itself before the first frame, and no weights ship. `objects`, `summary` and
     a learner are instances of frozen dataclasses whose fields are the settings that a user may change
-    (`with_settings`), except fields with the metadata ``{"setting": False}``.
+    (`with_settings`), except fields with the metadata ``{"setting": False}``. `files` writes what else a finished run
+    leaves beside its tables.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Recipe:
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()
+    files: Callable[[Result], object] | None = None
 
     @property
     def over_time(self) -> tuple[str, ...]:
