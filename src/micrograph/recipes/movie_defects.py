@@ -20,7 +20,7 @@ from micrograph.track import COUNTS, DIFFUSION, DRIFT, EVENTS, MOTION, RATES, ST
 from micrograph.track.kinds import AVERAGES, CLASSES
 from micrograph.track.unnamed import Unnamed
 from micrograph.train.labelled import LabelledFrame
-from micrograph.validate.movie_checks import Late, beam_damage, late_share
+from micrograph.validate.movie_checks import Late, beam_damage, late_defects
 
 #: The network sees so many pixels per lattice constant; a defect reaches so far and is marked so wide, likewise.
 PIXELS_A_CELL, REACH, MARK = 10.5, 0.6, 0.13
@@ -139,5 +139,5 @@ RECIPE = Recipe(
     model=NetSpec(heads=(Head("defect", "spots", labels=("defect",)),)),
     objects=Defects(),
     summary=FOLD,
-    checks=(late_share(LATE, "recall"), late_share(LATE, "precision")),
+    checks=(late_defects(LATE),),
 )
