@@ -59,8 +59,13 @@ TRAVERSAL = (
 )
 
 
-def crop_table(seen: Windows, encoded: Encoded, names: tuple[str, ...]) -> pd.DataFrame:
-    """Return one row a window (`CROPS`), by frame; `names` are those of the classes."""
+def class_names(count: int) -> list[str]:
+    """Return what `count` classes are called, the largest first: k1, k2, ..."""
+    return [f"k{number}" for number in range(1, count + 1)]
+
+
+def crop_table(seen: Windows, encoded: Encoded) -> pd.DataFrame:
+    """Return one row a window (`CROPS`), by frame."""
     best = encoded.class_p.argmax(1)
     columns = {
         "frame": seen.frame,
@@ -74,7 +79,7 @@ def crop_table(seen: Windows, encoded: Encoded, names: tuple[str, ...]) -> pd.Da
         columns |= {f"z{latent}": values, f"z{latent}_sigma": sigma}
     columns |= {
         "order": encoded.order,
-        "class": np.array(names)[best],
+        "class": np.array(class_names(encoded.class_p.shape[1]))[best],
         "class_p": encoded.class_p[np.arange(len(best)), best],
     }
     return pd.DataFrame(columns).sort_values("frame", kind="stable", ignore_index=True)
@@ -98,12 +103,12 @@ def order_by_frame(crops: pd.DataFrame, symmetry: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).astype({"frame": "int64", "crops": "int64"})
 
 
-def kinds(encoded: Encoded, names: tuple[str, ...]) -> pd.DataFrame:
+def kinds(encoded: Encoded) -> pd.DataFrame:
     """Return one row a class and one of all (`KINDS`)."""
     order = encoded.order
     weights = np.column_stack([encoded.class_p, np.ones(len(order))])
     rows = []
-    for name, p in zip((*names, "all"), weights.T, strict=True):
+    for name, p in zip([*class_names(encoded.class_p.shape[1]), "all"], weights.T, strict=True):
         count = float(p.sum())
         low, high = interval(count, float((p * (1 - p)).sum()))
         mean = float((p * order).sum() / count) if count > 0 else np.nan
@@ -119,7 +124,7 @@ def agreement_table(pairs: Sequence[Agreement], verdict: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[column.name for column in STABILITY])
 
 
-def traversal_table(images: NDArray[np.float32], names: tuple[str, ...], step_nm: float, reach: float) -> pd.DataFrame:
+def traversal_table(images: NDArray[np.float32], step_nm: float, reach: float = 2.0) -> pd.DataFrame:
     """Return drawings (K, L, steps, size, size), in which a latent goes from -reach to reach, one row a pixel."""
     classes, latents, steps, size, _ = images.shape
     place = (np.arange(size) - (size - 1) / 2) * step_nm
@@ -127,7 +132,7 @@ def traversal_table(images: NDArray[np.float32], names: tuple[str, ...], step_nm
     kind, latent, step, row, column = (index.ravel() for index in np.indices((classes, latents, steps, size, size)))
     return pd.DataFrame(
         {
-            "class": np.array(names)[kind],
+            "class": np.array(class_names(classes))[kind],
             "latent": latent + 1,
             "value": value[step],
             "y_nm": place[row],

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.core import Flag, Frame
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 Array = NDArray[np.float64]
 
+#: Atoms with one of these flags are not looked at.
+_UNSEEN = int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT)
+#: An atom's intensity is spread over about so much (side of a square).
+_SPREAD_NM = 0.1
 #: Images of windows are kept as these numbers.
 KEPT = np.float16
 
@@ -88,3 +94,37 @@ class Windows:
         }
         chosen = np.sort(np.argsort(both["key"], kind="stable")[:most])
         return Windows(**{name: values[chosen] for name, values in both.items()})
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Windows of `size` pixels and `side_nm`, around at most `most` atoms of a frame, drawn at random."""
+
+    size: int = 28
+    side_nm: float = 0.9
+    most: int = 300
+
+
+def windows_of(frame: Frame, atoms: DataFrame, settings: WindowSettings) -> Windows:
+    """Return windows around atoms (a table of points with 'intensity') that lie whole in the frame, without doubt.
+
+    Brightness counts from the frame's median, in units in which a median carbon atom is of order one, so that frames of
+    different dose are alike. The draw follows from the frame's number.
+    """
+    pixel = frame.calibration.pixel_nm or 1.0
+    y, x = atoms["y_nm"].to_numpy(float), atoms["x_nm"].to_numpy(float)
+    height, width = ((count - 1) * pixel for count in frame.data.shape)
+    inside = np.minimum.reduce([y, x, height - y, width - x]) >= settings.side_nm / 2
+    clear = np.flatnonzero(inside & ((atoms["flags"].to_numpy(np.int64) & _UNSEEN) == 0))
+    rng = np.random.default_rng([7, frame.index])
+    chosen = np.sort(rng.permutation(clear)[: settings.most])
+    if len(chosen) == 0:
+        return Windows.none(settings.size)
+    step = settings.side_nm / settings.size / pixel
+    images = windows(frame.data, y[chosen] / pixel, x[chosen] / pixel, settings.size, step)
+    carbon = float(np.nanmedian(atoms["intensity"].to_numpy(float)[clear]))
+    spread_px = (_SPREAD_NM / pixel) ** 2
+    images = (images - np.nanmedian(frame.data)) * np.float32(spread_px / carbon if carbon > 0 else 1.0)
+    index = np.full(len(chosen), frame.index, np.int64)
+    unknown = np.full(len(chosen), np.nan)
+    return Windows(rng.random(len(chosen)), index, unknown, y[chosen], x[chosen], images.astype(KEPT))

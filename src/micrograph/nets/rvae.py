@@ -19,7 +19,7 @@ from micrograph.nets.harmonics import Harmonics
 from micrograph.nets.rvae_spec import RvaeSpec
 
 #: Angles over one period of the lattice at which a crop is laid on a drawing; crops laid at once.
-_TRIALS, _AT_ONCE = 36, 1024
+_TRIALS, _AT_ONCE = 24, 1024
 _LOG_2PI = math.log(2 * math.pi)
 
 

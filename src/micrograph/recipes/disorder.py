@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from micrograph.core import Flag, Prediction, Task
+from micrograph.core import Prediction, Task
 from micrograph.features.local_order import (
     CROPS,
     KINDS,
@@ -25,17 +25,23 @@ from micrograph.features.local_order import (
 from micrograph.features.overview import FRAME_COLUMNS
 from micrograph.features.points import POINTS
 from micrograph.features.sheet import SheetSettings, read_sheet
-from micrograph.features.windows import Windows, windows
+from micrograph.features.windows import Windows, WindowSettings, windows_of
 from micrograph.nets import shipped
 from micrograph.nets.rvae_spec import Encoded, RvaeSpec
 from micrograph.run import Recipe
 from micrograph.simulate import StemSampler, brightness
 from micrograph.structures import random_graphene
+from micrograph.validate.order_checks import (
+    angle_correlation,
+    class_advantage,
+    class_agreement,
+    disorder_correlation,
+    order_in_a_movie,
+    seed_agreement,
+)
 
-#: Pixels of a window; atoms with one of these flags are not looked at; fewest crops from which something is learned.
-SIZE, UNSEEN, FEWEST = 28, int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT), 100
-#: Latents go from -REACH to REACH where their meaning is drawn.
-REACH = 2.0
+#: Pixels of a window; fewest crops from which something is learned.
+SIZE, FEWEST = 28, 100
 
 
 @dataclass(frozen=True)
@@ -48,30 +54,15 @@ class Surroundings(SheetSettings):
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return 'objects' and 'frames' of one frame, and '_crops' to learn from."""
         sheet = read_sheet(prediction, self, brightness(prediction.frame.calibration))
-        return {"objects": sheet.table, "frames": sheet.frames, "_crops": self._crops(prediction, sheet.table)}
-
-    def _crops(self, prediction: Prediction, atoms: pd.DataFrame) -> pd.DataFrame:
-        """Return windows whose brightness counts from the frame's median, in units of a carbon atom's spread out."""
-        frame, pixel = prediction.frame, prediction.frame.calibration.pixel_nm or 1.0
-        y, x = atoms["y_nm"].to_numpy(float), atoms["x_nm"].to_numpy(float)
-        height, width = ((count - 1) * pixel for count in frame.data.shape)
-        inside = np.minimum.reduce([y, x, height - y, width - x], initial=np.inf) >= self.window_nm / 2
-        whole = inside & ((atoms["flags"].to_numpy(np.int64) & UNSEEN) == 0)
-        rng = np.random.default_rng([7, frame.index])
-        chosen = np.sort(rng.permutation(np.flatnonzero(whole))[: self.crops_per_frame])
-        y, x = y[chosen], x[chosen]
-        carbon = np.nanmedian(atoms["intensity"][atoms["class"] == "C"]) if len(chosen) else 1.0
-        images = windows(frame.data, y / pixel, x / pixel, SIZE, self.window_nm / SIZE / pixel)
-        images = (images - np.nanmedian(frame.data)) / max(carbon / 30.0, 1e-12)
-        index = np.full(len(chosen), frame.index, np.int64)
-        return Windows(rng.random(len(chosen)), index, y * 0.0, y, x, images.astype(np.float16)).table()
+        seen = windows_of(prediction.frame, sheet.table, WindowSettings(SIZE, self.window_nm, self.crops_per_frame))
+        return {"objects": sheet.table, "frames": sheet.frames, "_crops": seen.table()}
 
 
 @dataclass(frozen=True)
 class LocalOrder:
     """Learn a rotation-aware auto-encoder from at most `most_crops` windows, `rounds` times over, for every seed.
 
-    Angles count modulo 360 / `symmetry` degrees (3 around a carbon atom); `classes` kinds of surroundings.
+    Angles count modulo 360 / `symmetry` degrees (3 around a carbon atom); at most `classes` kinds of surroundings.
     """
 
     symmetry: int = 3
@@ -88,26 +79,24 @@ class LocalOrder:
 
     def step(self, state: Windows, tables: Mapping[str, pd.DataFrame]) -> Windows:
         """Return the windows after one more frame, a fair draw of all."""
-        frames = tables["frames"]
-        t_s = float(frames["t_s"].iloc[0]) if "t_s" in frames else np.nan
+        t_s = float(tables["frames"]["t_s"].iloc[0]) if "t_s" in tables["frames"] else np.nan
         return state.joined(Windows.of_table(tables["_crops"], SIZE, t_s), self.most_crops)
 
     def result(self, state: Windows) -> dict[str, pd.DataFrame]:
         """Return 'crops', 'order' (by frame), 'stability' (by pair of seeds), 'traversal' and 'summary' (by class)."""
         spec = RvaeSpec(size=SIZE, symmetry=self.symmetry, latents=self.latents, classes=self.classes)
-        names = tuple(f"k{number + 1}" for number in range(self.classes))
         if len(state) < FEWEST:
             state, encoded, pairs = Windows.none(SIZE), Encoded.none(spec), agreement_table((), "")
             images = np.empty((self.classes, self.latents, 0, SIZE, SIZE), np.float32)
         else:
             encoded, pairs, images = self._learned(spec, state.images.astype(np.float32))
-        crops = crop_table(state, encoded, names)
+        crops = crop_table(state, encoded)
         return {
-            "summary": kinds(encoded, names),
+            "summary": kinds(encoded),
             "crops": crops,
             "order": order_by_frame(crops, self.symmetry),
             "stability": pairs,
-            "traversal": traversal_table(images, names, self.window_nm / SIZE, REACH),
+            "traversal": traversal_table(images, self.window_nm / SIZE),
         }
 
     def _learned(self, spec: RvaeSpec, crops: NDArray[np.float32]) -> tuple[Encoded, pd.DataFrame, NDArray[np.float32]]:
@@ -116,10 +105,10 @@ class LocalOrder:
         from micrograph.train.rvae import RvaeSettings, traversal
         from micrograph.train.stability import verdict
 
-        steps = max(100, self.rounds * len(crops) // RvaeSettings.batch)
-        ensemble = train_ensemble(crops, spec, RvaeSettings(steps=steps), self.seeds)
+        settings = RvaeSettings(steps=max(100, self.rounds * len(crops) // RvaeSettings.batch))
+        ensemble = train_ensemble(crops, spec, settings, self.seeds)
         pairs = agreement_table(ensemble.pairs, verdict(ensemble.pairs))
-        return ensemble.encoded, pairs, traversal(ensemble.nets[ensemble.best], reach=REACH)
+        return ensemble.encoded, pairs, traversal(ensemble.nets[ensemble.best])
 
 
 RECIPE = Recipe(
@@ -150,5 +139,12 @@ RECIPE = Recipe(
     model=shipped("graphene-1"),
     objects=Surroundings(),
     summary=LocalOrder(),
-    checks=(),
+    checks=(
+        angle_correlation(at_least=0.95),
+        disorder_correlation(at_least=0.90),
+        seed_agreement(seeds=5, at_least=0.90),
+        class_agreement(at_least=0.85),
+        class_advantage(at_least=0.3),
+        order_in_a_movie(at_least=0.90),
+    ),
 )

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-#: Frames of pristine graphene of rising disorder; frames with all kinds of surroundings.
+#: Frames of pristine graphene of all disorders, the same as a movie, and frames with all kinds of surroundings.
 ORDER = Scenery()
+MOVIE = Scenery(frames=16, size_nm=4.5)
 SURROUNDINGS = Scenery(frames=80, disorder_nm=0.02, size_nm=6.0)
 
 
@@ -125,7 +126,7 @@ def class_advantage(scenery: Scenery = SURROUNDINGS, *, each: int = 400, at_leas
     return Check("kinds of surroundings above a mixture on pixels", measure, at_least, ">=")
 
 
-def order_in_a_movie(scenery: Scenery, *, at_least: float = 0.90) -> Check:
+def order_in_a_movie(scenery: Scenery = MOVIE, *, at_least: float = 0.90) -> Check:
     """Build the check: rank correlation of the mean order of frames with less planted disorder, by the whole recipe."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
