@@ -103,21 +103,30 @@ def measure(movie: RealMovie, radius_px: float) -> tuple[pd.DataFrame, pd.DataFr
             f"{movie.names[i]}: {len(found[i])} found, {len(true)} labelled (ratio {len(found[i]) / len(true):.2f}), "
             f"precision {pairs / max(len(found[i]), 1):.3f}, recall {pairs / len(true):.3f}"
         )
-    drift, plain = find_drift(points), image_drift(movie.recording)
-    for name, table in (("points", drift), ("images", plain)):
-        moved, sigma = (table[[f"drift_y{end}", f"drift_x{end}"]].to_numpy() for end in ("_nm", "_sigma_nm"))
-        print(
-            f"drift by {name}: {moved[-1].round(2)} px at the end, at most {np.hypot(*moved.T).max():.2f} px, "
-            f"1-sigma {np.median(sigma[1:]):.2f} px"
-        )
-    apart = drift[["drift_y_nm", "drift_x_nm"]].to_numpy() - plain[["drift_y_nm", "drift_x_nm"]].to_numpy()
-    print(f"points against images: {np.sqrt((apart**2).sum(axis=1).mean()):.2f} px RMS")
+    drift = _drift(points, movie.recording)
     tracks, parents = link(in_sample(points, drift), LinkSettings(reach_nm=2 * radius_px))
     _tell(tracks, parents, len(found))
     number = np.array([len(one) for one in found])
     for stage in stages(number):
         print(f"frames {stage.first}..{stage.last}: {stage.mean:.1f} a frame ({stage.low:.1f}..{stage.high:.1f})")
     return points, drift, tracks
+
+
+def _drift(points: pd.DataFrame, recording: Recording) -> pd.DataFrame:
+    """Return the surer one of the drifts by points and by images; print both, and how they agree where sure."""
+    tables = {"points": find_drift(points), "images": image_drift(recording)}
+    moved = {name: table[["drift_y_nm", "drift_x_nm"]].to_numpy() for name, table in tables.items()}
+    sigma = {name: table[["drift_y_sigma_nm", "drift_x_sigma_nm"]].to_numpy() for name, table in tables.items()}
+    sure = {name: (value < 0.02 * max(recording.shape)).all(axis=1) for name, value in sigma.items()}
+    for name in tables:
+        print(
+            f"drift by {name}: {np.hypot(*moved[name][sure[name]].T).max():.1f} px at most, 1-sigma "
+            f"{np.median(sigma[name][1:]):.2f} px, unknown in frames {np.flatnonzero(~sure[name]).tolist()}"
+        )
+    both = sure["points"] & sure["images"]
+    apart = np.sqrt(((moved["points"] - moved["images"])[both] ** 2).sum(axis=1).mean())
+    print(f"points against images: {apart:.2f} px RMS in {both.sum()} of {len(both)} frames")
+    return tables["images" if sure["images"].sum() > sure["points"].sum() else "points"]
 
 
 def _tell(tracks: pd.DataFrame, parents: pd.DataFrame, frames: int) -> None:

@@ -7,7 +7,7 @@ doi:10.1364/OL.33.000156), done by scikit-image. Memory holds one frame and the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from micrograph.track.drift import drift_table
 from micrograph.track.timeline import Array, Timeline
 
 Image = NDArray[np.float32]
+#: An image is refused that is less than this share as like the mean as usual; after so many in a row one is believed.
+_UNLIKE, _REFUSED = 0.4, 5
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class ImageDriftSettings:
 def image_drift(frames: Iterable[Frame], settings: ImageDriftSettings | None = None) -> pd.DataFrame:
     """Return the drift (table `DRIFT`) of frames that show about the same field; jumps up to a third of it are found.
 
-    Constant or unreadable frames keep the drift of the one before, with a 1-sigma as large as the field. The 1-sigma
-    of the others is the scatter between the quarters of the image. Raises `BadInput` if the pixel size is unknown or
-    the frames differ in shape.
+    Frames that are constant or show something else keep the drift before them, with a 1-sigma as large as the field.
+    The 1-sigma of the others is the scatter between the quarters of the image. Raises `BadInput` if the pixel size is
+    unknown or the frames differ in shape.
     """
     settings = settings or ImageDriftSettings()
     found: list[_Aligned] = []
@@ -89,31 +91,43 @@ class _Aligned:
 
 @dataclass(frozen=True)
 class _Mean:
-    """Running mean (h, w) of `count` aligned images, a whole number of pixels `offset` (2,) away from the first."""
+    """Running mean (h, w) of `count` aligned images, a whole number of pixels `offset` (2,) away from the first.
+
+    likeness: usual correlation of an image with the mean; refused: images in a row that were too unlike it.
+    """
 
     image: Image
     offset: Array
     count: int
+    likeness: float = 0.0
+    refused: int = 0
 
     def followed(self, image: Image | None, settings: ImageDriftSettings) -> tuple[Array, Array, _Mean]:
         """Return drift and 1-sigma (2,) in pixels of the next image, and the mean with that image in it."""
         from scipy.ndimage import shift
 
         if image is None:
-            return self.offset, np.array(self.image.shape, float), self
+            return self._doubted()
         if image.shape != self.image.shape:
             raise BadInput(f"A frame of {image.shape} pixels follows one of {self.image.shape}: all must be alike.")
         coarse = np.rint(_shift(self.image, image, 1))
         moved = _rolled(self.image, coarse, image)
         rest = _shift(moved, image, settings.upsample)
-        sigma = _scatter(moved, image, settings.upsample)
+        alike = _likeness(moved, image)
+        if alike < _UNLIKE * self.likeness and self.refused < _REFUSED:
+            return self._doubted()
         drift = self.offset + coarse + rest
         whole = np.rint(drift)
         kept = _rolled(moved, whole - self.offset - coarse, image)
-        count = min(self.count + 1, settings.remember)
+        count = min(self.count + 1, settings.remember) if self.refused < _REFUSED else 1
         aligned = shift(image, whole - drift, order=3, mode="nearest")
-        mean = kept + (aligned - kept) / count
-        return drift, sigma, _Mean(np.asarray(mean, np.float32), whole, count)
+        mean = np.asarray(kept + (aligned - kept) / count, np.float32)
+        usual = self.likeness + (alike - self.likeness) / min(count, 10)
+        return drift, _scatter(moved, image, settings.upsample), _Mean(mean, whole, count, usual)
+
+    def _doubted(self) -> tuple[Array, Array, _Mean]:
+        """Return the drift as before, with the field as its error: the image shows something else."""
+        return self.offset, np.array(self.image.shape, float), replace(self, refused=self.refused + 1)
 
 
 def _prepared(data: Image, settings: ImageDriftSettings) -> tuple[Image | None, int]:
@@ -142,6 +156,14 @@ def _shift(reference: Image, moving: Image, upsample: int) -> Array:
     window = np.outer(*(np.hanning(size + 2)[1:-1] for size in reference.shape)).astype(np.float32)
     found = correlate(reference * window, moving * window, upsample_factor=upsample, normalization=None)
     return -np.asarray(found[0], dtype=float)
+
+
+def _likeness(reference: Image, moving: Image) -> float:
+    """Return the correlation of two aligned images over their inner part, 0 .. 1."""
+    inner = tuple(slice(size // 8, size - size // 8) for size in reference.shape)
+    one, other = reference[inner].ravel(), moving[inner].ravel()
+    scale = float(np.sqrt((one @ one) * (other @ other)))
+    return max(float(one @ other) / scale, 0.0) if scale > 0 else 0.0
 
 
 def _scatter(reference: Image, moving: Image, upsample: int) -> Array:
@@ -178,8 +200,12 @@ def _grown(sigma: Array, remember: int) -> Array:
     if len(sigma) < 2:
         return sigma
     variance = sigma**2
-    variance[1:] = np.maximum(uniform_filter1d(variance[1:], min(9, len(sigma)), axis=0), 0.25 * variance[1:])
-    taken = np.cumsum(variance, axis=0) / remember**2
-    grown = np.sqrt(variance + taken + variance[1])
+    seen = (np.arange(len(sigma)) > 0) & (sigma < 8 * np.median(sigma[1:], axis=0)).all(axis=1)
+    if seen.any():
+        usual = uniform_filter1d(variance[seen], min(9, int(seen.sum())), axis=0)
+        variance[seen] = np.maximum(usual, 0.25 * variance[seen])
+        variance[0] = variance[seen][0]
+    taken = np.cumsum(np.where(seen[:, None], variance, 0.0), axis=0) / remember**2
+    grown = np.sqrt(variance + taken + variance[0])
     grown[0] = 0.0
     return np.asarray(grown)
