@@ -182,28 +182,69 @@ def likeliest(tracks: Tracks, generator: Array) -> list[Index]:
 
 def _forward_backward(tracks: Tracks, chances: Array) -> tuple[Array, Array, float]:
     """Return posterior (N, T, K), expected pairs of ends (M, K, K) by kind of interval, and the log likelihood."""
-    count, most, states = tracks.likelihood.shape
-    ahead, scale = np.zeros((count, most, states)), np.ones((count, most))
-    for n in range(most):
-        live = tracks.inside[:, n]
-        if n == 0:
-            now = tracks.start * tracks.likelihood[:, 0]
-        else:
-            now = np.einsum("ni,nij->nj", ahead[:, n - 1], chances[tracks.step[:, n]]) * tracks.likelihood[:, n]
-        scale[:, n] = np.where(live, np.maximum(now.sum(axis=1), 1e-300), 1.0)
-        ahead[:, n] = now / scale[:, n, None]
-    behind = np.ones((count, most, states))
-    transfers = np.zeros((len(tracks.times_s), states, states))
-    for n in range(most - 1, 0, -1):
-        live = tracks.inside[:, n]
-        arrives = tracks.likelihood[:, n] * behind[:, n] / scale[:, n, None]
-        steps = chances[tracks.step[:, n]]
-        pairs = ahead[:, n - 1, :, None] * steps * arrives[:, None, :]
-        np.add.at(transfers, tracks.step[live, n], pairs[live])
-        behind[:, n - 1] = np.where(live[:, None], np.einsum("nij,nj->ni", steps, arrives), 1.0)
+    most, states = tracks.likelihood.shape[1:]
+    if most < 2:
+        first = tracks.start * tracks.likelihood
+        total = first.sum(axis=2, keepdims=True)
+        return first / total, np.zeros((len(chances), states, states)), float(np.log(total).sum())
+    ahead, behind, steps, value = _swept(tracks, chances)
     posterior = ahead * behind
     posterior /= np.maximum(posterior.sum(axis=2, keepdims=True), 1e-300)
-    return posterior, transfers, float(np.log(scale[tracks.inside]).sum())
+    pairs = ahead[:, :-1, :, None] * steps * behind[:, 1:, None, :]
+    live = tracks.inside[:, 1:]
+    seen = pairs[live].reshape(-1, states * states)
+    seen /= np.maximum(seen.sum(axis=1, keepdims=True), 1e-300)
+    kind = tracks.step[:, 1:][live] == np.arange(len(chances))[:, None]
+    return posterior, (kind.astype(float) @ seen).reshape(-1, states, states), value
+
+
+def _swept(tracks: Tracks, chances: Array) -> tuple[Array, Array, Array, float]:
+    """Return the sweeps forward and backward (N, T, K), the steps (N, T - 1, K, K), and the log likelihood.
+
+    A step is the matrix of chances times the likelihood of what follows. Steps are taken in blocks: products within
+    all blocks at once, then from block to block, so that long tracks cost the square root of their length in turns.
+    """
+    count, most, states = tracks.likelihood.shape
+    steps = np.broadcast_to(np.eye(states), (count, most - 1, states, states)).copy()
+    live = tracks.inside[:, 1:]
+    steps[live] = chances[tracks.step[:, 1:][live]] * tracks.likelihood[:, 1:][live][:, None, :]
+    size = max(round(float(np.sqrt(most - 1))), 1)
+    blocks = -(-(most - 1) // size)
+    padded = np.broadcast_to(np.eye(states), (count, blocks * size, states, states)).copy()
+    padded[:, : most - 1] = steps
+    parts = padded.reshape(count, blocks, size, states, states)
+    onward, log_scale = _products(parts)
+    back, _ = _products(parts[:, :, ::-1].swapaxes(-1, -2))
+    first = tracks.start * tracks.likelihood[:, 0]
+    value = float(np.log(first.sum(axis=1)).sum() + log_scale.sum())
+    entering, leaving = np.empty((count, blocks, states)), np.empty((count, blocks, states))
+    now, then = first / first.sum(axis=1, keepdims=True), np.ones((count, states))
+    for block in range(blocks):
+        entering[:, block] = now
+        now = np.einsum("ni,nij->nj", now, onward[:, block, -1])
+        total = np.maximum(now.sum(axis=1, keepdims=True), 1e-300)
+        now, value = now / total, value + float(np.log(total).sum())
+        leaving[:, -1 - block] = then
+        then = np.einsum("ni,nij->nj", then, back[:, -1 - block, -1])
+        then = then / np.maximum(then.sum(axis=1, keepdims=True), 1e-300)
+    ahead = np.einsum("nbi,nblij->nblj", entering, onward).reshape(count, -1, states)[:, : most - 1]
+    behind = np.einsum("nbi,nblij->nblj", leaving, back)[:, :, ::-1].reshape(count, -1, states)[:, : most - 1]
+    ahead = np.concatenate([first[:, None] / first.sum(axis=1)[:, None, None], ahead], axis=1)
+    return ahead, np.concatenate([behind, np.ones((count, 1, states))], axis=1), steps, value
+
+
+def _products(parts: Array) -> tuple[Array, Array]:
+    """Return the products (N, B, L, K, K) of the first 1 .. L matrices of each block, scaled, and the last one's log
+    scale (N, B).
+    """
+    found, log_scale = np.empty_like(parts), np.zeros(parts.shape[:2])
+    now = np.broadcast_to(np.eye(parts.shape[-1]), found[:, :, 0].shape)
+    for place in range(parts.shape[2]):
+        now = now @ parts[:, :, place]
+        total = np.maximum(now.max(axis=(2, 3), keepdims=True), 1e-300)
+        found[:, :, place] = now = now / total
+        log_scale += np.log(total[:, :, 0, 0])
+    return found, log_scale
 
 
 def _pulled_back(generator: Array, time_s: float, weight: Array) -> Array:

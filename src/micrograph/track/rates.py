@@ -52,6 +52,8 @@ _CHI2 = 3.841458820694124
 _LOWEST, _HIGHEST, _PRIOR = 1e-7, 30.0, 1e-3
 #: Fewer expected changes than this are none: the rate is 0, and only its upper end is known.
 _NEVER = 0.05
+#: The search for the end of an interval stops where the likelihood changes by less than this part.
+_FLAT = 1e-7
 #: From so many changes on, and with no more than this error of its logarithm, a rate's interval is its curvature's.
 _MANY, _SHARP = 30.0, 0.25
 
@@ -157,15 +159,22 @@ class _Search:
         prior = _PRIOR * (theta - np.exp(theta)).sum()
         return -value - float(prior), -rise - _PRIOR * (1 - np.exp(theta))
 
-    def maximum(self, start: Array, held: int | None = None) -> Array:
-        """Return the likeliest logarithms; the one numbered `held` stays as it is."""
+    def maximum(self, start: Array, scale: Array | None = None, held: int | None = None) -> Array:
+        """Return the likeliest logarithms, sought from `start` in units of `scale`; number `held` stays as it is."""
         from scipy.optimize import minimize
 
-        bounds = [(np.log(_LOWEST), np.log(_HIGHEST))] * len(start)
+        unit = np.ones(len(start)) if scale is None else scale
+        bounds = [((np.log(_LOWEST) - at) / u, (np.log(_HIGHEST) - at) / u) for at, u in zip(start, unit, strict=True)]
         if held is not None:
-            bounds[held] = (float(start[held]), float(start[held]))
-        found = minimize(self.cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})
-        return np.asarray(found.x)
+            bounds[held] = (0.0, 0.0)
+
+        def cost(shift: Array) -> tuple[float, Array]:
+            value, slope = self.cost(start + shift * unit)
+            return value, slope * unit
+
+        options: dict[str, float] = {"maxiter": 200} if scale is None else {"maxiter": 30, "ftol": _FLAT}
+        found = minimize(cost, np.zeros(len(start)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return np.asarray(start + found.x * unit)
 
     def covariance(self, theta: Array) -> Array:
         """Return the covariance of the logarithms from the curvature; infinite for rates that run to zero."""
@@ -183,22 +192,30 @@ class _Search:
         found[np.ix_(rows, rows)] = (vectors / np.maximum(values, 1e-6)) @ vectors.T
         return found
 
-    def end(self, best: Array, row: int, direction: int, sigma: float) -> float:
-        """Return where the profile of one rate has fallen by what makes a 95 % interval."""
-        least, border = self.cost(best)[0], np.log(_LOWEST if direction < 0 else _HIGHEST)
-        drop, at, theta = 0.0, float(best[row]), best.copy()
-        step = float(np.clip(1.5 * sigma, 0.3, 2.0))
+    def end(self, best: Array, row: int, direction: int, covariance: Array) -> float:
+        """Return where the profile of one rate has fallen by what makes a 95 % interval.
+
+        The other rates follow as the curvature foretells, and are then sought from there.
+        """
+        least, border = self.cost(best)[0], float(np.log(_LOWEST if direction < 0 else _HIGHEST))
+        sigma = float(np.sqrt(covariance[row, row]))
+        along = covariance[:, row] / covariance[row, row]
+        alone = 1 / np.sqrt(np.maximum(np.diag(np.linalg.inv(covariance)), 1e-2))
+        at, drop = float(best[row]), 0.0
+        theta, step = best.copy(), float(np.clip(1.9 * sigma, 0.2, 2.0))
         for _ in range(40):
             before, before_drop = at, drop
             at = float(np.clip(at + direction * step, np.log(_LOWEST), np.log(_HIGHEST)))
-            theta[row] = at
-            theta = self.maximum(theta, held=row)
+            ahead = np.clip(theta + along * (at - before), np.log(_LOWEST), np.log(_HIGHEST))
+            ahead[row] = at
+            theta = self.maximum(ahead, alone, held=row)
             drop = 2 * (self.cost(theta)[0] - least)
             if drop >= _CHI2:
-                share = (np.sqrt(_CHI2) - np.sqrt(max(before_drop, 0))) / (np.sqrt(drop) - np.sqrt(max(before_drop, 0)))
-                return before + float(share) * (at - before)
+                near, far = np.sqrt(max(before_drop, 0.0)), np.sqrt(drop)
+                return before + float((np.sqrt(_CHI2) - near) / (far - near)) * (at - before)
             if at == border:
                 break
+            step = float(np.clip(0.3 * sigma, 0.15, 1.0))
         return float("-inf") if direction < 0 else at
 
 
@@ -210,8 +227,8 @@ def _with_intervals(search: _Search, best: Array, states: tuple[str, ...]) -> Ra
     changes = found.changes[search.free]
     for row in range(len(best)):
         if changes[row] < _MANY or sigma[row] > _SHARP:
-            low[row] = search.end(best, row, -1, sigma[row])
-            high[row] = search.end(best, row, +1, sigma[row])
+            low[row] = search.end(best, row, -1, covariance)
+            high[row] = search.end(best, row, +1, covariance)
     p, p_low, p_high = _chances(search, best, low, high, covariance)
     share = found.occupancy / max(found.occupancy.sum(), 1e-300)
     wide = 1.96 * np.sqrt(np.clip(share * (1 - share), 0, None) / max(found.independent, 1.0))
