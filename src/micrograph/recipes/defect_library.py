@@ -53,14 +53,15 @@ class Defects(SheetSettings):
 
 
 def build_library(result: Result, path: Path | None = None) -> Path:
-    """Write the named defects of a finished run into a library (`path`, by default ``library.h5`` among its tables).
+    """Write the named defects of a finished run into a library and return its path.
 
-    A library that is there already gets them added. Returns its path; raises `BadInput` for a file that is none.
+    Without `path` that is ``library.h5`` among the run's tables, made anew. A library at `path` gets them added; raises
+    `BadInput` for a file that is none.
     """
-    path = path or result.folder / "library.h5"
-    if path.exists():
+    if path is not None and path.exists():
         Library.open(path).add(library_entries(result))
         return path
+    path = path or result.folder / "library.h5"
     with whole(path) as temporary:
         temporary.unlink()
         Library.create(temporary, about=result.recording.name).add(library_entries(result))
@@ -69,7 +70,7 @@ def build_library(result: Result, path: Path | None = None) -> Path:
 
 def library_entries(result: Result) -> Iterator[Entry]:
     """Yield the named defects of a finished run with their crops, frame by frame."""
-    digest = str(result.record.get("input", {}).get("digest", ""))
+    digest = str(result.record["key"]["input"]["digest"])
     library = result.tables["library"]
     library = library[~library["name"].isin(UNNAMED)]
     indices = list(result.recording.indices)
