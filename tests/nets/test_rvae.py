@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from micrograph.core import BadInput
 from micrograph.nets.harmonics import Harmonics
 from micrograph.nets.rvae import Rvae
 from micrograph.nets.rvae_spec import RvaeSpec
@@ -84,3 +85,9 @@ def test_a_belief_as_wide_as_its_prior_tells_nothing() -> None:
     belief = net.encode(net.harmonics(crop())[:, None])
     content = belief._replace(content=torch.zeros(1, 1, 2), content_log_sigma=torch.zeros(1, 1, 2))
     assert net.content_divergence(content).abs().max() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"symmetry": 0}, {"latents": 0}, {"classes": 0}])
+def test_a_specification_without_symmetry_latents_or_classes_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(BadInput, match="each must be 1 or more"):
+        RvaeSpec(**wrong)

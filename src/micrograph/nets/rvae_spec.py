@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.core import BadInput
+
 Array = NDArray[np.float64]
 
 #: Latents, angles and classes that agree as much as this are stable.
@@ -30,6 +32,13 @@ class RvaeSpec:
     cycles: float = 0.28
     shift_px: float = 1.0
     turn_rad: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.symmetry, self.latents, self.classes) < 1:
+            raise BadInput(
+                f"Symmetry {self.symmetry}, {self.latents} latents and {self.classes} classes were asked for: "
+                "each must be 1 or more."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as plain values for a card."""
