@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from micrograph.core import BadInput
 from micrograph.features.averages import (
     COLUMN_KEYS,
     COLUMN_SUMS,
@@ -182,3 +183,8 @@ def test_a_robust_mean_ignores_spikes_and_knows_its_error():
     mean, sigma = robust_mean(crops)
     assert abs(mean - 3).max() < 0.12
     assert sigma == pytest.approx(np.full(50, 0.5 / 20), rel=0.15)
+
+
+def test_a_ring_without_width_is_refused():
+    with pytest.raises(BadInput, match="inner radius less than its outer"):
+        AverageSettings(inner_nm=1.3)

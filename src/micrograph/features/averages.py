@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from micrograph.core import BadInput
 from micrograph.features.honeycomb import Honeycomb
 from micrograph.features.lattice import Index
 
@@ -40,7 +41,7 @@ class AverageSettings:
     """What is averaged around a defect. Lengths in nm.
 
     Columns within `radius_nm` are averaged. The ideal sites are laid through the quiet columns from `inner_nm` to
-    `outer_nm` of the defect, at least `least` of them: by a free cell ('surroundings', which takes out any slow
+    `outer_nm` of the defect, at least `least_columns` of them: by a free cell ('surroundings', which takes out any slow
     distortion, and with it the mean strain of that ring) or by shifting the lattice of the whole frame ('frame'). A
     column farther than `outlier_nm` from its site is not the site's column.
     """
@@ -48,9 +49,16 @@ class AverageSettings:
     radius_nm: float = 0.8
     inner_nm: float = 0.5
     outer_nm: float = 1.3
-    least: int = 24
+    least_columns: int = 24
     reference: Literal["surroundings", "frame"] = "surroundings"
     outlier_nm: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not (self.radius_nm > 0 and 0 < self.inner_nm < self.outer_nm):
+            raise BadInput(
+                f"Columns within {self.radius_nm} nm and a ring from {self.inner_nm} to {self.outer_nm} nm were asked "
+                "for: the radius must be greater than zero, and the ring's inner radius less than its outer one."
+            )
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def member(columns: ColumnsOnSites, comb: Honeycomb, site: Index, settings: Aver
     ideal = comb.offset(columns.index, site)
     distance = np.hypot(*ideal.T)
     ring = np.flatnonzero(columns.quiet & (distance >= settings.inner_nm) & (distance <= settings.outer_nm))
-    if len(ring) < settings.least or not _all_around(ideal[ring]):
+    if len(ring) < settings.least_columns or not _all_around(ideal[ring]):
         return None
     one, variance = np.ones((len(ring), 1)), columns.variance[ring]
     if settings.reference == "frame":

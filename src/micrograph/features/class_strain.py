@@ -194,10 +194,10 @@ class Gathered:
 class ClassStrain:
     """Fold of the working tables of `surroundings`: class averages, their columns, strain and images.
 
-    Classes of fewer than `least` defects are not averaged. Frames out of the model's domain do not count.
+    Classes of fewer than `least_members` defects are not averaged. Frames out of the model's domain do not count.
     """
 
-    least: int = 5
+    least_members: int = 5
     counts: ArealDensity = field(default_factory=ArealDensity, metadata={"setting": False})
 
     def start(self) -> Gathered:
@@ -226,7 +226,7 @@ class ClassStrain:
             _images(summed["_pixels"]),
         )
         members = rings.groupby("class")["n"].max()
-        kept = set(members.index[members >= self.least])
+        kept = set(members.index[members >= self.least_members])
         rings, columns, images = (
             table[table["class"].isin(kept)].reset_index(drop=True) for table in (rings, columns, images)
         )
@@ -257,7 +257,7 @@ def _columns(summed: pd.DataFrame) -> pd.DataFrame:
     found = means(summed, COLUMN_KEYS, *COLUMN_SUMS)
     found = found.assign(
         sublattice=_sublattice(3 * found["row"] ** 2 + found["step"] ** 2),
-        radius_nm=np.hypot(found["at_y"], found["at_x"]),
+        radius_nm=np.hypot(found["at_y"], found["at_x"]).round(6),
         y_nm=found["at_y"] + 1e-3 * found["y"],
         x_nm=found["at_x"] + 1e-3 * found["x"],
         y_sigma_nm=1e-3 * found["y_sigma"],

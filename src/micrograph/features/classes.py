@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.crops import Values
+from micrograph.features.crops import Disc, Values
 from micrograph.features.folding import Folded, Index, aligned, fold, symmetric, turned
+from micrograph.features.registering import registered, within
 
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture
@@ -69,16 +70,25 @@ class Classes:
 
 
 def classes(
-    values: Values, permuted: Index, rng: np.random.Generator, settings: ClassSettings | None = None
+    values: Values,
+    permuted: Index,
+    rng: np.random.Generator,
+    settings: ClassSettings | None = None,
+    *,
+    disc: Disc | None = None,
 ) -> Classes:
     """Return the classes of crops (N, P) after folding by `permuted` (G, P), the operations of their point group.
 
-    Without the symmetry, ``permuted[:1]``, every orientation is a class. Raises `BadInput` for fewer than `LEAST`.
+    Without the symmetry, ``permuted[:1]``, every orientation is a class. With `disc`, crops whose places were known to
+    some 10 pm only are centred first (`registered`). Raises `BadInput` for fewer than `LEAST`.
     """
     settings = settings or ClassSettings()
     if len(values) < LEAST:
         raise BadInput(f"{len(values)} sub-images are too few for classes: give at least {LEAST}, from more frames.")
-    even = values / _noise(values, permuted) if settings.counting else values
+    even = _even(values, permuted, settings)
+    if disc is not None:
+        values = registered(values, mixture(even, rng, settings).label, permuted, disc)
+        even = _even(values, permuted, settings) * within(disc)
     folded = fold(even, permuted)
     found = mixture(folded.values, rng, settings)
     for _ in range(settings.rounds if len(permuted) > 1 else 0):
@@ -98,11 +108,13 @@ def classes(
     )
 
 
-def _noise(values: Values, permuted: Index) -> Values:
-    """Return how the noise of counting varies over a crop, (P,), the same in all orientations."""
+def _even(values: Values, permuted: Index, settings: ClassSettings) -> Values:
+    """Return crops (N, P) with the same noise everywhere: over the root of the mean brightness in all orientations."""
+    if not settings.counting:
+        return values
     mean = symmetric(values.mean(axis=0), permuted)
     mean = mean - mean.min()
-    return np.asarray(np.sqrt(mean + 0.1 * max(float(mean.max()), 1e-30)), dtype=np.float32)
+    return np.asarray(values / np.sqrt(mean + 0.1 * max(float(mean.max()), 1e-30)), dtype=np.float32)
 
 
 @dataclass(frozen=True)

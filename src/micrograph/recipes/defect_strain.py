@@ -91,6 +91,7 @@ RECIPE = Recipe(
     checks=(
         folded_classes(DefectFields("WS2", dose_e_per_A2=1e5), at_least=0.8),
         folded_classes(DefectFields("WS2", dose_e_per_A2=3e4), at_least=0.8),
+        folded_classes(DefectFields("WS2", dose_e_per_A2=3e4), off_pm=10.0, at_least=0.8),
         average_over_limit(RINGS, ClassStrain(), members=50, frames=10),
         average_over_limit(replace(RINGS, size_nm=10.5), ClassStrain(), members=500, frames=36),
         ring_strain_error(RINGS, ClassStrain(), members=50, frames=16),
