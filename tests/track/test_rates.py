@@ -51,7 +51,7 @@ def tracks_of(times, named):
 def test_planted_rates_lie_in_their_intervals_as_often_as_promised() -> None:
     inside, chances, counted, total = 0, 0, 0, 0
     true_chance = expm(generator_of(TRUE))
-    for seed in range(15):
+    for seed in range(6):
         tracks = tracks_of(*movie(np.random.default_rng(seed))[::2])
         found = estimate_rates(tracks, ("a", "b", "c"), TRUE > 0)
         held = (found.rate_low_per_s <= TRUE) & (found.rate_high_per_s >= TRUE)
@@ -61,8 +61,8 @@ def test_planted_rates_lie_in_their_intervals_as_often_as_promised() -> None:
         counted += int(np.abs(naive / TRUE.clip(1e-9) - 1)[TRUE > 0].max() < 0.25)
         total += int((TRUE > 0).sum())
     assert inside >= 0.9 * total
-    assert chances >= 0.9 * 15 * 9
-    assert counted < 8
+    assert chances >= 0.9 * 6 * 9
+    assert counted < 4
 
 
 def test_the_likelihood_has_the_derivative_it_says() -> None:
@@ -91,24 +91,23 @@ def test_the_likelihood_of_a_short_track_is_the_sum_over_all_paths() -> None:
 
 
 def test_neighbouring_frames_take_away_a_third_of_the_wrong_states_and_more() -> None:
-    times, true, named = movie(np.random.default_rng(7), 20, 80, uneven=True)
+    rng = np.random.default_rng(7)
+    times = [np.cumsum(rng.uniform(0.1, 0.3, 80)) for _ in range(20)]
+    true = [chain(rng, TRUE, t) for t in times]
+    named = [np.array([rng.choice(3, p=MISTAKES[s]) for s in state]) for state in true]
     tracks = tracks_of(times, named)
-    generator = generator_of(TRUE / 3)
-    slow = [np.repeat(state[:1], len(state)) for state in true]
-    del slow
+    truth, alone = np.concatenate(true), np.concatenate(named)
     best = np.concatenate([p.argmax(axis=1) for p in smoothed(tracks, generator_of(TRUE))])
-    truth = np.concatenate(true)
-    alone = np.concatenate(named)
-    assert (best != truth).mean() < 0.97 * (alone != truth).mean()
-    path = np.concatenate(likeliest(tracks, generator))
-    assert (path != truth).mean() < 1.2 * (alone != truth).mean()
+    path = np.concatenate(likeliest(tracks, generator_of(TRUE)))
+    assert (best != truth).mean() < 0.67 * (alone != truth).mean()
+    assert (path != truth).mean() < 0.75 * (alone != truth).mean()
 
 
 def test_a_change_that_never_happens_has_rate_zero_and_an_upper_end() -> None:
     still = Tracks.of([np.arange(50.0)] * 4, [np.tile([1.0, 0.0], (50, 1))] * 4, 2)
-    found = estimate_rates(still, ("a", "b"))
+    found = estimate_rates(still, ("a", "b"), [[0, 1], [0, 0]])
     assert found.rate_per_s[0, 1] == 0.0 and found.rate_low_per_s[0, 1] == 0.0
-    assert 0.5 * 3 / 196 < found.rate_high_per_s[0, 1] < 2 * 3 / 196
+    assert 0.5 * 1.92 / 196 < found.rate_high_per_s[0, 1] < 2 * 1.92 / 196
 
 
 def test_rates_do_not_depend_on_the_frame_time() -> None:
@@ -119,7 +118,8 @@ def test_rates_do_not_depend_on_the_frame_time() -> None:
         estimate_rates(Tracks.of([t[::n] for t in fine], [np.eye(3)[s[::n]] for s in states], 3), "abc", TRUE > 0)
         for n in (1, 4)
     ]
-    assert np.abs(np.log(found[0].rate_per_s / found[1].rate_per_s)[TRUE > 0]).max() < 0.45
+    fast, slow = (one.rate_per_s[TRUE > 0] for one in found)
+    assert np.abs(np.log(fast / slow)).max() < 0.45
 
 
 def test_tables_of_rates_and_states_keep_what_they_promise() -> None:

@@ -172,8 +172,15 @@ class _Search:
             value, slope = self.cost(start + shift * unit)
             return value, slope * unit
 
-        options: dict[str, float] = {"maxiter": 200} if scale is None else {"maxiter": 30, "ftol": _FLAT}
-        found = minimize(cost, np.zeros(len(start)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        turns, flat = (200, 2e-9) if scale is None else (30, _FLAT)
+        found = minimize(
+            cost,
+            np.zeros(len(start)),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": turns, "ftol": flat},
+        )
         return np.asarray(start + found.x * unit)
 
     def covariance(self, theta: Array) -> Array:
