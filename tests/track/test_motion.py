@@ -11,6 +11,7 @@ from micrograph.track import (
     diffusion_table,
     hop_diffusion,
     msd_table,
+    velocities,
 )
 
 from .walks import walks
@@ -41,7 +42,7 @@ def test_bound_of_d_is_one_over_the_root_of_the_steps():
 @pytest.mark.parametrize(("steps", "sigma", "known"), [(20, 0.1, True), (100, 0.1, False), (100, 0.3, False)])
 def test_d_reaches_its_bound_and_its_interval_covers_the_truth(steps, sigma, known):
     rng, settings = np.random.default_rng(2), MotionSettings(exposure_share=0.0, known_sigma=known)
-    found = [diffusion(walks(rng, 1, steps, sigma=sigma), settings) for _ in range(80)]
+    found = [diffusion(walks(rng, 1, steps, sigma=sigma), settings) for _ in range(50)]
     error = np.array([one.d - 0.5 for one in found])
     bound = cramer_rao(steps, 0.1, 0.5, sigma, exposure_share=0.0, known=known)
     assert np.sqrt(np.mean(error**2)) < 1.2 * bound
@@ -119,3 +120,11 @@ def test_no_hop_still_bounds_the_rate():
     track = pd.DataFrame({"track": 0, "t_s": np.arange(101.0), "y_nm": 0.0, "x_nm": 0.0})
     found = hop_diffusion(track, 0.3)
     assert found.rate == 0 and found.rate_high == pytest.approx(3.689 / 100, rel=1e-3)
+
+
+def test_velocities_of_directed_motion_lie_within_their_errors():
+    tracks = walks(np.random.default_rng(11), 200, 50)
+    walk = diffusion(tracks, AT_ONCE)
+    found = velocities(tracks.assign(x_nm=tracks["x_nm"] + 3.0 * tracks["t_s"]), walk)
+    off = (found["v_x_nm_per_s"] - 3.0) / found["v_sigma_nm_per_s"]
+    assert off.std() == pytest.approx(1.0, abs=0.2) and abs(off.mean()) < 0.25

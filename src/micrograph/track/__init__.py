@@ -9,7 +9,15 @@ from micrograph.track.hopping import Hopping, hop_diffusion
 from micrograph.track.image_drift import ImageDriftSettings, correct, image_drift
 from micrograph.track.lattice_drift import lattice_drift
 from micrograph.track.link import LinkSettings, link
-from micrograph.track.motion import DIFFUSION, Diffusion, MotionSettings, cramer_rao, diffusion, diffusion_table
+from micrograph.track.motion import (
+    DIFFUSION,
+    Diffusion,
+    MotionSettings,
+    cramer_rao,
+    diffusion,
+    diffusion_table,
+    velocities,
+)
 from micrograph.track.msd import MOTION, Exponent, anomalous_exponent, msd_table
 from micrograph.track.rates import RATES, STATES, Rates, estimate_rates, rates_table, states_table, stationary
 from micrograph.track.walks import HopRate, hop_rate
@@ -59,4 +67,5 @@ __all__ = [
     "stages_table",
     "states_table",
     "stationary",
+    "velocities",
 ]

@@ -115,6 +115,21 @@ def diffusion(tracks: pd.DataFrame, settings: MotionSettings | None = None) -> D
     return Diffusion(best, (high - low) / (2 * 1.96), low, high, float(np.sqrt(s2)), count, len(steps))
 
 
+def velocities(tracks: pd.DataFrame, walk: Diffusion) -> pd.DataFrame:
+    """Return the mean velocity (nm/s) of every track of two rows or more, drift removed where the tracks know it.
+
+    Columns ``track, v_y_nm_per_s, v_x_nm_per_s, v_sigma_nm_per_s``: from end to end, which is the best that can be said
+    of a random walk with a velocity; the 1-sigma along one axis is that of the `walk` alone.
+    """
+    steps = steps_of(tracks)
+    number, place = np.unique(steps.track, return_inverse=True)
+    time = np.bincount(place, steps.dt_s, len(number))
+    moved = [np.bincount(place, steps.nm[:, axis], len(number)) / time for axis in range(2)]
+    sigma = np.sqrt(2 * walk.d * time + 2 * walk.sigma_nm**2) / time
+    columns = ("track", "v_y_nm_per_s", "v_x_nm_per_s", "v_sigma_nm_per_s")
+    return pd.DataFrame(dict(zip(columns, (number, *moved, sigma), strict=True)))
+
+
 def cramer_rao(
     steps: int, dt_s: float, d_nm2_per_s: float, sigma_nm: float, *, exposure_share: float = 1.0, known: bool = False
 ) -> float:
