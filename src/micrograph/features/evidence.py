@@ -23,6 +23,7 @@ from micrograph.features.shape import ColumnShape
 from micrograph.features.sheet import Brightness, Sheet, SheetSettings, read_sheet
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 #: Width of the peaks of a drawn map, in its pixels.
 _PEAK_PX = 0.8
@@ -76,11 +77,11 @@ def _believed(table: pd.DataFrame, rule: Weighing) -> NDArray[np.bool_]:
     for one, other in cKDTree(table[["y_nm", "x_nm"]].to_numpy(float)).query_pairs(rule.close_nm):
         if doomed[one] and doomed[other]:
             doomed[one if odds[one] > odds[other] else other] = False
-    return ~doomed
+    return np.asarray(~doomed)
 
 
 def _light(table: pd.DataFrame) -> tuple[Array, Array]:
-    """Return intensities (N,) in units of the usual one, and their 1-sigma: the usual scatter or the larger one of the fit."""
+    """Return intensities (N,) in units of the usual one, and their 1-sigma: usual scatter or the fit's."""
     usual = float(np.nanmedian(table["intensity"])) if len(table) else 1.0
     light = table["intensity"].to_numpy(float) / usual
     scatter = 1.4826 * float(np.nanmedian(np.abs(light - 1))) if len(table) else 1.0
@@ -97,10 +98,11 @@ def _drawn(prediction: Prediction, points: pd.DataFrame) -> Prediction:
     shape = prediction.maps["atom"].shape
     atom = np.zeros(shape, dtype=np.float32)
     middle = np.clip(np.rint(place), 0, np.array(shape) - 1).astype(np.intp)
+    least = ((middle - place) ** 2).sum(axis=1)
     for step in np.mgrid[-2:3, -2:3].reshape(2, -1).T:
         at = middle + step
         inside = np.all((at >= 0) & (at < shape), axis=1)
-        far = ((at - place)[inside] ** 2).sum(axis=1)
+        far = (((at - place) ** 2).sum(axis=1) - least)[inside]
         value = points["score"].to_numpy(float)[inside] * np.exp(-far / (2 * _PEAK_PX**2))
         np.maximum.at(atom, (at[inside, 0], at[inside, 1]), value.astype(np.float32))
     return replace(prediction, maps={**prediction.maps, "atom": atom})
@@ -116,51 +118,59 @@ def _with_pairs(prediction: Prediction, sheet: Sheet, rule: Weighing) -> pd.Data
     located = locate(prediction, LocateSettings(threshold=0.01, min_distance_nm=0.8 * rule.apart_nm))
     points = located.table[["y_nm", "x_nm", "score"]]
     model = located.fit.model()
-    found = [(void, _pair(prediction, located, model, void, rule)) for void in voids]
-    pairs = [(void, pair) for void, pair in found if pair is not None]
-    if not pairs:
+    found = [pair for pair in (_pair(prediction, located, model, void, rule) for void in voids) if pair is not None]
+    if not found:
         return None
-    place = points[["y_nm", "x_nm"]].to_numpy(float)
-    old = np.any([_inside(place, void, rule) for void, _ in pairs], axis=0)
-    new = np.concatenate([pair for _, pair in pairs])
-    score = np.full(len(new), 0.5)
-    both = pd.DataFrame({"y_nm": new[:, 0], "x_nm": new[:, 1], "score": score})
-    return pd.concat([points[~old], both], ignore_index=True)
-
-
-def _inside(place: Array, void: Array, rule: Weighing) -> NDArray[np.bool_]:
-    return np.asarray(np.hypot(*(place - void).T) < rule.void_nm)
+    kept = np.delete(np.arange(len(points)), np.concatenate([own for own, _ in found]))
+    new = np.concatenate([place for _, place in found])
+    both = pd.DataFrame({"y_nm": new[:, 0], "x_nm": new[:, 1], "score": np.full(len(new), 0.5)})
+    return pd.concat([points.iloc[kept], both], ignore_index=True)
 
 
 def _pair(
     prediction: Prediction, located: Located, model: NDArray[np.float32], void: Array, rule: Weighing
-) -> Array | None:
-    """Return the places (2, 2) nm of a pair of atoms in a void, or ``None`` if the image does not ask for them."""
+) -> tuple[Index, Array] | None:
+    """Return the places (2, 2) nm of a pair of atoms in a void and the rows of those it stands for, or ``None``.
+
+    A pair is added in the middle, or stands for any one of the atoms around.
+    """
+    place = located.table[["y_nm", "x_nm"]].to_numpy(float)
+    around = np.flatnonzero(np.hypot(*(place - void).T) < rule.void_nm)
+    tried = [(np.zeros(0, np.intp), void), *((np.array([row]), place[row]) for row in around)]
+    best, most = None, rule.better
+    for own, centre in tried:
+        patch = _Patch.around(centre, own, prediction, located, model)
+        found, gain = _best_pair(patch, rule)
+        if found is not None and gain > most:
+            best, most = (own, found), gain
+    return best
+
+
+def _best_pair(patch: _Patch, rule: Weighing) -> tuple[Array | None, float]:
+    """Return the places (2, 2) nm of the pair that explains a patch best, and by how much chi-square falls."""
     from scipy.optimize import least_squares
 
-    patch = _Patch.around(void, prediction, located, model, rule)
-    rest, starts = patch.others, np.radians(np.arange(0, 180, 30))
-    best, best_chi2 = None, patch.chi2 - rule.better
-    for turn in starts:
+    best, most = None, 0.0
+    for turn in np.radians(np.arange(0, 180, 30)):
         arm = _HALF_NM / patch.pixel_nm * np.array([np.sin(turn), np.cos(turn)])
-        start = np.concatenate([patch.void + arm, [patch.usual], patch.void - arm, [patch.usual]])
-        found = least_squares(patch.misfit, start, x_scale=np.tile([1.0, 1.0, patch.usual], 2), max_nfev=40)
+        start = np.concatenate([patch.centre + arm, [patch.usual], patch.centre - arm, [patch.usual]])
+        found = least_squares(patch.misfit, start, x_scale=np.tile([1.0, 1.0, patch.usual], 2), max_nfev=30)
         place, light = found.x.reshape(2, 3)[:, :2], found.x.reshape(2, 3)[:, 2] / patch.usual
         apart = float(np.hypot(*(place[0] - place[1]))) * patch.pixel_nm
-        near = np.hypot(*(place[:, None] - rest).transpose(2, 0, 1)).min(initial=np.inf) * patch.pixel_nm
-        allowed = bool((light > rule.light[0]).all() and (light < rule.light[1]).all())
-        allowed &= bool(_inside(place * patch.pixel_nm, void, rule).all() and 0.09 < apart < 0.18 and near > 0.09)
-        if allowed and 2 * found.cost < best_chi2:
-            best, best_chi2 = place * patch.pixel_nm, 2 * found.cost
-    return best
+        near = np.hypot(*(place[:, None] - patch.others).transpose(2, 0, 1)).min(initial=np.inf) * patch.pixel_nm
+        off = np.hypot(*(place - patch.centre).T).max() * patch.pixel_nm
+        allowed = bool(light.min() > rule.light[0] and light.max() < rule.light[1])
+        allowed = allowed and 0.09 < apart < 0.18 and bool(near > 0.09 and off < rule.void_nm)
+        if allowed and patch.chi2 - 2 * found.cost > most:
+            best, most = place * patch.pixel_nm, float(patch.chi2 - 2 * found.cost)
+    return best, most
 
 
 @dataclass(frozen=True)
 class _Patch:
-    """Pixels (P, 2) around a void, what is left of the image there without the atoms inside, its 1-sigma (P,).
+    """Pixels (P, 2) around a place, what is left of the image there without the atoms in doubt, its 1-sigma (P,).
 
-    void: (2,) px; others: (N, 2) px of the atoms outside of the void; usual: intensity of an atom; chi2: misfit of the
-    model as it is.
+    centre: (2,) px; others: (N, 2) px of the other atoms; usual: intensity of an atom; chi2: misfit of the model as is.
     """
 
     pixels: Array
@@ -168,30 +178,31 @@ class _Patch:
     sigma: Array
     shape: ColumnShape
     pixel_nm: float
-    void: Array
+    centre: Array
     others: Array
     usual: float
     chi2: float
 
     @classmethod
     def around(
-        cls, void: Array, prediction: Prediction, located: Located, model: NDArray[np.float32], rule: Weighing
+        cls, centre: Array, own: Index, prediction: Prediction, located: Located, model: NDArray[np.float32]
     ) -> _Patch:
-        """Return the patch around a void (y, x) nm."""
+        """Return the patch around a place (y, x) nm, the atoms of the rows `own` being in doubt."""
         image, pixel, fit = prediction.frame.data, located.pixel_nm, located.fit
-        middle, reach = void / pixel, _PATCH_NM / pixel
+        middle, reach = centre / pixel, _PATCH_NM / pixel
         grid = np.argwhere(np.ones(image.shape, dtype=bool))
         grid = grid[np.hypot(*(grid - middle).T) < reach]
         grid = grid[np.isfinite(image[grid[:, 0], grid[:, 1]])]
         at = (grid[:, 0], grid[:, 1])
         place = np.column_stack([fit.y_px, fit.x_px])
-        own = _inside(place * pixel, void, rule)
         sigma = np.sqrt(fit.noise.variance(model[at]).astype(float) * fit.noise.correlation)
         left = (image[at] - model[at]).astype(float)
-        held = sum((_drawn_column(fit.shape, grid, place[k]) * fit.amplitude[k] for k in np.flatnonzero(own)), 0.0)
+        held = sum((_drawn_column(fit.shape, grid, place[k]) * fit.amplitude[k] for k in own), 0.0)
         chi2 = float(((left / sigma) ** 2).sum())
         usual = float(np.nanmedian(fit.amplitude))
-        return cls(grid.astype(float), left + held, sigma, fit.shape, pixel, middle, place[~own], usual, chi2)
+        return cls(
+            grid.astype(float), left + held, sigma, fit.shape, pixel, middle, np.delete(place, own, axis=0), usual, chi2
+        )
 
     def misfit(self, values: Array) -> Array:
         """Return the misfit (P,) in sigmas of columns with values (y, x, intensity), one after the other."""

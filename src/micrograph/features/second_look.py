@@ -1,8 +1,8 @@
 """A second look at the defects of a sheet: what a cautious first reading leaves out or takes for something else.
 
-Three mistakes make most wrong names. An atom of a turned bond scores just below the threshold, and a Stone-Wales defect
-reads as a vacancy; a carbon in the light of a silicon is taken for silicon; an atom that could not be measured, or a
-second neighbour, counts as a further bond of silicon. Intensities and lengths decide each case.
+Three mistakes make most wrong names. Two atoms of a turned bond are read as one, and a Stone-Wales defect as a vacancy
+(`evidence`); a carbon in the light of a silicon is taken for silicon; an atom that could not be measured, or a second
+neighbour, counts as a further bond of silicon. Intensities and lengths decide each case.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from micrograph.core import Flag, Prediction
 from micrograph.features.crystal import defect_table
 from micrograph.features.defects import name_defects
+from micrograph.features.evidence import weighed_sheet
 from micrograph.features.graph import CUTOFFS_NM, Graph, neighbours
-from micrograph.features.peaks import Peaks, find_peaks
-from micrograph.features.sheet import A_NM, Brightness, Sheet, SheetSettings, read_sheet
+from micrograph.features.sheet import A_NM, Brightness, Sheet, SheetSettings
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -30,15 +30,11 @@ HOST = "C"
 class SecondLook:
     """What counts in doubt.
 
-    faint: least score of an atom in a void; void_nm: how far from the middle of a void it may lie; least_light: its
-    least intensity, in those of a carbon. bond_scatter_nm: scatter of the bonds of one silicon; a fourth bond longer
-    than the others by more than `most_sigmas` of it is none, by `blind_sigmas` if a lone silicon has it and its
-    other end is an atom that could not be measured.
+    bond_scatter_nm: scatter of the bonds of one silicon; a fourth bond longer than the others by more than
+    `most_sigmas` of it is none, by `blind_sigmas` if a lone silicon has it and its other end is an atom that could not
+    be measured.
     """
 
-    faint: float = 0.08
-    void_nm: float = 0.2
-    least_light: float = 0.6
     bond_scatter_nm: float = 0.012
     most_sigmas: float = 4.0
     blind_sigmas: float = 1.0
@@ -49,58 +45,9 @@ def read_twice(
 ) -> Sheet:
     """Return the sheet as `read_sheet`, with the mistakes of the first reading mended where the image says so."""
     look = look or SecondLook()
-    sheet = read_sheet(prediction, settings, brightness)
-    faint = _faint_atoms(prediction, sheet, settings, look)
-    if len(faint.y):
-        again = read_sheet(_raised(prediction, faint, settings.threshold), settings, brightness)
-        lit = _own_light(prediction, again, faint, look)
-        if lit.any() and not lit.all():
-            some = Peaks(faint.y[lit], faint.x[lit], faint.score[lit])
-            again = read_sheet(_raised(prediction, some, settings.threshold), settings, brightness)
-        sheet = again if lit.any() else sheet
+    sheet = weighed_sheet(prediction, settings, brightness)
     ratio = brightness(("Si",)) / brightness((HOST,))
     return _renamed(prediction, _relabelled(sheet, ratio), settings, look)
-
-
-def _faint_atoms(prediction: Prediction, sheet: Sheet, settings: SheetSettings, look: SecondLook) -> Peaks:
-    """Return the peaks below the threshold that lie in the voids of the carbon network."""
-    found = find_peaks(prediction.maps["atom"], look.faint, settings.min_distance_nm / prediction.pixel_nm)
-    names = sheet.defects["name"].to_numpy(str)
-    voids = sheet.defects[np.char.startswith(names, "V") | (names == "hole")][["y_nm", "x_nm"]].to_numpy(float)
-    y, x = _place(prediction, found)
-    near = np.hypot(y[:, None] - voids[:, 0], x[:, None] - voids[:, 1]) < look.void_nm
-    keep = (found.score < settings.threshold) & near.any(axis=1)
-    return Peaks(found.y[keep], found.x[keep], found.score[keep])
-
-
-def _place(prediction: Prediction, found: Peaks) -> tuple[Array, Array]:
-    """Return where peaks of a map lie in the frame, nm."""
-    pixel = prediction.frame.calibration.pixel_nm
-    assert pixel is not None
-    step_y, step_x = prediction.steps
-    return ((found.y + 0.5) * step_y - 0.5) * pixel, ((found.x + 0.5) * step_x - 0.5) * pixel
-
-
-def _raised(prediction: Prediction, faint: Peaks, threshold: float) -> Prediction:
-    """Return the prediction with the map around the given peaks raised to just above the threshold."""
-    atom = prediction.maps["atom"].copy()
-    rows, columns = np.indices(atom.shape)
-    for y, x, score in zip(faint.y.tolist(), faint.x.tolist(), faint.score.tolist(), strict=True):
-        near = (rows - y) ** 2 + (columns - x) ** 2 <= 2.0**2
-        atom[near] = np.minimum(atom[near] * 1.1 * threshold / max(score, 1e-6), 1.0)
-    return replace(prediction, maps={**prediction.maps, "atom": atom})
-
-
-def _own_light(prediction: Prediction, sheet: Sheet, faint: Peaks, look: SecondLook) -> NDArray[np.bool_]:
-    """Return which peaks are columns as bright as a carbon, measured and significant."""
-    from scipy.spatial import cKDTree
-
-    table = sheet.table
-    usual = float(np.nanmedian(table["intensity"][table["class"] == HOST]))
-    off, row = cKDTree(table[["y_nm", "x_nm"]].to_numpy(float)).query(np.column_stack(_place(prediction, faint)))
-    light, sigma = (table[name].to_numpy(float)[row] for name in ("intensity", "intensity_sigma"))
-    fitted = (table["flags"].to_numpy(np.int64)[row] & int(Flag.NO_FIT)) == 0
-    return np.asarray((off < 0.07) & fitted & (light > look.least_light * usual) & (light > 4 * sigma))
 
 
 def _relabelled(sheet: Sheet, ratio: float) -> Sheet:

@@ -32,7 +32,7 @@ _FEW = {"5-7": 2}
 _MICROSCOPE = Microscope(60.0, 30.0, 80.0, 200.0, source_fwhm_nm=0.06)
 _THERMAL_NM = 0.005
 #: A defect is found within this distance, and judged if it is at least so far from the border (nm).
-_RADIUS_NM, _INSET_NM = 0.15, 0.35
+_RADIUS_NM, _INSET_NM = 0.15, 0.6
 #: An atom is found within this distance (nm).
 _ATOM_NM = 0.05
 
@@ -67,8 +67,9 @@ class NamedFields:
         place = distortion.move(np.array([[y, x] for _, y, x in defects]))
         side = round(self.size_nm / self.pixel_nm)
         fraction = adf(atoms, _MICROSCOPE, pixel_nm=self.pixel_nm, shape=(side, side), thermal_nm=_THERMAL_NM)
-        y_x = atoms.positions[:, 1::-1] / 10
-        sites = Sites(y_x[:, 0], y_x[:, 1], np.array(atoms.get_chemical_symbols()))  # type: ignore[no-untyped-call]
+        seen = ((y_x := atoms.positions[:, 1::-1] / 10) > 0).all(axis=1) & (y_x < self.size_nm).all(axis=1)
+        label = np.array(atoms.get_chemical_symbols())  # type: ignore[no-untyped-call]
+        sites = Sites(y_x[seen, 0], y_x[seen, 1], label[seen])
         named = tuple((name, float(y), float(x)) for y, x in place)
         reference = Reference(name, fraction, self.pixel_nm, sites, named, _MICROSCOPE, _THERMAL_NM)
         return Shown(reference, scan.dose_e_per_A2, expose(fraction, scan, self.pixel_nm, rng))
