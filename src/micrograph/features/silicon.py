@@ -52,10 +52,14 @@ MOST_IN_RING = 12
 BORDER_NM = 0.25
 #: Bonds that leave a wider gap than this may lack one; a missed carbon is sought at this distance in its middle.
 _GAP_DEG, _SOUGHT_NM, _AROUND_NM = 150.0, 0.15, 0.55
+#: Atoms so near to a silicon are placed anew with a carbon that was missed.
+_MOVED_NM = 0.40
 #: A missed carbon is at least so many times as bright as the usual one, and so many times its own error.
-_LEAST_BRIGHT, _LEAST_SIGMAS = 0.4, 4.0
+_LEAST_BRIGHT, _LEAST_SIGMAS = 0.4, 2.5
 #: Distances to the silicon between which an added carbon is believed.
 _NEAREST_NM, _FARTHEST_NM = 0.11, 0.20
+#: Usual distance of second neighbours.
+_SECOND_NM = 0.246
 
 
 @dataclass(frozen=True)
@@ -136,18 +140,50 @@ def _completed(image: NDArray[np.float32], pixel_nm: float, table: pd.DataFrame)
 
     atoms = _Atoms.of(place, sigma, label, border(place))
     for row in np.flatnonzero((label == "Si") & (border(place) > BORDER_NM)):
-        more = _overlooked(image, pixel_nm, atoms, int(row), usual)
-        if more is not None:
-            place = np.concatenate([atoms.place, more[None, :2]])
-            sigma = np.concatenate([atoms.sigma_nm, more[None, 2:]])
+        place, sigma = _with_overlooked(image, pixel_nm, atoms, int(row), usual)
+        if len(place) > len(atoms.place):
             atoms = _Atoms.of(place, sigma, np.append(atoms.label, "C"), border(place))
     return atoms, border(atoms.place)
 
 
-def _overlooked(image: NDArray[np.float32], pixel_nm: float, atoms: _Atoms, silicon: int, usual: float) -> Array | None:
-    """Return place and 1-sigma (y, x, y, x; nm) of a carbon in the widest gap between a silicon's bonds, or nothing."""
-    centre = atoms.place[silicon]
-    step = atoms.place - centre
+def _with_overlooked(
+    image: NDArray[np.float32], pixel_nm: float, atoms: _Atoms, silicon: int, usual: float
+) -> tuple[Array, Array]:
+    """Return places and 1-sigma (nm) of all atoms, and of a carbon in the widest gap between a silicon's bonds, if any.
+
+    The places of the atoms nearby were found without it, and are found again.
+    """
+    centre, unchanged = atoms.place[silicon], (atoms.place, atoms.sigma_nm)
+    guess = _middle_of_gap(atoms.place - centre)
+    if guess is None:
+        return unchanged
+    low = np.maximum(np.rint((centre - _AROUND_NM) / pixel_nm).astype(int), 0)
+    size = round(2 * _AROUND_NM / pixel_nm)
+    crop = image[low[0] : low[0] + size, low[1] : low[1] + size]
+    points = np.concatenate([centre + _made_room(atoms.place - centre, guess), (centre + guess)[None]]) / pixel_nm - low
+    inside = np.flatnonzero(((points > -0.5) & (points < np.array(crop.shape) - 0.5)).all(axis=1))
+    fit = refine(crop, points[inside, 0], points[inside, 1])
+    found = (np.column_stack([fit.y_px, fit.x_px]) + low) * pixel_nm
+    bright = fit.amplitude[-1] > max(_LEAST_BRIGHT * usual, _LEAST_SIGMAS * fit.amplitude_sigma[-1])
+    if not (fit.ok[-1] and bright and _NEAREST_NM < np.hypot(*(found[-1] - centre)) < _FARTHEST_NM):
+        return unchanged
+    place, sigma = np.append(atoms.place, found[-1:], axis=0), np.append(atoms.sigma_nm, np.ones((1, 2)), axis=0)
+    again = fit.ok & (np.hypot(*(found - centre).T) < _MOVED_NM)
+    place[inside[again]] = found[again]
+    spread = np.sqrt(np.einsum("kii->ki", fit.covariance_px2[again])) * pixel_nm
+    sigma[inside[again]] = np.maximum(spread, 1e-4)
+    return place, sigma
+
+
+def _made_room(step: Array, guess: Array) -> Array:
+    """Return `step` (N, 2) from a silicon, atoms behind `guess` moved out: light of a missed carbon drew them in."""
+    distance = np.maximum(np.hypot(*step.T), 1e-9)
+    behind = (step @ guess > 0.5 * distance * np.hypot(*guess)) & (distance > 0.17) & (distance < _SECOND_NM)
+    return np.where(behind[:, None], step * (_SECOND_NM / distance)[:, None], step)
+
+
+def _middle_of_gap(step: Array) -> Array | None:
+    """Return where (y, x) a missed neighbour of the atom at (0, 0) is sought; others are at `step` (N, 2)."""
     distance = np.hypot(*step.T)
     near = (distance > 0) & (distance < _FARTHEST_NM)
     if not 1 < near.sum() < 4:
@@ -157,18 +193,7 @@ def _overlooked(image: NDArray[np.float32], pixel_nm: float, atoms: _Atoms, sili
     if np.degrees(gaps.max()) < _GAP_DEG:
         return None
     middle = angle[gaps.argmax()] + gaps.max() / 2
-    guess = centre + _SOUGHT_NM * np.array([np.sin(middle), np.cos(middle)])
-    low = np.maximum(np.rint((centre - _AROUND_NM) / pixel_nm).astype(int), 0)
-    crop = image[low[0] : low[0] + round(2 * _AROUND_NM / pixel_nm), low[1] : low[1] + round(2 * _AROUND_NM / pixel_nm)]
-    points = np.concatenate([guess[None], atoms.place]) / pixel_nm - low
-    inside = ((points > -0.5) & (points < np.array(crop.shape) - 0.5)).all(axis=1)
-    fit = refine(crop, points[inside, 0], points[inside, 1])
-    found = (np.array([fit.y_px[0], fit.x_px[0]]) + low) * pixel_nm
-    far = float(np.hypot(*(found - centre)))
-    bright = fit.amplitude[0] > max(_LEAST_BRIGHT * usual, _LEAST_SIGMAS * fit.amplitude_sigma[0])
-    if not (fit.ok[0] and bright and _NEAREST_NM < far < _FARTHEST_NM):
-        return None
-    return np.concatenate([found, np.sqrt(np.diag(fit.covariance_px2[0])) * pixel_nm])
+    return np.asarray(_SOUGHT_NM * np.array([np.sin(middle), np.cos(middle)]))
 
 
 def _closes_triangle(graph: Graph) -> NDArray[np.bool_]:
