@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from micrograph.simulate import Microscope, MovieSettings, Scan, SiliconSample, silicon_movie
 from micrograph.validate.baselines import fit_spots, log_peaks
+from micrograph.validate.bond_probes import probe_p
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import Interval, bootstrap, clopper_pearson
 
@@ -74,7 +75,8 @@ class RestingSilicon:
 class Stay(NamedTuple):
     """A silicon atom: whether a bond is longer, the p-value stated for equal bonds, and that of the classical method.
 
-    noncentrality: true differences over the least errors that counting allows, squared and summed over the frames.
+    naive_p is NaN where it was not asked. noncentrality: true differences over the least errors that counting allows,
+    squared and summed over the frames.
     """
 
     longer: bool
@@ -120,10 +122,11 @@ def bond_checks(
 ) -> tuple[Check, Check, Check]:
     """Build the checks: differing bonds found at p < 0.01, equal bonds called different as often, strain of cells.
 
-    The first two are shares of silicon atoms, the third is a root mean square error of the mean bond around a carbon
-    atom, averaged over a movie. Limits: a chi-square test with the errors that counting allows; the stated level; the
-    errors that counting allows. Baselines: Gaussian fits of single atoms, no distortion removed, and a t-test of the
-    longest against the shortest mean bond; a sheet without strain.
+    The first two are shares of silicon atoms, the second of carbon atoms far from silicon too (`probe_p`); the third is
+    a root mean square error of the mean bond around a carbon atom, averaged over a movie. Limits: a chi-square test
+    with the errors that counting allows; the stated level; the errors that counting allows. Baselines: Gaussian fits of
+    single silicon atoms, no distortion removed, and a t-test of the longest against the shortest mean bond; a sheet
+    without strain.
     """
     judged = _Judged(movies or RestingSilicon())
     what = f"{judged.movies.frames} frames"
@@ -147,10 +150,11 @@ def _found(judged: _Judged) -> Callable[[Analyser, np.random.Generator], Measure
 def _false(judged: _Judged) -> Callable[[Analyser, np.random.Generator], Measurement]:
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         stays = judged.stays(analyser, longer=False)
-        said, naive = [stay.p for stay in stays], [stay.naive_p for stay in stays]
+        said = [stay.p for stay in stays]
+        naive = [stay.naive_p for stay in stays if np.isfinite(stay.naive_p)]
         at_5 = _share(said, 0.05)
         detail = f"at p < 0.05: {at_5.value:.3f} ({at_5.low:.3f} to {at_5.high:.3f}), baseline "
-        detail += f"{_share(naive, 0.05).value:.3f}; {len(stays)} atoms"
+        detail += f"{_share(naive, 0.05).value:.3f}; {len(naive)} silicon atoms and {len(stays) - len(naive)} of carbon"
         return Measurement.of(_share(said, 0.01), limit=0.01, baseline=_share(naive, 0.01).value, detail=detail)
 
     return measure
@@ -193,6 +197,8 @@ def _judged(movie: Movie, analyser: Analyser) -> tuple[list[Stay], Strained]:
             square = _least_variance(tables["bonds"], rows)
             least = len(rows) * float(((true - true.mean()) ** 2).sum()) / square
             stays.append(Stay(bool(np.ptp(spread) > _EQUAL_PM), p, _naive_p(movie, rows), least))
+    if "drift" in tables:
+        stays += [Stay(False, p, np.nan, 0.0) for p in probe_p(movie, tables).tolist()]
     return stays, strained(movie, tables["strain_map"], tables["objects"])
 
 
