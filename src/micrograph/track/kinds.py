@@ -63,7 +63,7 @@ def kinds(sample: Sampled, group: str, prefix: str = "kind") -> Kinds:
     if len(crops) < LEAST:
         one = np.ones((len(crops), 1))
         return Kinds(_tables(crops, (f"{prefix}-1",), one, crops.values, 1.0), (f"{prefix}-1",), crops.source, one)
-    found = classes(crops.values, permutations(crops.disc, group), np.random.default_rng(0))
+    found = classes(crops.values, permutations(crops.disc, group), np.random.default_rng(0), disc=crops.disc)
     names = tuple(f"{prefix}-{number + 1}" for number in range(found.p.shape[1]))
     return Kinds(_tables(crops, names, found.p, found.values, found.stability), names, crops.source, found.p)
 
