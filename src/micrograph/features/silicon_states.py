@@ -1,7 +1,7 @@
 """How each silicon in graphene is bonded: the image around it against five relaxed structures.
 
-A light atom beside a bright one is easily missed, and one atom more or less changes every ring around it. So the state is
-not read off the graph: each structure, in every direction that the lattice allows, is drawn with the frame's own
+A light atom beside a bright one is easily missed, and one atom more or less changes every ring around it. So the state
+is not read off the graph: each structure, in every direction that the lattice allows, is drawn with the frame's own
 profile of an atom, and the noise of the frame says how probable the image is under it. The rings are then those of the
 graph in which the likeliest structure stands in for the atoms next to the silicon.
 """
@@ -36,9 +36,8 @@ SILICON = (
     Column("x_nm", "nm", "column position from the centre of pixel (0, 0)", sigma="x_sigma_nm"),
     Column("y_sigma_nm", "nm", "1-sigma of y_nm"),
     Column("x_sigma_nm", "nm", "1-sigma of x_nm"),
-    Column("class", "", "element"),
-    Column("score", "", "probability that it is there and is silicon"),
-    Column("state", "", "likeliest state by this frame alone"),
+    Column("class", "", "likeliest state by this frame alone"),
+    Column("score", "", "chance of that state"),
     *(Column(name, "", f"chance of state {state}") for name, state in zip(P_COLUMNS, STATES, strict=True)),
     Column("rings", "", "sizes of the rings around it, ascending; larger than 8 are no rings"),
     Column("misfit", "", "mean squared residual over the variance of the noise, 1 where a structure fits"),
@@ -62,7 +61,7 @@ def silicon_states(image: NDArray[np.floating], pixel_nm: float, sheet: Sheet) -
     """
     table = sheet.table
     silicon = np.flatnonzero(table["class"].to_numpy(str) == "Si")
-    found = table.iloc[silicon][["frame", "y_nm", "x_nm", "y_sigma_nm", "x_sigma_nm", "class", "score", "flags"]]
+    found = table.iloc[silicon][["frame", "y_nm", "x_nm", "y_sigma_nm", "x_sigma_nm", "flags"]]
     answers = [_Answer.unknown() for _ in silicon]
     lattice = sheet.crystal.measured
     if lattice is not None and len(silicon):
@@ -77,10 +76,11 @@ def silicon_states(image: NDArray[np.floating], pixel_nm: float, sheet: Sheet) -
     near = _to_border(found[["y_nm", "x_nm"]].to_numpy(float), image.shape, pixel_nm) < REACH_NM
     flags = found["flags"].to_numpy(np.int64) | doubt | np.where(near, int(Flag.EDGE), 0)
     found = found.assign(
-        state=pd.Series(np.array(STATES)[p.argmax(axis=1)], index=found.index, dtype=str),
+        score=p.max(axis=1, initial=0.0),
         rings=pd.Series(ring, index=found.index, dtype=str),
         misfit=np.array([answer.misfit for answer in answers], dtype=float),
         flags=flags,
+        **{"class": pd.Series(np.array(STATES)[p.argmax(axis=1)], index=found.index, dtype=str)},
         **{name: p[:, number] for number, name in enumerate(P_COLUMNS)},
     )
     return found[[column.name for column in SILICON]].reset_index(drop=True)

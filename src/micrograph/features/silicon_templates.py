@@ -1,9 +1,8 @@
 """Where the atoms around a silicon are in graphene: two ways at a straight edge, three in the sheet.
 
-Places [y, x] in nm from the silicon, as relaxed by `structures.relax`, with a vector of the lattice along x; atoms within
-0.46 nm. Turned by multiples of 60 degrees and mirrored they give all ways of being there. Structures: silicon with three
-and four neighbours, doi:10.1103/PhysRevLett.109.206803; at edges, doi:10.1038/ncomms4991; next to turned bonds,
-doi:10.1002/adfm.201904480.
+Places [y, x] in nm from the silicon, as `structures.relaxed` gives them, with a vector of the lattice along x; atoms
+within 0.46 nm. Turned by multiples of 60 degrees and mirrored they give all ways of being there. Silicon with three and
+four neighbours: doi:10.1103/PhysRevLett.109.206803; at edges and beside turned bonds: doi:10.1002/adfm.201904480.
 """
 
 from __future__ import annotations
