@@ -31,6 +31,7 @@ from micrograph.nets import shipped
 from micrograph.run import Recipe, Result
 from micrograph.simulate import StemSampler, brightness
 from micrograph.structures import random_graphene
+from micrograph.validate.library_checks import NamedFields, bond_bias, bond_scatter, name_accuracy
 
 #: Side of the crops that a library keeps.
 CROP_NM = 1.6
@@ -124,6 +125,11 @@ RECIPE = Recipe(
     model=shipped("graphene-1"),
     objects=Defects(),
     summary=ArealDensity(always=("C", "Si")),
-    checks=(),
+    checks=(
+        name_accuracy(NamedFields()),
+        name_accuracy(NamedFields(affine=0.02), at_least=0.90),
+        bond_bias(NamedFields(count=1, size_nm=2.8)),
+        bond_scatter(NamedFields(count=1, size_nm=2.8)),
+    ),
     files=build_library,
 )
