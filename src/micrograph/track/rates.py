@@ -46,8 +46,10 @@ STATES = (
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: 2 x the drop of the log likelihood at the ends of a 95 % interval.
-_CHI2 = 3.841458820694124
+#: 2 x the drop of the log likelihood at the ends of a 95 % interval, and its square root in sigmas. The 95 % point of
+#: chi squared, 3.84, holds 93.5 % of planted rates where each change is seen a dozen times, through mistakes.
+_CHI2 = 4.6
+_SIGMAS = _CHI2**0.5
 #: Rates (per mean interval) are sought in this range; the prior is worth this part of a change, against infinities.
 _LOWEST, _HIGHEST, _PRIOR = 1e-7, 30.0, 1e-3
 #: Fewer expected changes than this are none: the rate is 0, and only its upper end is known.
@@ -230,7 +232,7 @@ def _with_intervals(search: _Search, best: Array, states: tuple[str, ...]) -> Ra
     covariance = search.covariance(best)
     sigma = np.sqrt(np.clip(np.diag(covariance), 0, None))
     found = expected(search.tracks, generator_of(search.rates(best)))
-    low, high = best - 1.96 * sigma, best + 1.96 * sigma
+    low, high = best - _SIGMAS * sigma, best + _SIGMAS * sigma
     changes = found.changes[search.free]
     for row in range(len(best)):
         if changes[row] < _MANY or sigma[row] > _SHARP:
@@ -274,7 +276,7 @@ def _chances(search: _Search, best: Array, low: Array, high: Array, covariance: 
     slope = np.stack(slopes)
     known = np.where(np.diag(covariance) < 1.0, 1.0, 0.0)
     sigma = np.sqrt(np.clip(np.einsum("aij,ab,bij->ij", slope, covariance * np.outer(known, known), slope), 0, None))
-    lowest, highest = logit - 1.96 * sigma, logit + 1.96 * sigma
+    lowest, highest = logit - _SIGMAS * sigma, logit + _SIGMAS * sigma
     for row in range(len(best)):
         for end in (max(low[row], np.log(_LOWEST)), high[row]):
             moved = best.copy()
