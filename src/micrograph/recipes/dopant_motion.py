@@ -33,6 +33,7 @@ from micrograph.track import (
 )
 from micrograph.track.bond_hops import HOPS, hop_table
 from micrograph.track.gather import POINT_COLUMNS
+from micrograph.validate.bond_checks import bond_checks
 
 HOST, BOND_NM = "C", A_NM / np.sqrt(3)
 #: Atoms of two frames are the same if they lie closer than this once the drift is removed: less than half a bond.
@@ -127,5 +128,5 @@ RECIPE = Recipe(
     model=shipped("graphene-1"),
     objects=Bonds(),
     summary=Motion(),
-    checks=(),
+    checks=bond_checks(),
 )
