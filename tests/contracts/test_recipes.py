@@ -71,7 +71,7 @@ KNOWN: dict[str, tuple[Callable[[float, np.random.Generator], Atoms], dict[str, 
     "graphene-dopants": (lambda size, rng: graphene(size), {"C": 2 * PER_NM2[0.246]}),
     "tmd-defects": (lambda size, rng: tmd("MoS2", size), {"Mo": PER_NM2[0.316], "S2": PER_NM2[0.316]}),
 }
-KNOWN |= dict.fromkeys(("disorder", "defect-library"), KNOWN["graphene-dopants"])
+KNOWN |= dict.fromkeys(("disorder", "defect-library", "dopant-motion", "edge-states"), KNOWN["graphene-dopants"])
 KNOWN |= {"defect-strain": KNOWN["tmd-defects"]}
 
 

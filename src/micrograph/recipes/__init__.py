@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "find_recipe"]
 
-RECIPES = ("atoms", "graphene-dopants", "tmd-defects", "movie-defects")
+RECIPES = (
+    "atoms",
+    "graphene-dopants",
+    "tmd-defects",
+    "movie-defects",
+    "dopant-motion",
+    "edge-states",
+    "disorder",
+    "defect-strain",
+    "defect-library",
+)
 
 
 def find_recipe(name: str) -> Recipe:
