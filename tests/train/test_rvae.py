@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from scipy.stats import spearmanr
 
 from micrograph.core import BadInput
 from micrograph.nets.rvae import Rvae
-from micrograph.nets.rvae_spec import RvaeSpec
+from micrograph.nets.rvae_spec import Encoded, RvaeSpec
 from micrograph.train.ensemble import train_ensemble
 from micrograph.train.rvae import RvaeSettings, encode, train_rvae, traversal
-from micrograph.train.stability import circular_correlation, paired_rho, verdict
+from micrograph.train.stability import agreements, circular_correlation, paired_rho, verdict
 
 SIZE, SPEC = 20, RvaeSpec(size=20, hidden=32)
 SHORT = RvaeSettings(steps=150, batch=64, learning_rate=5e-3)
@@ -112,7 +113,7 @@ def test_two_seeds_order_the_crops_alike() -> None:
     crops = planted()[0]
     one, other = encode(learned(0)[0], crops), encode(learned(1)[0], crops)
     assert one.information_nats[0] > 0.5
-    assert paired_rho(one.latents, other.latents, 1) > 0.95
+    assert agreements([one, other], 3)[0].rho > 0.95
 
 
 def test_a_bright_site_is_a_class_of_its_own_whatever_the_disorder() -> None:
@@ -138,3 +139,26 @@ def test_angles_at_random_do_not_correlate_and_an_offset_does_not_matter() -> No
     angle = rng.uniform(0, 120, 4000)
     assert circular_correlation(angle, (angle + 77) % 120, 3) == pytest.approx(1.0, abs=1e-6)
     assert abs(circular_correlation(angle, rng.uniform(0, 120, 4000), 3)) < 0.05
+
+
+def test_latents_are_paired_whatever_their_order_and_sign() -> None:
+    latents = np.random.default_rng(5).normal(size=(500, 2))
+    assert paired_rho(latents, -latents[:, ::-1]) == pytest.approx(1.0)
+    assert np.isnan(paired_rho(latents[:, :0], latents[:, :0]))
+
+
+def test_a_latent_at_rest_takes_no_part_in_the_agreement() -> None:
+    rng = np.random.default_rng(6)
+    told, spec = rng.normal(size=500), RvaeSpec()
+    nothing = Encoded.none(spec)
+    runs = [
+        replace(
+            nothing,
+            angle_deg=np.linspace(0, 119, 500),
+            latents=np.column_stack([told, 1e-2 * told + 1e-3 * rng.normal(size=500)])[:, order],
+            latent_sigma=np.column_stack([np.full(500, 0.1), np.ones(500)])[:, order],
+            class_p=np.ones((500, 1)),
+        )
+        for order in ([0, 1], [1, 0])
+    ]
+    assert agreements(runs, 3)[0].rho == pytest.approx(1.0)

@@ -23,7 +23,7 @@ def agreements(runs: Sequence[Encoded], symmetry: int) -> list[Agreement]:
     found = []
     for first, second in combinations(range(len(runs)), 2):
         one, other = runs[first], runs[second]
-        rho = paired_rho(one.latents, other.latents, active)
+        rho = paired_rho(_telling(one, active), _telling(other, active))
         angle = circular_correlation(one.angle_deg, other.angle_deg, symmetry)
         found.append(Agreement(first, second, rho, angle, _rand_index(one.class_p, other.class_p)))
     return found
@@ -43,17 +43,22 @@ def verdict(pairs: Sequence[Agreement]) -> str:
     return f"The training is {word}: the least agreement of any two seeds is {', '.join(parts)} (1 is the same)."
 
 
-def paired_rho(first: Array, second: Array, active: int) -> float:
-    """Return the smallest absolute Spearman correlation among the `active` best pairs of latents (N, L) and (N, L)."""
+def _telling(run: Encoded, active: int) -> Array:
+    """Return the `active` latents (N, active) that say most: one at rest must not take the place of another."""
+    return run.latents[:, np.argsort(-run.information_nats, kind="stable")[:active]]
+
+
+def paired_rho(first: Array, second: Array) -> float:
+    """Return the smallest absolute Spearman correlation of latents (N, L) and (N, L) after the best pairing."""
     from scipy.optimize import linear_sum_assignment
 
-    if active == 0:
-        return float("nan")
     count = first.shape[1]
+    if count == 0:
+        return float("nan")
     ranks = np.argsort(np.argsort(np.column_stack([first, second]), axis=0), axis=0)
     rho = np.abs(np.corrcoef(ranks.T))[:count, count:]
     rows, columns = linear_sum_assignment(-rho)
-    return float(np.sort(rho[rows, columns])[::-1][active - 1])
+    return float(rho[rows, columns].min())
 
 
 def circular_correlation(first_deg: Array, second_deg: Array, symmetry: int) -> float:
