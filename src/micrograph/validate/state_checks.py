@@ -161,7 +161,7 @@ class StateMovies:
         return estimate_rates(tracks, EDGE_STATES, self.planted > 0)
 
 
-def state_coverage(movies: StateMovies | None = None, at_least: float = 0.95, count: int = 40) -> Check:
+def state_coverage(movies: StateMovies | None = None, at_least: float = 0.95, count: int = 60) -> Check:
     """Build the check: share of planted rates inside their 95 % intervals, over `count` simulated movies.
 
     Limit: 0.95 or a little more. Baseline: the share for changes counted from frame to frame, with Garwood's intervals.
