@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from micrograph.core import Column, Prediction, Task
+from micrograph.core import Column, Flag, Prediction, Task
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.occupancy import CLASS_P
 from micrograph.features.overview import FRAME_COLUMNS
 from micrograph.features.points import POINTS
 from micrograph.features.sheet import SheetSettings, read_sheet
-from micrograph.features.silicon import MISTAKES, SILICON, STATES, read_silicon
+from micrograph.features.silicon_states import P_COLUMNS, SILICON, silicon_states
+from micrograph.features.silicon_templates import STATES
 from micrograph.features.summary import SUMMARY, ArealDensity, Counts
 from micrograph.nets import shipped
 from micrograph.run import Recipe
@@ -38,7 +39,7 @@ from micrograph.track import (
 )
 from micrograph.track import STATES as SHARES
 from micrograph.track.gather import POINT_COLUMNS
-from micrograph.track.named import likelihoods, named_states
+from micrograph.track.named import named_states
 from micrograph.validate.state_checks import (
     ring_accuracy,
     smoothing_gain,
@@ -47,7 +48,7 @@ from micrograph.validate.state_checks import (
     stationary_divergence,
 )
 
-_KEPT = Gather(("objects", "silicon"), (*POINT_COLUMNS, "rings"))
+_KEPT = Gather(("objects", "silicon"), (*POINT_COLUMNS, "rings", *P_COLUMNS))
 TRACKS = (
     Column("track", "", "number of the silicon"),
     Column("frame", "", "number of the frame"),
@@ -71,7 +72,9 @@ class Silicon(SheetSettings):
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'defects', 'frames' and 'silicon' of one frame."""
         sheet = read_sheet(prediction, self, brightness(prediction.frame.calibration))
-        return {**sheet.tables(), "silicon": read_silicon(prediction, sheet)}
+        pixel = prediction.frame.calibration.pixel_nm
+        assert pixel is not None
+        return {**sheet.tables(), "silicon": silicon_states(prediction.frame.data, pixel, sheet)}
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,9 @@ class States:
         atoms = _KEPT.table(state[0], "objects")
         drift = find_drift(atoms, DriftSettings(tolerance_nm=0.06, most_nm=self.most_drift_nm), frames)
         settings = LinkSettings(reach_nm=self.reach_nm, gap_frames=self.gap_frames)
-        tracks, parents = link(in_sample(silicon, drift), settings, frames)
-        seen = likelihoods(tracks["class"], tracks["score"], STATES, MISTAKES)
+        whole = silicon[(silicon["flags"].to_numpy("int64") & int(Flag.EDGE)) == 0]
+        tracks, parents = link(in_sample(whole, drift), settings, frames)
+        seen = tracks.reindex(columns=list(P_COLUMNS)).to_numpy(float)
         found = named_states(tracks, seen, STATES)
         known = found.tracks.reindex(columns=[*found.tracks.columns, *({"rings"} - set(found.tracks.columns))])
         named = known.assign(**{"class": known["state"], "score": known["state_p"]})
