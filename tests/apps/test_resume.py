@@ -63,7 +63,7 @@ def kill_when(process: subprocess.Popen[bytes], ripe: Callable[[], bool]) -> Non
 def in_parts_of_four(monkeypatch: pytest.MonkeyPatch, predictor_of: Callable[[str], Predictor]) -> None:
     monkeypatch.setattr("micrograph.run.RunSettings", functools.partial(RunSettings, part_frames=4))
     monkeypatch.setattr("micrograph.apps.jobs.predictor", lambda *_: predictor_of("graphene-dopants"))
-    monkeypatch.setattr("micrograph.report.write_report", lambda result: None)
+    monkeypatch.setattr("micrograph.report.write_report", lambda result, progress: None)
 
 
 @pytest.mark.usefixtures("in_parts_of_four")

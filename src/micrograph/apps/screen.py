@@ -105,6 +105,8 @@ def card(recipe: Recipe) -> None:
         for quantity, (low, high) in read_card(find_weights(recipe.model.weights)).get("domain", {}).items():
             valid.add_row(quantity, f"{low:g}", f"{high:g}")
         _console().print(valid)
+    if recipe.learner is not None:
+        say("Ships no weights: the model is trained on each recording itself, in a few minutes.")
     if measured := read_measured(recipe.name):
         _console().print(check_table(measured))
 
