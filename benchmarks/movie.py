@@ -19,7 +19,7 @@ PIXELS, SCENES = 512, 24
 
 def movie(quick: bool) -> list[Measured]:
     """Analyse movies of 512 x 512 pixels with `movie-defects`, weights learned once, in processes of their own."""
-    short, long = (40, 80) if quick else (100, 600)
+    short, long = (20, 40) if quick else (60, 300)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = [_movie(folder, count) for count in (short, long)]
