@@ -16,10 +16,18 @@ from micrograph.features.points import POINTS
 from micrograph.features.summary import SUMMARY
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.track import COUNTS, DIFFUSION, DRIFT, EVENTS, MOTION, RATES, STATES
+from micrograph.track import COUNTS, DIFFUSION, DRIFT, EVENTS, MOTION, RATES, STATES, LinkSettings
 from micrograph.track.kinds import AVERAGES, CLASSES
 from micrograph.track.unnamed import Unnamed
 from micrograph.train.labelled import LabelledFrame
+from micrograph.validate.motion_checks import (
+    Detector,
+    Walks,
+    diffusion_error,
+    drift_residual,
+    resting_points,
+    walking_points,
+)
 from micrograph.validate.movie_checks import Late, beam_damage, late_defects
 
 #: The network sees so many pixels per lattice constant; a defect reaches so far and is marked so wide, likewise.
@@ -30,6 +38,9 @@ LEAST_DEFECTS = 5
 LEAST_SITES = 60
 #: Simulated movies whose focus, dose and cleanness change while every fifth column loses an atom.
 LATE = Late(beam_damage)
+#: How well points are seen whose drift is judged, and the walks whose diffusion is.
+SEEN = Detector(0.006, missed=0.15, false=0.1)
+WALKS = Walks(walking_points, Detector(0.03, missed=0.05), link=LinkSettings(reach_nm=0.5))
 
 
 @dataclass(frozen=True)
@@ -139,5 +150,5 @@ RECIPE = Recipe(
     model=NetSpec(heads=(Head("defect", "spots", labels=("defect",)),)),
     objects=Defects(),
     summary=FOLD,
-    checks=(late_defects(LATE),),
+    checks=(late_defects(LATE), drift_residual(resting_points, SEEN), diffusion_error(WALKS)),
 )

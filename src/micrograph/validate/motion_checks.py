@@ -53,6 +53,25 @@ class Detector:
         return points.iloc[rng.permutation(len(points))].reset_index(drop=True)
 
 
+def resting_points(seed: int) -> Movie:
+    """Return a movie of 50 resting points, 30 % of which are replaced by others, on a sample that drifts by 20 px."""
+    from micrograph.simulate import MovieSettings, PointSample, point_movie
+
+    sample = PointSample(count=50, d_nm2_per_s=0.0, birth_per_s=0.18, death_per_s=0.0036)
+    settings = MovieSettings(
+        frames=100, size_px=(512, 512), pixel_nm=0.02, seed=seed, drift_nm_per_s=(0.003, 0.003), wander_nm=0.01
+    )
+    return point_movie(sample, settings)
+
+
+def walking_points(seed: int) -> Movie:
+    """Return a movie of 20 random walkers, 140 frames long."""
+    from micrograph.simulate import MovieSettings, PointSample, point_movie
+
+    settings = MovieSettings(frames=140, size_px=(640, 640), pixel_nm=0.02, seed=seed)
+    return point_movie(PointSample(count=20, d_nm2_per_s=2e-3, apart_nm=1.0), settings)
+
+
 def drift_residual(
     movies: Movies, detector: Detector, *, at_most: float = 0.2, count: int = 20, title: str = ""
 ) -> Check:
