@@ -9,7 +9,6 @@ from micrograph.track import (
     cramer_rao,
     diffusion,
     diffusion_table,
-    hop_diffusion,
     msd_table,
     velocities,
 )
@@ -98,28 +97,6 @@ def test_without_tracks_nothing_is_known():
 def test_unknown_times_are_refused():
     with pytest.raises(BadInput, match="times"):
         diffusion(walks(np.random.default_rng(9), 1, 5).assign(t_s=np.nan))
-
-
-@pytest.mark.parametrize("rate", [0.1, 1.0])
-def test_hops_give_their_rate_however_many_fall_between_frames(rate):
-    rng = np.random.default_rng(10)
-    inside = []
-    for _ in range(60):
-        hops = rng.poisson(rate, 300)
-        angle = [np.pi / 3 * rng.integers(0, 6, n) for n in hops]
-        steps = np.array([[0.3 * np.sin(a).sum(), 0.3 * np.cos(a).sum()] for a in angle])
-        place = np.cumsum(steps, axis=0) + rng.normal(0, 0.02, (300, 2))
-        track = pd.DataFrame({"track": 0, "t_s": np.arange(300.0), "y_nm": place[:, 0], "x_nm": place[:, 1]})
-        found = hop_diffusion(track, 0.3)
-        inside.append(found.rate_low <= rate <= found.rate_high)
-        assert found.d == pytest.approx(found.rate * 0.3**2 / 4)
-    assert np.mean(inside) >= 0.9
-
-
-def test_no_hop_still_bounds_the_rate():
-    track = pd.DataFrame({"track": 0, "t_s": np.arange(101.0), "y_nm": 0.0, "x_nm": 0.0})
-    found = hop_diffusion(track, 0.3)
-    assert found.rate == 0 and found.rate_high == pytest.approx(3.689 / 100, rel=1e-3)
 
 
 def test_velocities_of_directed_motion_lie_within_their_errors():

@@ -5,7 +5,6 @@ from micrograph.track.counts import COUNTS, STAGES, Stage, counts_table, stages,
 from micrograph.track.drift import DRIFT, DriftSettings, find_drift, in_sample
 from micrograph.track.events import EVENTS, events_table
 from micrograph.track.gather import Gather, Gathered
-from micrograph.track.hopping import Hopping, hop_diffusion
 from micrograph.track.image_drift import ImageDriftSettings, correct, image_drift
 from micrograph.track.lattice_drift import lattice_drift
 from micrograph.track.link import LinkSettings, link
@@ -37,7 +36,6 @@ __all__ = [
     "Gather",
     "Gathered",
     "HopRate",
-    "Hopping",
     "ImageDriftSettings",
     "LinkSettings",
     "MotionSettings",
@@ -53,7 +51,6 @@ __all__ = [
     "estimate_rates",
     "events_table",
     "find_drift",
-    "hop_diffusion",
     "hop_rate",
     "image_drift",
     "in_sample",
