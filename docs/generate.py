@@ -42,6 +42,8 @@ def replace_between(text: str, name: str, body: str) -> str:
 
 def check_rows(measured: list[dict[str, Any]]) -> str:
     """Return the checks of one recipe as a Markdown table."""
+    if not measured:
+        return "Not recorded yet: the command above prints them."
     lines = ["| check | number | 95 % interval | bound | limit | baseline | |", "|---|---|---|---|---|---|---|"]
     for row in measured:
         lines.append(
@@ -62,12 +64,12 @@ def recipe_table() -> str:
     """Return the README's table: every recipe, its question, and how many of its bars it meets."""
     lines = ["| recipe | question | bars met | reference |", "|---|---|---|---|"]
     for name in RECIPES:
-        task = find_recipe(name).task
+        task, checks = find_recipe(name).task, find_recipe(name).checks
         measured = read_measured(name)
         met = sum(bool(row["passed"]) for row in measured)
-        lines.append(
-            f"| [`{name}`](docs/gallery/{name}.md) | {task.question} | {met} of {len(measured)} | {task.reference} |"
-        )
+        left = len(checks) - len(measured)
+        bars = f"{met} of {len(measured)}" + (f", {left} not recorded yet" if left else "")
+        lines.append(f"| [`{name}`](docs/gallery/{name}.md) | {task.question} | {bars} | {task.reference} |")
     return "\n".join(lines)
 
 
