@@ -87,7 +87,7 @@ class FirstFrame:
 class Defects:
     """Defects of one frame: peaks of the learned map, at least `min_distance_nm` apart, and crops around them."""
 
-    threshold: float = 0.7
+    threshold: float = 0.8
     min_distance_nm: float = 0.1
     border_nm: float = 0.1
 
