@@ -140,3 +140,13 @@ def test_a_corrected_image_stands_still():
 def test_images_without_a_scale_are_refused():
     with pytest.raises(BadInput, match="pixel size"):
         image_drift([Frame(np.ones((32, 32), np.float32), 0, Calibration())])
+
+
+def test_a_camera_that_repeats_frames_does_not_stop_the_analysis():
+    rng = np.random.default_rng(3)
+    scenes = [rng.uniform(0, 8, (40, 2)) + 0.01 * n for n in range(6)]
+    course = [0, 1, 2, 3, 4, 5, 4, 3, 2, 1] * 3
+    place = np.concatenate([scenes[n] for n in course])
+    frame = np.repeat(np.arange(len(course)), 40)
+    found = find_drift(pd.DataFrame({"frame": frame, "y_nm": place[:, 0], "x_nm": place[:, 1]}))
+    assert len(found) == len(course) and np.isfinite(found["drift_y_nm"]).all()

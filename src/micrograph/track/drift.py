@@ -27,6 +27,8 @@ DRIFT = (
     Column("drift_y_sigma_nm", "nm", "1-sigma of drift_y_nm"),
     Column("drift_x_sigma_nm", "nm", "1-sigma of drift_x_nm"),
 )
+#: Equal frames (a camera that repeats itself) are no surer than this share of the tolerance.
+_LEAST = 0.01
 #: In so many frames the 1-sigma is worked out; between them it is interpolated.
 _SIGMA_FRAMES = 200
 
@@ -174,7 +176,7 @@ def _measured(clouds: list[Cloud], search: Search, drift: Array, lag: int) -> It
         guess = speed if lag == 1 else drift[second] - drift[first]
         shift = register(clouds[first], clouds[second], search, guess, anywhere=lag <= 4)
         if shift is not None:
-            yield first, second, shift.nm, shift.sigma_nm
+            yield first, second, shift.nm, np.maximum(shift.sigma_nm, _LEAST * search.tolerance_nm)
         if lag == 1:
             speed = np.zeros(2) if shift is None or np.hypot(*shift.nm) > 8 * search.tolerance_nm else shift.nm
 
