@@ -95,3 +95,8 @@ def test_samples_of_parts_merge_into_the_sample_of_the_whole():
 def test_an_impossible_disc_is_refused(radius, step):
     with pytest.raises(BadInput, match="smaller than the radius"):
         Disc(radius, step)
+
+
+def test_no_place_gives_no_crop():
+    none = cut(np.ones((40, 40)), 0.02, [], [], Disc())
+    assert len(none) == 0 and none.values.shape == (0, len(Disc().points))

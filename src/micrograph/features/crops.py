@@ -110,7 +110,7 @@ def cut(
         inside &= ~unknown.any(axis=1)
     rows = np.flatnonzero(inside)
     values = map_coordinates(spline_filter(smooth, order=3), at[rows].reshape(-1, 2).T, order=3, prefilter=False)
-    return Crops(disc, values.reshape(len(rows), -1).astype(np.float32), rows.astype(np.int64))
+    return Crops(disc, values.reshape(len(rows), len(disc.points)).astype(np.float32), rows.astype(np.int64))
 
 
 def levelled(image: NDArray[np.floating]) -> Values:
