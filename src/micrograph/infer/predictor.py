@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from micrograph.core import BrokenCheckpoint, Flag, Frame, MissingCalibration, Prediction
 from micrograph.core.provenance import digest
 from micrograph.infer.backends import Compute, backend
-from micrograph.infer.tiles import tiled
+from micrograph.infer.tiles import HALO, tiled
 from micrograph.nets import Checkpoint, NetSpec, find_weights, load, normalise, to_model_grid
 
 Array = NDArray[np.float32]
@@ -32,7 +32,7 @@ class Member:
     def __call__(self, image: Array) -> tuple[dict[str, Array], float]:
         """Return calibrated maps (h, w) by head and the distance from the training domain (1: its border)."""
         spec = self.checkpoint.spec
-        logits, embedding = tiled(image, self.compute, 2 ** (spec.levels - 1) * _POOLING)
+        logits, embedding = tiled(image, self.compute, spec.multiple * _POOLING, HALO * spec.multiple // _POOLING)
         confidence = self.checkpoint.card.get("confidence", {})
         maps = {}
         for channel, head in enumerate(spec.heads):
@@ -72,11 +72,12 @@ class Predictor:
         pixel = frame.calibration.pixel_nm
         if pixel is None:
             raise MissingCalibration('The pixel size is unknown: give it with --pixel-size "0.0176 nm".')
-        image = to_model_grid(frame.data, pixel, self.spec.pixel_nm)
+        grid = self.spec.grid_nm(pixel)
+        image = to_model_grid(frame.data, pixel, grid)
         seen = normalise(image, self.spec.pixel_nm).numpy()
         if not seen.any():
             zero = {name: np.zeros(seen.shape, np.float32) for name in self.spec.names}
-            return Prediction(frame, zero, zero, self.spec.pixel_nm, Flag.BAD_FRAME, 0.0, ("The frame shows nothing.",))
+            return Prediction(frame, zero, zero, grid, Flag.BAD_FRAME, 0.0, ("The frame shows nothing.",))
         answers = [member(seen) for member in self.members]
         stacks = {name: np.stack([maps[name] for maps, _ in answers]) for name in self.spec.names}
         distance = float(np.mean([distance for _, distance in answers]))
@@ -85,7 +86,7 @@ class Predictor:
             frame=frame,
             maps={name: stack.mean(axis=0) for name, stack in stacks.items()},
             sigma={name: stack.std(axis=0) for name, stack in stacks.items()},
-            pixel_nm=self.spec.pixel_nm,
+            pixel_nm=grid,
             flags=Flag.OUT_OF_DOMAIN if notes else Flag.OK,
             domain_distance=distance,
             notes=notes,

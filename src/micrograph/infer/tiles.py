@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-#: Side of a tile's useful centre and width of the rim that is computed and thrown away (model pixels).
-CORE, HALO = 512, 32
+#: Width (model pixels) of the rim that is computed and thrown away for a network of three levels, and the side of a
+#: tile's useful centre, over the rim's width.
+HALO, CORE = 32, 16
 
 
-def tiled(image: Array, compute: Callable[[Array], tuple[Array, Array]], multiple: int) -> tuple[Array, Array]:
+def tiled(
+    image: Array, compute: Callable[[Array], tuple[Array, Array]], multiple: int, halo: int = HALO
+) -> tuple[Array, Array]:
     """Return logits (K, h, w) and the mean embedding (D,) of `image` (h, w); a small frame is one tile.
 
     The rim is wider than the reach of a pixel's influence that matters, so tiles join without a seam.
@@ -23,9 +26,9 @@ def tiled(image: Array, compute: Callable[[Array], tuple[Array, Array]], multipl
     logits: Array | None = None
     total: NDArray[np.float64] | float = 0.0
     weights = 0.0
-    for top, bottom, left, right in _centres(height, width, multiple):
-        y0, x0 = max(0, top - HALO), max(0, left - HALO)
-        y1, x1 = min(height, bottom + HALO), min(width, right + HALO)
+    for top, bottom, left, right in _centres(height, width, multiple, halo):
+        y0, x0 = max(0, top - halo), max(0, left - halo)
+        y1, x1 = min(height, bottom + halo), min(width, right + halo)
         answer, embedding = compute(_padded(image[y0:y1, x0:x1], multiple)[None, None])
         if logits is None:
             logits = np.zeros((answer.shape[1], height, width), np.float32)
@@ -36,12 +39,12 @@ def tiled(image: Array, compute: Callable[[Array], tuple[Array, Array]], multipl
     return logits, np.asarray(total / weights, dtype=np.float32)
 
 
-def _centres(height: int, width: int, multiple: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none larger than CORE + HALO.
+def _centres(height: int, width: int, multiple: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none over ``halo * (CORE + 1)``.
 
     They begin at multiples of `multiple`: so the last tile ends at the far border as the whole frame does.
     """
-    rows, columns = (max(1, -(-(n - HALO) // CORE)) for n in (height, width))
+    rows, columns = (max(1, -(-(n - halo) // (halo * CORE))) for n in (height, width))
     ys = np.linspace(0, height, rows + 1).astype(int) // multiple * multiple
     xs = np.linspace(0, width, columns + 1).astype(int) // multiple * multiple
     ys[-1], xs[-1] = height, width

@@ -34,13 +34,18 @@ def to_model_grid(image: NDArray[np.float32] | Tensor, pixel_nm: float, model_nm
     return small[0, 0]
 
 
-def normalise(image: Tensor, pixel_nm: float) -> Tensor:
-    """Return (h, w): the image minus its local mean over its local contrast, clipped to +-6; zeros if constant."""
+def normalise(image: Tensor, pixel_nm: float | None) -> Tensor:
+    """Return (h, w): the image minus its local mean over its local contrast, clipped to +-6; zeros if constant.
+
+    Without `pixel_nm`, mean and contrast are those of the whole image: objects may be of any size.
+    """
     image = image - image.mean()
     spread = image.std(correction=0)
     if not bool(spread > 0):
         return torch.zeros_like(image)
     image = image / spread
+    if pixel_nm is None:
+        return image.clamp(-6, 6)
     centred = image - _smooth(image, MEAN_NM / pixel_nm)
     power = _smooth(centred**2, CONTRAST_NM / pixel_nm)
     floor = 0.1 * centred.abs().median() ** 2

@@ -22,20 +22,34 @@ class Head:
 class NetSpec:
     """A U-Net: its heads, width (`base` channels at the finest level), depth, the pixel (nm) at which it looks.
 
-    `spot_nm` is the 1-sigma of the Gaussian that marks a site in training; `weights` names the shipped checkpoint.
+    `fold` by `fold` pixels enter the finest level as channels and leave it as pixels again: for objects that are many
+    pixels large it sees as much for a fraction of the work. Without `pixel_nm` the network looks at the frame's own pixels, whatever their size: for objects that are many
+    pixels large. `spot_nm` is the 1-sigma of the Gaussian that marks a site in training, `patch` the side
+    (pixels) of the pieces that it learns from; `weights` names the shipped checkpoint.
     """
 
     heads: tuple[Head, ...]
     base: int = 12
     levels: int = 3
-    pixel_nm: float = 0.03
+    fold: int = 1
+    pixel_nm: float | None = 0.03
     spot_nm: float = 0.035
+    patch: int = 96
     weights: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the output maps, in order."""
         return tuple(head.name for head in self.heads)
+
+    @property
+    def multiple(self) -> int:
+        """Sides of an image in pixels must be multiples of this."""
+        return int(self.fold * 2 ** (self.levels - 1))
+
+    def grid_nm(self, pixel_nm: float) -> float:
+        """Return the pixel (nm) of the maps for a frame with pixels of `pixel_nm`."""
+        return pixel_nm if self.pixel_nm is None else self.pixel_nm
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as plain values for a card."""

@@ -24,8 +24,9 @@ def frame_bytes(recipe: Recipe, recording: Recording, predict: object) -> int:
     if own is not None:
         return int(own((height, width), recording.calibration.pixel_nm))
     spec = recipe.model
-    pixel_nm = recording.calibration.pixel_nm or spec.pixel_nm
-    on_model_grid = height * width * (pixel_nm / spec.pixel_nm) ** 2
+    pixel_nm = recording.calibration.pixel_nm
+    finer = 1.0 if pixel_nm is None else pixel_nm / spec.grid_nm(pixel_nm)
+    on_model_grid = height * width * finer**2
     return int(4 * (FRAME_COPIES * height * width + 6 * spec.base * on_model_grid))
 
 

@@ -41,7 +41,8 @@ class ParticleSampler:
     """Random images of particles, `side_px` pixels a side.
 
     Ranges, drawn log-uniformly per image: diameter_px, contrast_to_noise (of a typical particle, per pixel),
-    contrast (share of the background's intensity that it takes). covered: share of the image that particles cover;
+    contrast (share of the background's intensity that it takes). covered: share of the image that particles cover,
+    with not more than `most` of them;
     shapes: of which up to three are in one image; gaps: how close they lie ('apart', 'close', 'overlapping',
     'anyhow'); spread: relative standard deviation of sizes in one image, up to; bright: share of images with particles
     brighter than their background; liquid: share of images through a liquid cell, with blurred particles that pass;
@@ -54,6 +55,7 @@ class ParticleSampler:
     contrast_to_noise: Range = (0.5, 12.0)
     contrast: Range = (0.06, 0.7)
     covered: Range = (0.03, 0.5)
+    most: int = 250
     pixel_nm: Range = (0.05, 2.0)
     shapes: tuple[str, ...] = tuple(SHAPES)
     gaps: tuple[str, ...] = ("apart", "close", "close", "overlapping", "anyhow")
@@ -98,7 +100,7 @@ class ParticleSampler:
     def _field(self, pixel: float, diameter_px: float, covered: float, rng: np.random.Generator) -> Field:
         side = self.side_px * pixel
         diameter = diameter_px * pixel
-        number = 0 if rng.random() < self.empty else max(1, round(covered * side**2 / (np.pi / 4 * diameter**2)))
+        number = 0 if rng.random() < self.empty else min(self.most, max(1, round(covered * side**2 / (np.pi / 4 * diameter**2))))
         kinds = rng.choice(self.shapes, size=int(rng.integers(1, 4)))
         spread = float(rng.uniform(0.02, self.spread))
         names = rng.choice(kinds, size=number)

@@ -48,7 +48,7 @@ def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Cal
         if float(targets.sum()) > _LEAST_TARGET:
             embeddings.append(embedding[0].cpu().numpy().astype(float))
         for channel, head in enumerate(spec.heads):
-            if head.kind == "spots":
+            if head.kind == "spots" and spec.pixel_nm is not None:
                 found, right = _peaks(answer[0, channel].cpu(), targets[channel], RADIUS_NM / spec.spot_nm)
                 logits.setdefault(head.name, []).append(found)
                 hits.setdefault(head.name, []).append(right)
@@ -56,7 +56,7 @@ def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Cal
                     _offsets(answer[0, channel].cpu(), targets[channel], spec.spot_nm / spec.pixel_nm)
                 )
     confidence = {name: platt(np.concatenate(logits[name]), np.concatenate(hits[name])) for name in logits}
-    sigma = {name: _robust(np.concatenate(off[name])) * spec.pixel_nm for name in logits}
+    sigma = {name: _robust(np.concatenate(off[name])) * (spec.pixel_nm or 1.0) for name in logits}
     return Calibration(domain_statistics(np.array(embeddings)), confidence, sigma)
 
 

@@ -14,7 +14,7 @@ from micrograph.nets import Head, NetSpec, normalise, to_model_grid
 
 def example(sample: Sample, spec: NetSpec) -> tuple[Tensor, Tensor]:
     """Return input (1, h, w) and targets (K, h, w), both on the model's grid, of one sample."""
-    image = to_model_grid(sample.image, sample.pixel_nm, spec.pixel_nm)
+    image = to_model_grid(sample.image, sample.pixel_nm, spec.grid_nm(sample.pixel_nm))
     shape = (image.shape[0], image.shape[1])
     targets = [_target(sample, head, shape, spec) for head in spec.heads]
     return normalise(image, spec.pixel_nm)[None], torch.stack(targets)
@@ -28,7 +28,7 @@ def _target(sample: Sample, head: Head, shape: tuple[int, int], spec: NetSpec) -
     mine = sample.sites[np.isin(marks, head.labels)]
     step_y, step_x = (n / m for n, m in zip(sample.image.shape, shape, strict=True))
     y, x = in_map_pixels(mine, sample.pixel_nm, (step_y, step_x))
-    return torch.from_numpy(spots(y, x, shape, spec.spot_nm / spec.pixel_nm))
+    return torch.from_numpy(spots(y, x, shape, spec.spot_nm / spec.grid_nm(sample.pixel_nm)))
 
 
 def in_map_pixels(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from micrograph.core import Sampler
+from micrograph.core import BrokenCheckpoint, Sampler
 from micrograph.core.provenance import versions, whole
-from micrograph.nets import Checkpoint, NetSpec, build, save
+from micrograph.nets import Checkpoint, NetSpec, build, load, save
 from micrograph.train.calibrate import calibrate
 from micrograph.train.feed import Examples, batches
 
@@ -31,7 +31,6 @@ class TrainSettings:
 
     steps: int = 3500
     batch: int = 8
-    patch: int = 96
     seed: int = 0
     learning_rate: float = 4e-3
     weight_decay: float = 1e-3
@@ -51,18 +50,20 @@ def train(
     resume: bool = True,
     progress: Progress | None = None,
     card: Mapping[str, Any] | None = None,
+    begin_from: str | Path | None = None,
 ) -> Checkpoint:
     """Train `spec` on samples of `sampler` and write weights and card to `out` (.safetensors).
 
-    An interrupted training goes on from ``out.ckpt`` when `resume` is set and the settings are the same. Afterwards the
+    The network begins as `begin_from`, weights by name or path whose body is as wide and deep (heads of the same name
+    are kept, others begin anew), or at random. An interrupted training goes on from ``out.ckpt`` when `resume` is set and the settings are the same. Afterwards the
     confidence is calibrated and the out-of-domain statistics are taken, both on fresh samples.
     """
     torch.manual_seed(settings.seed)
-    run = _Run.begin(spec, settings)
+    run = _Run.begin(spec, settings, None if begin_from is None else load(begin_from))
     kept = out.with_suffix(".ckpt")
     if resume:
         run.restore(kept)
-    examples = Examples(sampler, spec, settings.patch, settings.seed, settings.reuse)
+    examples = Examples(sampler, spec, spec.patch, settings.seed, settings.reuse)
     loss = math.nan
     for image, targets in batches(examples, run.step, settings.steps, settings.batch, settings.workers):
         value = run.learn(image, targets)
@@ -72,7 +73,7 @@ def train(
         if run.step % settings.checkpoint_every == 0:
             run.keep(kept)
     run.keep(kept)
-    fresh = Examples(sampler, spec, settings.patch, settings.seed + 1_000_003, 1)
+    fresh = Examples(sampler, spec, spec.patch, settings.seed + 1_000_003, 1)
     found = calibrate(run.average, spec, fresh, settings.calibration_samples)
     training = {**asdict(settings), "loss": loss}
     checkpoint = Checkpoint(
@@ -114,11 +115,13 @@ class _Run:
     step: int = 0
 
     @staticmethod
-    def begin(spec: NetSpec, settings: TrainSettings) -> _Run:
+    def begin(spec: NetSpec, settings: TrainSettings, older: Checkpoint | None) -> _Run:
         from lightning_fabric import Fabric
 
         fabric = Fabric(accelerator="auto", devices=1, precision=precision_for(settings.precision))
         net: Any = build(spec)
+        if older is not None:
+            net.load_state_dict(_inherited(net.state_dict(), spec, older))
         net = net.to(memory_format=torch.channels_last)
         average = build(spec)
         average.load_state_dict(net.state_dict())
@@ -173,6 +176,25 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
+
+
+def _inherited(fresh: dict[str, Tensor], spec: NetSpec, older: Checkpoint) -> dict[str, Tensor]:
+    """Return the state of a network that begins as `older`; rows of its last layer by the heads' names."""
+    old, new = ((one.base, one.levels, one.fold) for one in (older.spec, spec))
+    if old != new:
+        raise BrokenCheckpoint(
+            f"The weights to begin from have base, levels, fold {old}, the network to train {new}: begin from weights of "
+            "its own kind, or from none."
+        )
+    state = dict(older.part("net"))
+    for name in ("head.weight", "head.bias"):
+        rows = fresh[name].unflatten(0, (len(spec.heads), -1)).clone()
+        known = state[name].unflatten(0, (len(older.spec.heads), -1))
+        for place, head in enumerate(spec.names):
+            if head in older.spec.names:
+                rows[place] = known[older.spec.names.index(head)]
+        state[name] = rows.flatten(0, 1)
+    return state
 
 
 def _schedule(progress: float) -> float:
