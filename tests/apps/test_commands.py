@@ -125,7 +125,7 @@ def test_trained_weights_carry_their_range_and_are_taken_by_their_recipe(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def short(**given: Any) -> TrainSettings:
-        return TrainSettings(**given, batch=1, patch=32, calibration_samples=12, workers=0)
+        return TrainSettings(**given, batch=1, calibration_samples=12, workers=0)
 
     monkeypatch.setattr("micrograph.train.TrainSettings", short, raising=False)
     bulk("Cu", "fcc", a=3.61, cubic=True).write(tmp_path / "cu.cif")

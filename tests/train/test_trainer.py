@@ -65,7 +65,7 @@ class Stopped(Exception):
 def test_a_stopped_training_that_goes_on_ends_at_the_same_weights(
     toy: Maker, spec: NetSpec, settings: TrainSettings, tmp_path: Path
 ) -> None:
-    short = replace(settings, steps=8, checkpoint_every=3, calibration_samples=4, patch=32)
+    short = replace(settings, steps=8, checkpoint_every=3, calibration_samples=4)
     straight = train(toy, spec, short, tmp_path / "straight.safetensors")
 
     def stop(step: int, steps: int, loss: float) -> None:
@@ -85,7 +85,7 @@ def test_a_stopped_training_that_goes_on_ends_at_the_same_weights(
 def test_a_checkpoint_of_other_settings_is_not_taken_up(
     toy: Maker, spec: NetSpec, settings: TrainSettings, tmp_path: Path
 ) -> None:
-    short = replace(settings, steps=2, checkpoint_every=1, calibration_samples=2, patch=32)
+    short = replace(settings, steps=2, checkpoint_every=1, calibration_samples=2)
     out = tmp_path / "toy.safetensors"
 
     def stop(step: int, steps: int, loss: float) -> None:

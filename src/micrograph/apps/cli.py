@@ -97,6 +97,9 @@ def analyze(
     signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
     weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
     device: Device = "auto",
+    bin_: Annotated[
+        int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
+    ] = None,
     memory: Annotated[str | None, typer.Option(help='Memory budget, for example "2 GB".')] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Keep the network's maps too.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
@@ -123,6 +126,7 @@ def analyze(
         signal=signal,
         weights=tuple(weights or ()),
         device=device,
+        bin=bin_,
         memory=memory,
         maps=maps,
         resume=resume,

@@ -54,6 +54,7 @@ class Request:
     signal: str | None = None
     weights: tuple[Path, ...] = ()
     device: str = "auto"
+    bin: int | None = None
     memory: str | None = None
     maps: bool = False
     resume: bool = False
@@ -128,7 +129,7 @@ def analyze_paths(
     the name of a recording, the function that is told how far it is.
     """
     from micrograph.recipes import find_recipe
-    from micrograph.run import require_calibration
+    from micrograph.run import require_calibration, suitably_binned
 
     recipe = find_recipe(request.recipe).with_settings(request.settings)
     settings = request.run_settings()
@@ -141,6 +142,7 @@ def analyze_paths(
     for recording, folder in zip(recordings, folders, strict=True):
         advance = progress(recording.name)
         predict = known or learn_from(recipe, recording, folder, settings, advance)
+        recording = suitably_binned(recipe, recording, predict, request.bin)
         yield analyze_recording(recipe, recording, predict, settings, into=folder, progress=advance)
 
 

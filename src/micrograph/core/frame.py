@@ -66,9 +66,31 @@ class Recording:
         known = self.known(index) if self.known is not None else {}
         return Frame(np.asarray(self.read(index), dtype=np.float32), index, self.calibration, known)
 
+    def binned(self, number: int) -> Recording:
+        """Return the recording with `number` x `number` pixels averaged into one; rows and columns left over are cut."""
+        if number == 1:
+            return self
+        pixel = self.calibration.pixel_nm
+        height, width = (size // number * number for size in self.shape[-2:])
+        known = self.calibration if pixel is None else replace(self.calibration, pixel_nm=pixel * number)
+        return replace(
+            self,
+            read=lambda index: _binned(np.asarray(self.read(index), np.float32)[:height, :width], number),
+            calibration=known,
+            shape=(height // number, width // number),
+            dtype="float32",
+        )
+
     def __iter__(self) -> Iterator[Frame]:
         return (self.frame(position) for position in range(len(self)))
 
     def calibrated(self, **values: Any) -> Recording:
         """Return the same recording with the given calibration values (those not ``None``) in place."""
         return replace(self, calibration=self.calibration.with_known(**values))
+
+
+def _binned(image: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Return the means (H / n, W / n) of blocks of n x n pixels."""
+    height, width = image.shape
+    means: NDArray[np.float32] = image.reshape(height // number, number, width // number, number).mean(axis=(1, 3))
+    return means

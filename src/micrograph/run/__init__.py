@@ -1,6 +1,7 @@
 """A recipe run over frames: as they arrive (`stream`), or over a whole recording into files (`analyze`)."""
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
+from micrograph.run.binning import suitably_binned
 from micrograph.run.learning import Learner, learned
 from micrograph.run.recipe import Fold, Recipe, Tables
 from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_calibration, stream
@@ -21,4 +22,5 @@ __all__ = [
     "learned",
     "require_calibration",
     "stream",
+    "suitably_binned",
 ]

@@ -159,20 +159,24 @@ class Analyser:
 
     def __call__(self, image: NDArray[Any], pixel_nm: float) -> Tables:
         """Return the tables of one image (H, W)."""
-        frame = Frame(np.asarray(image, dtype=np.float32), 0, Calibration(pixel_nm=pixel_nm))
+        from micrograph.run.binning import suitably_binned
+
+        still = Recording(lambda index: image, range(1), Calibration(pixel_nm=pixel_nm), image.shape)
         if self.predict is None:
-            return self.movie(Recording(lambda index: image, range(1), frame.calibration, image.shape))
-        (seen,) = observe(self.recipe, [frame], self.predict)
+            return self.movie(still)
+        (seen,) = observe(self.recipe, suitably_binned(self.recipe, still, self.predict), self.predict)
         return seen.tables
 
     def movie(self, recording: Recording) -> Tables:
         """Return the tables of all frames, one below the other, and those over time."""
+        from micrograph.run.binning import suitably_binned
         from micrograph.run.learning import learned
         from micrograph.run.parts import joined
 
         seen: list[Tables] = []
         with tempfile.TemporaryDirectory() as folder:
             predict = self.predict or learned(self.recipe, recording, Path(folder) / "model.safetensors")
+        recording = suitably_binned(self.recipe, recording, predict)
         for step in stream(self.recipe, recording, predict):
             seen.append(step.tables)
             summarise = step.summarise

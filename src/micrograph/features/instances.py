@@ -1,0 +1,101 @@
+"""One label an object: where objects touch or overlap, the map of their depth tells them apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Map = NDArray[np.floating[Any]]
+Labels = NDArray[np.int32]
+
+#: Depths (of the innermost point: 1) at which an object may fall into several.
+_LEVELS = np.arange(0.3, 0.9, 0.1)
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Objects of one frame: labels (h, w), 1 .. N in the order of rows, 0 outside; scores (N,) 0 .. 1."""
+
+    labels: Labels
+    scores: NDArray[np.float64]
+
+
+def find_objects(covered: Map, depth: Map, threshold: float = 0.5, rise: float = 0.15, least_px: int = 12) -> Instances:
+    """Return the objects of a map of coverage (h, w) and one of normalised depth (h, w), both 0 .. 1.
+
+    Each connected part of ``covered >= threshold`` is one object unless the depth has several tops in it: tops count
+    that rise by `rise` above the saddle between them. Such parts are cut by a watershed of the depth. What has less
+    than `least_px` pixels is left out. The score is the mean coverage of the object's deeper half, so it falls where
+    the model doubts.
+    """
+    from scipy import ndimage as ndi
+
+    inside = np.asarray(covered >= threshold)
+    labels, number = ndi.label(inside, output=np.int32)
+    tops = tops_of(np.where(inside, depth, 0), rise, max(1, least_px // 4))
+    part_of = np.zeros(int(tops.max()) + 1, np.int64)
+    part_of[tops] = labels
+    crowded = np.flatnonzero(np.bincount(part_of[1:], minlength=number + 1)[1:] > 1) + 1
+    boxes = ndi.find_objects(labels)
+    for part in crowded:
+        box = boxes[part - 1]
+        mine = labels[box] == part
+        cut = _watershed(depth[box], np.where(mine, tops[box], 0), mine)
+        labels[box][mine] = (number + cut)[mine]
+        number += int(cut.max())
+    return _ordered(labels, covered, depth, least_px)
+
+
+def tops_of(depth: Map, rise: float, least_px: int) -> Labels:
+    """Return a label image (h, w) of the tops of `depth` that rise by `rise` above the saddles between them."""
+    from scipy import ndimage as ndi
+
+    kept, count = ndi.label(depth > _LEVELS[0], output=np.int32)
+    for level in _LEVELS[1:]:
+        higher, number = ndi.label(depth > level, output=np.int32)
+        at = np.flatnonzero(higher)
+        label = higher.ravel()[at]
+        parent, peak = np.zeros(number + 1, np.int64), np.zeros(number + 1)
+        parent[label] = kept.ravel()[at]
+        np.maximum.at(peak, label, depth.ravel()[at])
+        counts = (peak >= level + rise) & (np.bincount(label, minlength=number + 1) >= least_px)
+        split = np.bincount(parent[counts], minlength=count + 1) > 1
+        chosen = counts & split[parent]
+        if chosen.any():
+            name = np.where(chosen, count + np.cumsum(chosen), 0)
+            kept[split[kept]] = 0
+            kept.ravel()[at[chosen[label]]] = name[label[chosen[label]]]
+            count += int(chosen.sum())
+    return np.asarray(kept, np.int32)
+
+
+def _watershed(depth: Map, seeds: Labels, inside: NDArray[np.bool_]) -> Labels:
+    """Return `inside` cut into one piece a seed, 1 .. n, along the valleys of the depth."""
+    from skimage.segmentation import relabel_sequential, watershed
+
+    cut: Labels = relabel_sequential(watershed(-depth, seeds, mask=inside))[0].astype(np.int32)
+    return cut
+
+
+def _ordered(labels: Labels, covered: Map, depth: Map, least_px: int) -> Instances:
+    """Return the objects that are large enough, numbered anew in the order of their first rows, with their scores."""
+    flat = labels.ravel()
+    size = np.bincount(flat)
+    large = size >= least_px
+    large[0] = False
+    used = np.flatnonzero(large)
+    first = np.full(len(size), flat.size)
+    first[flat[::-1]] = np.arange(flat.size)[::-1]
+    used = used[np.argsort(first[used], kind="stable")]
+    number = np.zeros(len(size), np.int32)
+    number[used] = np.arange(1, len(used) + 1)
+    ordered = number[labels]
+    flat = ordered.ravel()
+    mean_depth = np.bincount(flat, depth.ravel(), len(used) + 1) / np.maximum(np.bincount(flat, minlength=len(used) + 1), 1)
+    inner = depth.ravel() >= mean_depth[flat]
+    total = np.bincount(flat[inner], covered.ravel()[inner], len(used) + 1)
+    scores = total / np.maximum(np.bincount(flat[inner], minlength=len(used) + 1), 1)
+    return Instances(ordered, scores[1:])

@@ -1,0 +1,60 @@
+"""How far a recording may be binned before its objects are too small: decided once, before the first frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from micrograph.core import BadInput, Recording
+from micrograph.features.instances import find_objects
+from micrograph.run.recipe import Recipe
+from micrograph.run.streaming import Predict, is_usable
+
+#: The choices, coarsest first.
+BINS = (8, 4, 2)
+#: After binning the image has at least so many pixels a side, and its objects are typically at least so many wide.
+LEAST_SIDE, LEAST_DIAMETER = 128, 32.0
+
+
+def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish: int | None = None) -> Recording:
+    """Return the recording binned by `wish`, or as far as its objects allow where the recipe measures outlined objects.
+
+    A network that looks at the frame's own pixels is slow on the large objects of an oversampled frame, and noise that
+    binning averages out misleads it. So the first usable frame is looked at coarsely first: the coarsest binning stands
+    in which the typical object (median of the found ones) is still `LEAST_DIAMETER` pixels wide. What was chosen is
+    written into the recording's notes, and from there into the run record.
+    """
+    if wish is not None:
+        return _noted(recording, wish, "as asked")
+    if recipe.model.pixel_nm is not None or "core" not in recipe.model.names:
+        return recording
+    for number in BINS:
+        if min(recording.shape[-2:]) // number >= LEAST_SIDE:
+            diameter = _typical_diameter(recording.binned(number), predict)
+            if diameter >= LEAST_DIAMETER:
+                return _noted(recording, number, f"objects in the first frame are typically {diameter:.0f} such pixels wide")
+    return recording
+
+
+def _typical_diameter(recording: Recording, predict: Predict) -> float:
+    """Return the median equivalent diameter (pixels) of the objects of the first usable frame, 0 for none."""
+    for frame in recording:
+        if is_usable(frame):
+            found = predict(frame)
+            covered = next(image for name, image in found.maps.items() if name != "core")
+            labels = find_objects(covered, found.maps["core"]).labels
+            areas = np.bincount(labels.ravel())[1:]
+            return float(np.median(2 * np.sqrt(areas / np.pi))) if len(areas) else 0.0
+    return 0.0
+
+
+def _noted(recording: Recording, number: int, reason: str) -> Recording:
+    """Return the binned recording with a note that says so."""
+    if number < 1 or min(recording.shape[-2:]) // number < 8:
+        raise BadInput(f"--bin is {number}: give a whole number from 1 that leaves at least 8 pixels a side.")
+    if number == 1:
+        return recording
+    note = f"Analysed with {number} x {number} pixels binned into one ({reason})."
+    notes = [*recording.metadata.get("notes", ()), note]
+    return replace(recording.binned(number), metadata={**recording.metadata, "notes": notes})
