@@ -12,6 +12,7 @@ from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
 from micrograph.simulate.optics import Microscope, probe
 from micrograph.simulate.point_movie import PointSample, point_movie
+from micrograph.simulate.pores import PoreSampler
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Vanish
 from micrograph.simulate.ranges import params_of, random_microscope, random_scan
 from micrograph.simulate.rates import Conditions, Rate, Schedule, arrhenius, schedule
@@ -42,6 +43,7 @@ __all__ = [
     "MovieSettings",
     "Objects",
     "PointSample",
+    "PoreSampler",
     "Rate",
     "Scan",
     "Scene",
