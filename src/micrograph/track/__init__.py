@@ -4,9 +4,12 @@ from micrograph.track.chain import Tracks, likeliest, smoothed
 from micrograph.track.counts import COUNTS, STAGES, Stage, counts_table, stages, stages_table
 from micrograph.track.drift import DRIFT, DriftSettings, find_drift, in_sample
 from micrograph.track.events import EVENTS, events_table
+from micrograph.track.following import Alive, follow
 from micrograph.track.gather import Gather, Gathered
+from micrograph.track.healing import Growth, growth, steady
 from micrograph.track.image_drift import ImageDriftSettings, correct, image_drift
 from micrograph.track.lattice_drift import lattice_drift
+from micrograph.track.levels import LEVELS, level_stages
 from micrograph.track.link import LinkSettings, link
 from micrograph.track.motion import (
     DIFFUSION,
@@ -18,30 +21,44 @@ from micrograph.track.motion import (
     velocities,
 )
 from micrograph.track.msd import MOTION, Exponent, anomalous_exponent, msd_table
+from micrograph.track.rate_law import BOUNDARIES, RATE_BINS, RATE_LAW, Law, Window, rate_law, window
 from micrograph.track.rates import RATES, STATES, Rates, estimate_rates, rates_table, states_table, stationary
+from micrograph.track.shapes import Outlined
+from micrograph.track.sizes import GROWTH, SIZES
 from micrograph.track.walks import HopRate, hop_rate
 
 __all__ = [
+    "BOUNDARIES",
     "COUNTS",
     "DIFFUSION",
     "DRIFT",
     "EVENTS",
+    "GROWTH",
+    "LEVELS",
     "MOTION",
     "RATES",
+    "RATE_BINS",
+    "RATE_LAW",
+    "SIZES",
     "STAGES",
     "STATES",
+    "Alive",
     "Diffusion",
     "DriftSettings",
     "Exponent",
     "Gather",
     "Gathered",
+    "Growth",
     "HopRate",
     "ImageDriftSettings",
+    "Law",
     "LinkSettings",
     "MotionSettings",
+    "Outlined",
     "Rates",
     "Stage",
     "Tracks",
+    "Window",
     "anomalous_exponent",
     "correct",
     "counts_table",
@@ -51,18 +68,24 @@ __all__ = [
     "estimate_rates",
     "events_table",
     "find_drift",
+    "follow",
+    "growth",
     "hop_rate",
     "image_drift",
     "in_sample",
     "lattice_drift",
+    "level_stages",
     "likeliest",
     "link",
     "msd_table",
+    "rate_law",
     "rates_table",
     "smoothed",
     "stages",
     "stages_table",
     "states_table",
     "stationary",
+    "steady",
     "velocities",
+    "window",
 ]

@@ -53,7 +53,7 @@ def close_gaps(points: Loose, ends: Index, starts: Index, missed: int) -> Index:
     early, late = np.concatenate(pairs).T
     cost = _cost(points, early, late)
     cheap = cost < 1
-    return _cheapest(early[cheap], late[cheap], cost[cheap])
+    return cheapest(early[cheap], late[cheap], cost[cheap])
 
 
 def _candidates(points: Loose, ends: Index, starts: Index, frames: int) -> Index:
@@ -84,7 +84,7 @@ def _cost(points: Loose, early: Index, late: Index) -> Array:
     return np.asarray(moved / _reach(points, early, points.at[late]) ** 2 + other)
 
 
-def _cheapest(early: Index, late: Index, cost: Array) -> Index:
+def cheapest(early: Index, late: Index, cost: Array) -> Index:
     """Return the links of the cheapest assignment in which every point may also stay alone, for the price of 1."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
