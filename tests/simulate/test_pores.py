@@ -63,8 +63,8 @@ def test_samples_are_reproducible_and_complete() -> None:
 
 def test_contrast_of_pore_and_film_over_noise_is_what_was_asked() -> None:
     rng = np.random.default_rng(2)
-    even = {"slope": waves(0, 100, rng), "light": waves(0, 100, rng), "dirt": None}
-    plain = replace(random_film(256, 0.3, rng), dark_field=False, rim_px=0, support=0, fresnel=0, speckle=0, **even)
+    film = replace(random_film(256, 0.3, rng), slope=waves(0, 100, rng), light=waves(0, 100, rng), dirt=None)
+    plain = replace(film, dark_field=False, rim_px=0, support=0, fresnel=0, speckle=0)
     plain = replace(plain, fringes=replace(plain.fringes, amplitude=np.zeros(0)))
     pore = np.zeros((64, 64), np.float32)
     pore[20:40, 20:40] = 1

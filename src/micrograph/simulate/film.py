@@ -81,7 +81,8 @@ class Fringes:
             return None
         off = 4 * bend
         distance = [(y[:, None] + off - sy) ** 2 + (x + off - sx) ** 2 for sy, sx in self.seeds]
-        return np.argmin(np.stack(distance), axis=0)
+        nearest: NDArray[np.intp] = np.argmin(np.stack(distance), axis=0)
+        return nearest
 
 
 def random_fringes(side_px: float, rng: np.random.Generator) -> Fringes:
