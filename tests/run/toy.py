@@ -81,6 +81,10 @@ class Width:
 
     base: int = 8
     pixel_nm: float = PIXEL_NM
+    names: tuple[str, ...] = ("blob",)
+
+    def grid_nm(self, pixel_nm: float) -> float:
+        return self.pixel_nm
 
 
 def sample(rng: np.random.Generator) -> Sample:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micrograph.apps.jobs import Advance, silent
-from micrograph.core import BadInput, parse_positive
+from micrograph.core import BadInput, Sampler, parse_positive
 from micrograph.core.provenance import made_folder
 
 if TYPE_CHECKING:
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe
-    from micrograph.simulate import StemSampler
 
 #: Pixel sizes (nm) at which columns can be told apart and an image keeps a bearable size.
 PIXELS_NM = (0.003, 0.06)
@@ -36,6 +35,11 @@ class Material:
     voltage: str | None = None
     pixel_size: str | None = None
 
+    @property
+    def given(self) -> bool:
+        """Whether anything narrows the recipe's own range."""
+        return any((self.structure, self.voltage, self.pixel_size))
+
     def as_dict(self) -> dict[str, str | None]:
         """Return plain values for the card of the weights."""
         return {
@@ -46,14 +50,19 @@ class Material:
         }
 
 
-def own_sampler(recipe: Recipe, material: Material) -> StemSampler:
+def own_sampler(recipe: Recipe, material: Material) -> Sampler:
     """Return the recipe's sampler, narrowed to the user's structure, voltage and pixel size where given.
 
     A structure is tried once, so that one that cannot be read is refused at once and not by a training that runs.
     """
+    from micrograph.run import Learner
     from micrograph.simulate import StemSampler
 
     sampler = recipe.data
+    if isinstance(sampler, Learner):
+        raise BadInput(f"Recipe '{recipe.name}' simulates nothing: it learns from each recording when that is analysed.")
+    if not material.given:
+        return sampler
     if not isinstance(sampler, StemSampler):
         raise BadInput(f"Recipe '{recipe.name}' simulates nothing that --structure, --voltage or --pixel-size change.")
     if material.structure is not None:
@@ -118,7 +127,8 @@ def train_model(
     made_folder(out.parent)
     from micrograph.train import TrainSettings, train
 
-    settings = TrainSettings(seed=seed)
+    settings = replace(recipe.training or TrainSettings(), seed=seed)
+    domain = getattr(sampler, "domain", None)
     if steps is None and material.structure is not None:
         steps = OWN_MATERIAL_STEPS
     return train(
@@ -128,7 +138,8 @@ def train_model(
         out,
         resume=resume,
         progress=lambda done, total, loss: progress(done, total, f"loss {loss:.4f}"),
-        card={"recipe": name, "domain": sampler.domain(), "material": material.as_dict()},
+        card={"recipe": name, "domain": domain() if domain else {}, "material": material.as_dict()},
+        begin_from=recipe.begins_from,
     )
 
 

@@ -94,7 +94,9 @@ def _ordered(labels: Labels, covered: Map, depth: Map, least_px: int) -> Instanc
     number[used] = np.arange(1, len(used) + 1)
     ordered = number[labels]
     flat = ordered.ravel()
-    mean_depth = np.bincount(flat, depth.ravel(), len(used) + 1) / np.maximum(np.bincount(flat, minlength=len(used) + 1), 1)
+    mean_depth = np.bincount(flat, depth.ravel(), len(used) + 1) / np.maximum(
+        np.bincount(flat, minlength=len(used) + 1), 1
+    )
     inner = depth.ravel() >= mean_depth[flat]
     total = np.bincount(flat[inner], covered.ravel()[inner], len(used) + 1)
     scores = total / np.maximum(np.bincount(flat[inner], minlength=len(used) + 1), 1)

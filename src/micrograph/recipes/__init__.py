@@ -22,6 +22,9 @@ RECIPES = (
     "disorder",
     "defect-strain",
     "defect-library",
+    "particle-shapes",
+    "liquid-cell",
+    "pores",
 )
 
 

@@ -33,7 +33,9 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
         if min(recording.shape[-2:]) // number >= LEAST_SIDE:
             diameter = _typical_diameter(recording.binned(number), predict)
             if diameter >= LEAST_DIAMETER:
-                return _noted(recording, number, f"objects in the first frame are typically {diameter:.0f} such pixels wide")
+                return _noted(
+                    recording, number, f"objects in the first frame are typically {diameter:.0f} such pixels wide"
+                )
     return recording
 
 

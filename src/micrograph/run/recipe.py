@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from micrograph.nets import NetSpec
     from micrograph.run.analyze import Result
+    from micrograph.train import TrainSettings
     from micrograph.validate import Check
 
 State = TypeVar("State")
@@ -66,7 +67,8 @@ class Recipe:
     is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`: then
     the model is trained on the recording itself before the first frame, and no weights ship. `objects`, `summary` and
     a learner are instances of frozen dataclasses whose fields are the settings that a user may change
-    (`with_settings`), except fields with the metadata ``{"setting": False}``. `files` writes what else a finished run
+    (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
+    made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run
     leaves beside its tables.
     """
 
@@ -78,6 +80,8 @@ class Recipe:
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()
+    training: TrainSettings | None = None
+    begins_from: str | None = None
     files: Callable[[Result], object] | None = None
 
     @property

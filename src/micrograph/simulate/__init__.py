@@ -11,6 +11,8 @@ from micrograph.simulate.history import Configuration, History
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
 from micrograph.simulate.optics import Microscope, probe
+from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
+from micrograph.simulate.particles import Field, Particle, Shadow, field_of, scattered, shadow
 from micrograph.simulate.point_movie import PointSample, point_movie
 from micrograph.simulate.pores import PoreSampler
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Vanish
@@ -36,18 +38,23 @@ __all__ = [
     "Distortion",
     "Dynamics",
     "EdgeSample",
+    "Field",
     "History",
     "Hop",
     "Microscope",
     "Movie",
     "MovieSettings",
     "Objects",
+    "Particle",
+    "ParticleSampler",
+    "ParticleScene",
     "PointSample",
     "PoreSampler",
     "Rate",
     "Scan",
     "Scene",
     "Schedule",
+    "Shadow",
     "SiliconSample",
     "SiteGraph",
     "StemSampler",
@@ -70,6 +77,7 @@ __all__ = [
     "edge_movie",
     "equilibrium",
     "expose",
+    "field_of",
     "hexagonal_sites",
     "microscope_of",
     "params_of",
@@ -79,7 +87,9 @@ __all__ = [
     "random_scan",
     "render_movie",
     "sample_box",
+    "scattered",
     "schedule",
+    "shadow",
     "silicon_movie",
     "simulate_history",
     "site_graph",

@@ -100,7 +100,11 @@ class ParticleSampler:
     def _field(self, pixel: float, diameter_px: float, covered: float, rng: np.random.Generator) -> Field:
         side = self.side_px * pixel
         diameter = diameter_px * pixel
-        number = 0 if rng.random() < self.empty else min(self.most, max(1, round(covered * side**2 / (np.pi / 4 * diameter**2))))
+        number = (
+            0
+            if rng.random() < self.empty
+            else min(self.most, max(1, round(covered * side**2 / (np.pi / 4 * diameter**2))))
+        )
         kinds = rng.choice(self.shapes, size=int(rng.integers(1, 4)))
         spread = float(rng.uniform(0.02, self.spread))
         names = rng.choice(kinds, size=number)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from micrograph.train.settings import TrainSettings
+
 if TYPE_CHECKING:
-    from micrograph.train.trainer import TrainSettings, train
+    from micrograph.train.trainer import train
 
 __all__ = ["TrainSettings", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the trainer, and with it torch, when it is first used."""
-    if name in __all__:
+    if name == "train":
         from micrograph.train import trainer
 
         return getattr(trainer, name)

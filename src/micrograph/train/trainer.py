@@ -17,28 +17,10 @@ from micrograph.core.provenance import versions, whole
 from micrograph.nets import Checkpoint, NetSpec, build, load, save
 from micrograph.train.calibrate import calibrate
 from micrograph.train.feed import Examples, batches
+from micrograph.train.settings import TrainSettings
 
 #: Called with (step, steps, running loss).
 Progress = Callable[[int, int, float], None]
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train. `reuse`: how often a simulated sample is seen, each time cut and turned anew.
-
-    precision: 'auto' takes bf16 on processors that compute in it and fp32 elsewhere. Same seed, same samples.
-    """
-
-    steps: int = 3500
-    batch: int = 8
-    seed: int = 0
-    learning_rate: float = 4e-3
-    weight_decay: float = 1e-3
-    reuse: int = 3
-    workers: int = 1
-    precision: str = "auto"
-    checkpoint_every: int = 200
-    calibration_samples: int = 400
 
 
 def train(

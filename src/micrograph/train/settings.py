@@ -1,0 +1,24 @@
+"""How to train, without torch: what recipes and users choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. `reuse`: how often a simulated sample is seen, each time cut and turned anew.
+
+    precision: 'auto' takes bf16 on processors that compute in it and fp32 elsewhere. Same seed, same samples.
+    """
+
+    steps: int = 3500
+    batch: int = 8
+    seed: int = 0
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-3
+    reuse: int = 3
+    workers: int = 1
+    precision: str = "auto"
+    checkpoint_every: int = 200
+    calibration_samples: int = 400
