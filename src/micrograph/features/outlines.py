@@ -68,7 +68,11 @@ def outlines_of(
     rows = [_outline(piece, smooth_px, step_px) for piece in _pieces(labels, particle_map)]
     points, label, border, shared, holes = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     return Outlines(
-        tuple(points), np.array(label, np.int64), np.array(border, bool), np.array(shared, float), np.array(holes, float)
+        tuple(points),
+        np.array(label, np.int64),
+        np.array(border, bool),
+        np.array(shared, float),
+        np.array(holes, float),
     )
 
 
@@ -98,9 +102,7 @@ def _pieces(labels: Labels, particle_map: NDArray[np.floating]) -> Iterator[_Pie
         rows, columns = (slice(side.start, side.stop + 2) for side in box)
         here = padded[rows, columns]
         level = np.where(here == number, inner[rows, columns], around[rows, columns])
-        edge = any(
-            side.start == 0 or side.stop == size for side, size in zip(box, labels.shape, strict=True)
-        )
+        edge = any(side.start == 0 or side.stop == size for side, size in zip(box, labels.shape, strict=True))
         yield _Piece(number, (rows.start - 1, columns.start - 1), here, level, edge)
 
 
