@@ -17,6 +17,7 @@ from micrograph.simulate.shaping import (
     even,
     evolve,
     perimeter_nm,
+    receded,
     regular_outline,
     rod_outline,
     turned,
@@ -58,6 +59,14 @@ def test_an_outline_beyond_its_corner_radius_keeps_the_area_of_the_parallel_poly
     after = evolve(regular_outline(3, side, corner, 240), -0.5, 0.0, 8.0)
     left = side - 2 * np.sqrt(3) * 4.0
     assert area_nm2(after) == pytest.approx(np.sqrt(3) / 4 * left**2, rel=0.03)
+
+
+def test_a_receding_edge_keeps_sharp_corners_and_loses_its_perimeter_times_its_depth() -> None:
+    outline = pore_outline(12.0, 0.12, np.random.default_rng(5), 200)
+    outlines = [receded(outline, depth) for depth in np.linspace(0, 9, 91)]
+    areas, lengths = (np.array([measure(one) for one in outlines]) for measure in (area_nm2, perimeter_nm))
+    assert areas[0] - areas == pytest.approx(0.1 * (np.cumsum(lengths) - (lengths[0] + lengths) / 2), abs=0.4)
+    assert receded(outline, 12.5).shape == (0, 2)
 
 
 def test_curvature_of_a_rod_is_that_of_its_ends_and_zero_between() -> None:

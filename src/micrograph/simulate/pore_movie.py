@@ -14,7 +14,7 @@ from micrograph.simulate.bright_field import Camera, record
 from micrograph.simulate.film import CrystalFilm, random_film
 from micrograph.simulate.pores import inside_of, pore_maps, pore_outline
 from micrograph.simulate.ranges import Range
-from micrograph.simulate.shaping import area_nm2, centre_nm, even, evolve, perimeter_nm
+from micrograph.simulate.shaping import area_nm2, centre_nm, perimeter_nm, receded
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -127,10 +127,8 @@ def _pore(outline_nm: Array, settings: PoreMovieSettings, rng: np.random.Generat
         shrunk = np.exp(-rate * step * np.arange(settings.frames) / 2)
         return _Pore(tuple(centre + share * (outline_nm - centre) for share in shrunk), law, decay_per_s=float(rate))
     velocity = -closed * float(radius) / duration
-    found = [even(outline_nm)]
-    for _ in range(settings.frames - 1):
-        found.append(evolve(found[-1], velocity, 0.0, step) if len(found[-1]) else found[-1])
-    return _Pore(tuple(found), law, velocity_nm_per_s=velocity)
+    depths = -velocity * step * np.arange(settings.frames)
+    return _Pore(tuple(receded(outline_nm, depth) for depth in depths), law, velocity_nm_per_s=velocity)
 
 
 def _placed(settings: PoreMovieSettings, rng: np.random.Generator) -> list[Array]:
