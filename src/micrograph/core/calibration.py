@@ -34,7 +34,10 @@ class SignalAxis:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Physical scale of a recording; ``None`` means unknown, never 'one pixel'. Pixels are square (io sees to it)."""
+    """Physical scale of a recording; ``None`` means unknown, never 'one pixel'. Pixels are square (io sees to it).
+
+    `binning`: pixels of the file that were averaged into one along each axis; `pixel_nm` is that of the result.
+    """
 
     pixel_nm: float | None = None
     frame_time_s: float | None = None
@@ -44,6 +47,12 @@ class Calibration:
     inner_mrad: float | None = None
     outer_mrad: float | None = None
     signal_axis: SignalAxis | None = None
+    binning: int = 1
+
+    @property
+    def first_pixel_nm(self) -> float:
+        """Where the centre of the first pixel lies, along each axis, from that of the first pixel before binning."""
+        return 0.0 if self.pixel_nm is None else (1 - 1 / self.binning) / 2 * self.pixel_nm
 
     def with_known(self, **values: Any) -> Calibration:
         """Return a copy in which every value that is not ``None`` replaces the present one."""

@@ -72,7 +72,8 @@ class Recording:
             return self
         pixel = self.calibration.pixel_nm
         height, width = (size // number * number for size in self.shape[-2:])
-        known = self.calibration if pixel is None else replace(self.calibration, pixel_nm=pixel * number)
+        binned = replace(self.calibration, binning=self.calibration.binning * number)
+        known = binned if pixel is None else replace(binned, pixel_nm=pixel * number)
         return replace(
             self,
             read=lambda index: _binned(np.asarray(self.read(index), np.float32)[:height, :width], number),

@@ -53,9 +53,9 @@ SHAPE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Border:
-    """How well an outline is known: 1-sigma across it (px, one number or (N,)) and how far along it errors hang together.
+    """How well an outline is known: 1-sigma across it (px, one or (N,)) and how far along it errors hang together.
 
-    `correlation_px` is the integral of the errors' correlation over the distance along the outline: ``sqrt(2 pi) s`` for
+    `correlation_px` is the integral of the errors' correlation over the distance along the outline, ``sqrt(2 pi) s`` for
     errors smoothed to a Gaussian correlation of sigma s.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from micrograph.core import Column, Flag, Prediction
 from micrograph.features.closed_curves import perimeter, smoothed
-from micrograph.features.descriptors import FORMS, SIZES, descriptors
+from micrograph.features.descriptors import SHAPE_COLUMNS, descriptors
 from micrograph.features.instances import find_objects
 from micrograph.features.outlines import Outlines, outlines_of
 from micrograph.features.thickness import darkness
@@ -27,8 +27,7 @@ _SMOOTH, _SMOOTH_PX = 0.04, 1.5
 OUTLINED = (
     Column("frame", "", "number of the frame"),
     Column("id", "", "number of the object in its frame"),
-    *SIZES,
-    *FORMS,
+    *SHAPE_COLUMNS,
     Column("optical_depth", "", "-ln(I / I0) of its inner part against its surroundings: above 0 where darker", None),
     Column("thickness_nm", "nm", "optical depth times the mean free path, where that is given", "thickness_sigma_nm"),
     Column("volume_nm3", "nm^3", "thickness integrated over the area, where the mean free path is given"),
@@ -82,7 +81,8 @@ class OutlinedObjects:
         least = round(np.pi / 4 * self.least_diameter_px**2)
         found = find_objects(covered, deep, self.threshold, self.rise, least)
         outlines, pixel, index = outlines_of(found.labels, covered), prediction.pixel_nm, prediction.frame.index
-        objects = descriptors(outlines, pixel)
+        objects, begin = descriptors(outlines, pixel), prediction.frame.calibration.first_pixel_nm
+        objects[["y_nm", "x_nm"]] += begin
         number = len(outlines)
         ids = outlines.label.astype(np.int64)
         objects.insert(0, "frame", np.full(number, index, np.int64))
@@ -102,7 +102,7 @@ class OutlinedObjects:
             "height_nm": [covered.shape[0] * pixel],
             "width_nm": [covered.shape[1] * pixel],
         }
-        return {"objects": objects, "outlines": outline_table(outlines, pixel, index), "frames": pd.DataFrame(frames)}
+        return {"objects": objects, "outlines": outline_table(outlines, pixel, index, begin), "frames": pd.DataFrame(frames)}
 
     def _thickness(self, prediction: Prediction, labels: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         image = prediction.frame.data
@@ -121,13 +121,13 @@ class OutlinedObjects:
         }
 
 
-def outline_table(outlines: Outlines, pixel_nm: float, frame: int) -> pd.DataFrame:
-    """Return all points of all outlines as the table `OUTLINES`."""
+def outline_table(outlines: Outlines, pixel_nm: float, frame: int, begin_nm: float = 0.0) -> pd.DataFrame:
+    """Return all points of all outlines as the table `OUTLINES`; the first pixel's centre lies at `begin_nm`."""
     import pandas as pd
 
     counts = [len(points) for points in outlines.points_px]
     bends = [_curvature(points) / pixel_nm for points in outlines.points_px]
-    points = np.concatenate([np.empty((0, 2)), *outlines.points_px]) * pixel_nm
+    points = np.concatenate([np.empty((0, 2)), *outlines.points_px]) * pixel_nm + begin_nm
     return pd.DataFrame(
         {
             "frame": np.full(len(points), frame, np.int64),

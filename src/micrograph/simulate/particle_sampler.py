@@ -94,7 +94,14 @@ class ParticleSampler:
         image = record(share, camera, rng)
         if bright:
             image = image.max() - image
-        params = {"contrast_to_noise": cnr, "contrast": contrast, "diameter_px": diameter_px, "electrons": electrons}
+        params = {
+            "contrast_to_noise": cnr,
+            "contrast": contrast,
+            "diameter_px": diameter_px,
+            "electrons": electrons,
+            "mean_free_path_nm": path,
+            "electrons_on_particle": electrons * float(np.median(share)) * (1 - contrast),
+        }
         return ParticleScene(field, image, {**params, "liquid": float(liquid), "bright": float(bright)})
 
     def _field(self, pixel: float, diameter_px: float, covered: float, rng: np.random.Generator) -> Field:

@@ -1,0 +1,150 @@
+"""Simulated fields of particles, what a recipe finds in them, and the classical way to the same masks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
+from micrograph.simulate.particles import Shadow
+from micrograph.simulate.pores import inside_of
+from micrograph.validate.checks import Analyser
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+#: Of a found and a true object that are the same, the share of both together that both hold.
+SAME = 0.5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """So many images of a sampler's kind; `name` says of which kind in the names of checks."""
+
+    name: str
+    sampler: ParticleSampler
+    images: int = 20
+
+    def answers(self, analyser: Analyser, rng: np.random.Generator) -> Iterator[Answer]:
+        """Yield what `analyser` finds in each image."""
+        for _ in range(self.images):
+            scene = self.sampler.scene(rng)
+            yield Answer(scene, analyser(scene.image, scene.field.pixel_nm))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One simulated image and the tables that a recipe gave for it."""
+
+    scene: ParticleScene
+    tables: Mapping[str, DataFrame]
+
+    @functools.cached_property
+    def found(self) -> list[Shadow]:
+        """What each found outline covers, in the order of table 'objects'."""
+        return found_in(self.tables, self.scene.image.shape, self.scene.field.pixel_nm)
+
+    @functools.cached_property
+    def coverage(self) -> Image:
+        """What all found outlines cover together (H, W)."""
+        return union(self.found, self.scene.image.shape)
+
+    @functools.cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """True and found objects that are the same, one to one, best first."""
+        return same(self.scene.field.shadows, self.found)
+
+    @functools.cached_property
+    def inner(self) -> NDArray[np.bool_]:
+        """Which true objects do not touch the border of the image."""
+        height, width = self.scene.image.shape
+        inside = [
+            s.rows.start > 0 and s.columns.start > 0 and s.rows.stop < height and s.columns.stop < width
+            for s in self.scene.field.shadows
+        ]
+        return np.array(inside, dtype=bool)
+
+
+def found_in(tables: Mapping[str, DataFrame], shape: tuple[int, ...], pixel_nm: float, frame: int = 0) -> list[Shadow]:
+    """Return what each outline of one frame covers of an image of `shape`, in the order of table 'objects'."""
+    outlines = tables["outlines"]
+    points = outlines[outlines["frame"] == frame]
+    by_id = {int(name): rows[["y_nm", "x_nm"]].to_numpy(float) / pixel_nm for name, rows in points.groupby("id")}
+    objects = tables["objects"]
+    ids = objects.loc[objects["frame"] == frame, "id"]
+    return [inside_of(by_id[int(number)], (shape[0], shape[1])) for number in ids]
+
+
+def union(shadows: list[Shadow], shape: tuple[int, ...]) -> Image:
+    """Return what shadows cover together (H, W), 0 .. 1."""
+    covered = np.zeros(shape, np.float32)
+    for one in shadows:
+        here = covered[one.rows, one.columns]
+        np.maximum(here, one.coverage, out=here)
+    return covered
+
+
+def overlap(one: Shadow, other: Shadow) -> float:
+    """Return the area that two objects share over that which they cover together."""
+    top, bottom = max(one.rows.start, other.rows.start), min(one.rows.stop, other.rows.stop)
+    left, right = max(one.columns.start, other.columns.start), min(one.columns.stop, other.columns.stop)
+    if bottom <= top or right <= left:
+        return 0.0
+    first, second = (
+        s.coverage[top - s.rows.start : bottom - s.rows.start, left - s.columns.start : right - s.columns.start]
+        for s in (one, other)
+    )
+    common = float(np.minimum(first, second).sum())
+    return common / max(one.area_px + other.area_px - common, 1e-9)
+
+
+def same(true: tuple[Shadow, ...], found: list[Shadow], least: float = SAME) -> list[tuple[int, int]]:
+    """Return pairs (true, found) whose overlap is `least` or more, one to one, the best first."""
+    likely = [(overlap(t, f), i, j) for i, t in enumerate(true) for j, f in enumerate(found)]
+    pairs: list[tuple[int, int]] = []
+    used: tuple[set[int], set[int]] = (set(), set())
+    for value, i, j in sorted(likely, reverse=True):
+        if value < least:
+            break
+        if i not in used[0] and j not in used[1]:
+            pairs.append((i, j))
+            used[0].add(i)
+            used[1].add(j)
+    return pairs
+
+
+#: Makes a mask (H, W) of an image.
+Threshold = Callable[[Image], NDArray[np.bool_]]
+
+
+def otsu(image: Image, sigma: float = 2.0) -> NDArray[np.bool_]:
+    """Return the mask of dark objects by a Gaussian of `sigma` pixels and Otsu's threshold."""
+    from scipy.ndimage import gaussian_filter
+    from skimage.filters import threshold_otsu
+
+    smooth = gaussian_filter(image, sigma)
+    return np.asarray(smooth < threshold_otsu(smooth))
+
+
+def adaptive(image: Image, sigma: float = 2.0, window: int = 151) -> NDArray[np.bool_]:
+    """Return the mask of dark objects by a Gaussian and a local mean over `window` pixels, lowered by half a sigma."""
+    from scipy.ndimage import gaussian_filter
+    from skimage.filters import threshold_local
+
+    smooth = gaussian_filter(image, sigma)
+    return np.asarray(smooth < threshold_local(smooth, window, offset=0.5 * float(smooth.std())))
+
+
+def tuned(image: Image, truth: Image, sign: float = 1.0) -> NDArray[np.bool_]:
+    """Return the best mask, judged by the truth, of Otsu's and the adaptive threshold over several widths."""
+    from micrograph.validate.masks import iou
+
+    masks = [method(sign * image, sigma) for method in (otsu, adaptive) for sigma in (1.0, 2.0, 4.0)]
+    return max(masks, key=lambda mask: iou(truth, mask))
