@@ -18,6 +18,18 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Border:
+    """How well an outline is known: 1-sigma across it (one number, or (N,) for N outlines), and over which length.
+
+    `correlation_px` is the integral of the errors' correlation along the outline: ``sqrt(2 pi) s`` for errors whose
+    correlation is a Gaussian of sigma s. Both in px, or in the unit of the points where these are in another.
+    """
+
+    sigma_px: float | Array = 0.3
+    correlation_px: float = 5.0
+
+
+@dataclass(frozen=True)
 class Smoothed:
     """A closed curve (K, 2) [y, x] with its outward normals (K, 2) and curvature (K,), positive where convex."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Column
+from micrograph.features.closed_curves import Border
 from micrograph.features.hulls import hull_of
 from micrograph.features.outlines import Outlines
 from micrograph.features.polygon_moments import Polygons, central_moments, hu_invariants, principal_axes
@@ -49,18 +49,6 @@ SHAPE_COLUMNS = (
     *(Column(f"hu_{k}", "", f"moment invariant {k} of Hu") for k in range(1, 8)),
     *(Column(f"fourier_{k}", "", f"amplitude of {k} lobes around the outline over its radius") for k in _FOURIER),
 )
-
-
-@dataclass(frozen=True)
-class Border:
-    """How well an outline is known: 1-sigma across it (px, one or (N,)) and how far along it errors hang together.
-
-    `correlation_px` is the integral of the errors' correlation over the distance along the outline, ``sqrt(2 pi) s`` for
-    errors smoothed to a Gaussian correlation of sigma s.
-    """
-
-    sigma_px: float | Array = 0.3
-    correlation_px: float = 5.0
 
 
 def descriptors(outlines: Outlines, pixel_nm: float, border: Border | None = None) -> pd.DataFrame:
