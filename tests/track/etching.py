@@ -32,16 +32,19 @@ def triangle(side_nm=45.0, corner_nm=5.0, count=720):
 
 def evolved(points, v0, k, time=1.0, step=0.05):
     """Return the curve after `time` of motion along its normals with v = v0 + k * curvature, k <= 0."""
+    from scipy.interpolate import CubicSpline
+
+    closed = np.vstack([points, points[:1]])
+    way = np.r_[0, np.cumsum(np.hypot(*np.diff(closed, axis=0).T))]
+    points = CubicSpline(way, closed, bc_type="periodic")(np.arange(len(points)) * way[-1] / len(points))
+    place, order = points[:, 1] + 1j * points[:, 0], 1j * np.fft.fftfreq(len(points), 1 / len(points))
+    wave = 2 * np.pi * np.abs(order) / way[-1]
     for _ in range(round(time / step)):
-        points = even(points, len(points))
-        place = points[:, 1] + 1j * points[:, 0]
-        wave = 2j * np.pi * np.fft.fftfreq(len(place), np.abs(np.diff(place, append=place[0])).sum() / len(place))
-        parts = np.fft.fft(place) * (np.abs(wave) ** 2 * step * abs(k) <= 1)
-        first, second = np.fft.ifft(parts * wave), np.fft.ifft(parts * wave**2)
+        parts = np.fft.fft(place) * ((wave**2 * step * abs(k) <= 1) & (wave < 6))
+        first, second = np.fft.ifft(parts * order), np.fft.ifft(parts * order**2)
         bend = (first.conj() * second).imag / np.abs(first) ** 3
         place = np.fft.ifft(parts) + step * (v0 + k * bend) * -1j * first / np.abs(first)
-        points = np.column_stack([place.imag, place.real])
-    return points
+    return np.column_stack([place.imag, place.real])
 
 
 def seen(points, rng, noise_px=0.5, correlation_px=3.0):

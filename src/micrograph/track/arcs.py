@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from micrograph.features.boundary_motion import rigid_motion as rigid_between
+from micrograph.features.boundary_motion import turned
+from micrograph.features.closed_curves import Smoothed, enclosed, evenly, perimeter, smoothed
 from micrograph.track.timeline import Array
 
 #: Vertices on both sides of the nearest one among which a normal may cut the other curve.
 _REACH = 8
 #: Rounds of laying one curve on another, and the points by which it is done.
 _ROUNDS, _MARKS = 4, 120
-#: A moment of a shape smaller than this does not tell how the shape is turned.
-_ROUND = 0.05
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A closed curve at even steps along itself: points, outward normals (K, 2) [y, x] in nm, curvature (K,) in 1/nm.
-
-    Curvature is positive where the curve is convex.
-    """
-
-    points: Array
-    normals: Array
-    curvature: Array
-
-    @property
-    def step_nm(self) -> float:
-        """Length of the curve between two of its points."""
-        return float(np.hypot(*np.diff(self.points, axis=0, append=self.points[:1]).T).mean())
-
-
-def curve(points: Array, smooth_nm: float, least: int = 24) -> Curve | None:
-    """Return the polygon `points` (K, 2) [y, x] nm as a curve whose points are averaged over about `smooth_nm`.
+def curve(points: Array, smooth_nm: float, least: int = 24) -> Smoothed | None:
+    """Return the polygon `points` (K, 2) [y, x] nm as a curve at even steps, smoothed over `smooth_nm`.
 
     ``None`` for polygons with fewer than `least` vertices or without an area.
     """
-    if len(points) < least:
-        return None
-    even = _even(points)
-    area = _area(even)
+    area = enclosed(points) if len(points) >= least else 0.0
     if area == 0:
         return None
-    even = even if area > 0 else even[::-1]
-    step = float(np.hypot(*np.diff(even, axis=0, append=even[:1]).T).mean())
-    wave = 2j * np.pi * np.fft.fftfreq(len(even), step)
-    mild = np.fft.fft(even[:, 1] + 1j * even[:, 0]) * np.exp(0.5 * (wave * smooth_nm) ** 2)
-    place, first, second = (np.fft.ifft(mild * wave**order) for order in range(3))
-    speed = np.maximum(np.abs(first), 1e-12)
-    along = first / speed
-    bend = (np.conj(first) * second).imag / speed**3
-    out = -1j * along
-    return Curve(np.column_stack([place.imag, place.real]), np.column_stack([out.imag, out.real]), bend)
+    along = points if area > 0 else points[::-1]
+    return smoothed(evenly(along, len(along)), perimeter(along), smooth_nm)
 
 
 def averaged(values: Array, sigma: float) -> Array:
@@ -62,23 +33,23 @@ def averaged(values: Array, sigma: float) -> Array:
     return np.asarray(np.fft.irfft(np.fft.rfft(values) * np.exp(-0.5 * (wave * sigma) ** 2), len(values)))
 
 
-def rigid_motion(fixed: Curve) -> Array:
+def rigid_motion(fixed: Smoothed) -> Array:
     """Return (K, 3) how far each point moves along its normal per unit of shift in y, in x and of turning (rad)."""
     arm = fixed.points - fixed.points.mean(axis=0)
     turning = arm[:, 1] * fixed.normals[:, 0] - arm[:, 0] * fixed.normals[:, 1]
-    return np.column_stack([fixed.normals, turning])
+    return np.column_stack([fixed.normals, -turning])
 
 
-def laid_on(moved: Curve, fixed: Curve) -> Curve:
+def laid_on(moved: Smoothed, fixed: Smoothed) -> Smoothed:
     """Return `moved` shifted and turned as a rigid body until it lies on `fixed` as well as it can.
 
-    Uniform growth is allowed for. Turns of up to half a symmetry of the shape are found.
+    Uniform growth is allowed for.
     """
-    centre: Array = np.asarray(fixed.points.mean(axis=0), float)
-    shift = np.asarray(centre - moved.points.mean(axis=0), float)
-    result = _turned(moved, -_turn(moved, fixed), shift)
+    centre = np.asarray(fixed.points.mean(axis=0), float)
+    shift, angle = rigid_between(fixed.points, moved.points)
+    result = _placed(moved, -shift, -angle, np.asarray(moved.points.mean(axis=0), float))
     some = slice(None, None, max(1, len(fixed.points) // _MARKS))
-    marks = Curve(fixed.points[some], fixed.normals[some], fixed.curvature[some])
+    marks = Smoothed(fixed.points[some], fixed.normals[some], fixed.curvature[some])
     design = np.column_stack([np.ones(len(marks.points)), rigid_motion(fixed)[some]])
     for _ in range(_ROUNDS):
         apart, _ = between(marks, result)
@@ -86,13 +57,24 @@ def laid_on(moved: Curve, fixed: Curve) -> Curve:
         if seen.sum() < 8:
             return result
         found = np.linalg.lstsq(design[seen], apart[seen], rcond=None)[0]
-        result = _turned(result, -float(found[3]), np.asarray(-found[1:3], float), about=centre)
-        if np.abs(found[1:3]).max() < 1e-3 * fixed.step_nm:
+        result = _placed(result, np.asarray(-found[1:3], float), -float(np.rad2deg(found[3])), centre)
+        if np.abs(found[1:3]).max() < 1e-3 * step_of(fixed):
             break
     return result
 
 
-def between(fixed: Curve, other: Curve) -> tuple[Array, Array]:
+def step_of(one: Smoothed) -> float:
+    """Return the length of a curve between two of its points."""
+    return perimeter(one.points) / len(one.points)
+
+
+def _placed(one: Smoothed, shift: Array, angle_deg: float, centre: Array) -> Smoothed:
+    """Return the curve turned about `centre`, counter-clockwise on the screen, and then shifted."""
+    normals = turned(one.normals, angle_deg, np.zeros(2))
+    return Smoothed(turned(one.points, angle_deg, centre) + shift, normals, one.curvature)
+
+
+def between(fixed: Smoothed, other: Smoothed) -> tuple[Array, Array]:
     """Return the way (K,) nm from `fixed` along its normals to `other`, and the curvature (K,) met there.
 
     Both are NaN where the normal does not meet the other curve nearby.
@@ -124,39 +106,3 @@ def filled(values: Array) -> Array:
     """Return `values` (K,) around a closed curve with missing ones drawn straight between their neighbours."""
     known = np.flatnonzero(np.isfinite(values))
     return np.asarray(np.interp(np.arange(len(values)), known, values[known], period=len(values)))
-
-
-def _even(points: Array) -> Array:
-    """Return as many points at even steps along the polygon."""
-    closed = np.vstack([points, points[:1]])
-    way = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
-    at = np.arange(len(points)) * way[-1] / len(points)
-    return np.column_stack([np.interp(at, way, closed[:, axis]) for axis in range(2)])
-
-
-def _area(points: Array) -> float:
-    """Return the area (nm^2), positive where the points run counter-clockwise with x to the right and y up."""
-    y, x = points.T
-    return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
-
-
-def _turn(moved: Curve, fixed: Curve) -> float:
-    """Return the angle (rad, from x to y) by which `moved` is turned, as far as their lowest moments tell it."""
-    first, second = (_centred(one) for one in (moved, fixed))
-    for order in (2, 3):
-        one, other = (np.mean(shape**order) / np.mean(np.abs(shape) ** order) for shape in (first, second))
-        if min(abs(one), abs(other)) > _ROUND:
-            return float(np.angle(one * np.conj(other)) / order)
-    return 0.0
-
-
-def _centred(one: Curve) -> np.ndarray[tuple[int], np.dtype[np.complex128]]:
-    flat = one.points[:, 1] + 1j * one.points[:, 0]
-    return np.asarray(flat - flat.mean())
-
-
-def _turned(one: Curve, angle: float, shift: Array, about: Array | None = None) -> Curve:
-    """Return the curve turned by `angle` (rad, from x to y) and then shifted (nm)."""
-    centre = one.points.mean(axis=0) if about is None else about
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return Curve((one.points - centre) @ turn.T + centre + shift, one.normals @ turn.T, one.curvature)

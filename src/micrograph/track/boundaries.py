@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from micrograph.features.closed_curves import enclosed
 from micrograph.track.rate_law import BOUNDARIES, RATE_LAW, Law, Window, rate_bins, rate_law, window
 from micrograph.track.timeline import Array, Index
 
@@ -52,7 +53,7 @@ class _Waiting:
         return _Waiting(self.frame[-1:], self.t_s[-1:], self.outline[-1:], self.area[-1:])
 
     def plus(self, frame: int, t_s: float, outline: Array) -> _Waiting:
-        area = _area(outline)
+        area = abs(enclosed(outline))
         if self.area and not 1 - _BROKEN < area / self.area[-1] < 1 + _BROKEN:
             return _Waiting((frame,), (t_s,), (outline,), (area,))
         return _Waiting((*self.frame, frame), (*self.t_s, t_s), (*self.outline, outline), (*self.area, area))
@@ -155,8 +156,3 @@ def _with(chunks: tuple[Array, ...], rows: Array) -> tuple[Array, ...]:
 
 def _joined(chunks: tuple[Array, ...], columns: int) -> Array:
     return np.concatenate([np.empty((0, columns)), *chunks])
-
-
-def _area(outline: Array) -> float:
-    y, x = outline.T
-    return float(0.5 * abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)))

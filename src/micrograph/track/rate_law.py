@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Column
-from micrograph.track.arcs import Curve, averaged, between, curve, filled, laid_on, rigid_motion
+from micrograph.features.closed_curves import Smoothed
+from micrograph.track.arcs import averaged, between, curve, filled, laid_on, rigid_motion, step_of
 from micrograph.track.timeline import Array, Index
 
 RATE_LAW = (
@@ -88,7 +89,7 @@ def window(
     met = [between(fixed, laid_on(one, fixed)) for one in curves if one is not None]
     if any(np.isnan(way).mean() > _UNMET for way, _ in met):
         return None
-    wide = wide_nm / fixed.step_nm
+    wide = wide_nm / step_of(fixed)
     raw = filled(met[-1][0] - met[0][0]) / (times_s[-1] - times_s[0])
     bends = [averaged(filled(bend), wide) for _, bend in met]
     one, other = _halves(bends)
@@ -105,22 +106,24 @@ def _halves(bends: list[Array]) -> tuple[Array, Array]:
     return np.mean(inner[0::2], axis=0), np.mean(inner[1::2], axis=0)
 
 
-def _summed(fixed: Curve, velocity: Array, bends: tuple[Array, Array], sigma: float, wide: float, most: int) -> Window:
-    nuisance = rigid_motion(fixed)
+def _summed(
+    fixed: Smoothed, velocity: Array, bends: tuple[Array, Array], sigma: float, wide: float, most: int
+) -> Window:
+    nuisance, step = rigid_motion(fixed), step_of(fixed)
     basis = np.linalg.qr(nuisance)[0]
     ones = np.ones(len(velocity))
     left, right = np.zeros((2, 2)), np.zeros(2)
     for use, instrument in (bends, bends[::-1]):
         free = np.column_stack([ones, instrument])
         free = free - basis @ (basis.T @ free)
-        left += 0.5 * fixed.step_nm * free.T @ np.column_stack([ones, use])
-        right += 0.5 * fixed.step_nm * free.T @ velocity
+        left += 0.5 * step * free.T @ np.column_stack([ones, use])
+        right += 0.5 * step * free.T @ velocity
     bend = (bends[0] + bends[1]) / 2
     fit = np.linalg.lstsq(np.column_stack([ones, bend, nuisance]), velocity, rcond=None)[0]
     own = velocity - nuisance @ fit[2:]
     pick = np.linspace(0, len(own), min(most, len(own)), endpoint=False).astype(np.int64)
     points = np.column_stack([fixed.points, *bends, own, np.full(len(own), sigma)])[pick]
-    length = fixed.step_nm * len(own)
+    length = step * len(own)
     return Window(left, right, length, float(own.mean()), len(own) / (2 * np.sqrt(np.pi) * wide), points)
 
 
