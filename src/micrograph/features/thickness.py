@@ -1,12 +1,12 @@
 """How thick objects are, by what they take from the beam (Beer's law) or scatter to the detector.
 
-Absorption: ``I = B exp(-t / L)`` with the mean free path L and the local background B. Scattering to a dark-field detector:
-``I - B`` in proportion to t, with a factor that is seldom known, so that thicknesses are relative.
+Absorption: ``I = B exp(-t / L)`` with the mean free path L and the local background B. Scattering to a dark-field
+detector: ``I - B`` in proportion to t, with a factor that is seldom known, so that thicknesses are relative.
 
 Every object's height comes from all its pixels: mean intensities at one depth below the outline are fitted by
-``t(d) = H sqrt(1 - (1 - d / r)^2)`` for depths d < r and H beyond, which is exact for balls and lying rods (r is their
-radius) and close for plates with rounded edges; H is free of what the edge lacks. Noise is what the background shows: its
-variance, its share that grows with the counts, and its correlation between pixels.
+``t(d) = H sqrt(1 - (1 - d / r)^2)`` for depths d < r and H beyond, which is exact for balls and lying rods (r is
+their radius) and close for plates with rounded edges; H is free of what the edge lacks. Noise is what the background
+shows: its variance, its share that grows with the counts, and its correlation between pixels.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Surroundings:
 def thickness_map(image: Image, background: Image | float, mean_free_path_nm: float, least: float = 1e-3) -> Array:
     """Return the thickness (h, w) in nm by Beer's law; transmitted fractions below `least` count as `least`.
 
-    Noise makes single pixels thicker on average, by half the relative variance of their counts times the mean free path.
+    Noise makes single pixels thicker on average, by half their counts' relative variance times the mean free path.
     """
     fraction = np.asarray(image, dtype=np.float64) / background
     return -mean_free_path_nm * np.log(np.maximum(fraction, least))
@@ -157,7 +157,7 @@ def _piece(image: Array, labels: Labels, free: Array, number: int, around: Surro
 
 
 def _plane(image: Array, ring: NDArray[np.bool_]) -> tuple[Array, Array, float]:
-    """Return the plane (h, w) through the ring's pixels without outliers, residuals there, and 1 / sqrt(their number)."""
+    """Return the plane (h, w) through the ring's pixels without outliers, residuals there, and 1 / sqrt(number)."""
     y, x = np.indices(image.shape, dtype=np.float64)
     design = np.stack([np.ones_like(y), y - y.mean(), x - x.mean()], axis=-1)
     used = ring
