@@ -166,15 +166,31 @@ def train(
     zone_axis: ZoneAxis = "001",
     voltage: Voltage = None,
     pixel_size: PixelSize = None,
+    labels: Annotated[
+        Path | None, typer.Option(readable=False, help="Folder of images with your own masks or outlines.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="With --labels: learn from so many; the others are held out.")
+    ] = None,
+    curve: Annotated[bool, typer.Option(help="With --labels: measure what one more label would bring.")] = True,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an earlier run.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe's model, for its own range of samples or for your structure and microscope."""
-    from micrograph.apps import making, screen
+    """Train a recipe's model, for its own range of samples, for your structure and microscope, or on your labels."""
+    from micrograph.apps import labelling, making, screen
 
     own = making.Material(structure, zone_axis, voltage, pixel_size)
+    if labels is not None:
+        given = labelling.OwnLabels(labels, images, curve)
+        labelling.check_alone(own)
+        with screen.progress("training", quiet) as advance:
+            report = labelling.train_on_labels(
+                recipe, given, out, steps=steps, seed=seed, resume=resume, progress=advance
+            )
+        screen.labelled(out, report)
+        return
     with screen.progress("training", quiet) as advance:
         checkpoint = making.train_model(recipe, own, out, steps=steps, seed=seed, resume=resume, progress=advance)
     screen.trained(out, checkpoint)

@@ -60,7 +60,9 @@ def own_sampler(recipe: Recipe, material: Material) -> Sampler:
 
     sampler = recipe.data
     if isinstance(sampler, Learner):
-        raise BadInput(f"Recipe '{recipe.name}' simulates nothing: it learns from each recording when that is analysed.")
+        raise BadInput(
+            f"Recipe '{recipe.name}' simulates nothing: it learns from each recording when that is analysed."
+        )
     if not material.given:
         return sampler
     if not isinstance(sampler, StemSampler):
@@ -122,7 +124,7 @@ def train_model(
     from micrograph.recipes import find_recipe
 
     recipe = find_recipe(name)
-    _check_weights_path(out)
+    check_weights_path(out)
     sampler = own_sampler(recipe, material)
     made_folder(out.parent)
     from micrograph.train import TrainSettings, train
@@ -143,7 +145,8 @@ def train_model(
     )
 
 
-def _check_weights_path(path: Path) -> None:
+def check_weights_path(path: Path) -> None:
+    """Refuse a file for weights that is none."""
     if path.suffix != ".safetensors":
         raise BadInput(f"The weights file is '{path.name}': give a name that ends in .safetensors.")
     if path.is_dir():

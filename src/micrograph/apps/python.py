@@ -99,12 +99,25 @@ def train(
     zone_axis: str = "001",
     voltage: str | None = None,
     pixel_size: str | None = None,
+    labels: str | Path | None = None,
+    images: int | None = None,
+    curve: bool = True,
     steps: int | None = None,
     seed: int = 0,
 ) -> Checkpoint:
-    """Train a recipe's model, for your structure and microscope where given; write weights with their card to `out`."""
-    from micrograph.apps import making
+    """Train a recipe's model, for your structure and microscope where given; write weights with their card to `out`.
 
+    With `labels`, a folder of images with masks or outlines, the recipe's shipped weights learn on from them: from
+    `images` of them, the others being held out. The scores before and after, and with `curve` what one more label
+    would bring, are in the card under 'labels'.
+    """
+    from micrograph.apps import labelling, making
+    from micrograph.nets import load
+
+    if labels is not None:
+        own = labelling.OwnLabels(Path(labels), images, curve)
+        labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
+        return load(out)
     material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
     return making.train_model(recipe, material, Path(out), steps=steps, seed=seed)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from micrograph.apps.labelling import LabelReport
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe, Result
     from micrograph.validate import CheckResult
+    from micrograph.validate.mask_scores import LearningCurve
 
 #: Called with (done, total, what is seen now).
 Advance = Callable[[int, int, str], None]
@@ -156,6 +158,44 @@ def trained(path: Path, checkpoint: Checkpoint) -> None:
         table.add_row(quantity, f"{low:g}", f"{high:g}")
     _console().print(table)
     say(f"weights: {path}")
+
+
+def labelled(path: Path, report: LabelReport) -> None:
+    """Print what weights from own labels are worth on held-out ones, and what one more label would bring."""
+    learned, held = len(report.learned_from), len(report.held_out)
+    say(
+        f"Learned from {report.objects} objects in {learned} image{'s' * (learned != 1)}; judged on what was held out: "
+        f"{', '.join(report.held_out[:4])}{f' and {held - 4} more' if held > 4 else ''}."
+    )
+    names = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall", "f1": "F1"}
+    table = _table("score on held-out labels", "before", "95 % interval", "after", "95 % interval")
+    for key, name in names.items():
+        row = [name]
+        for scores in (report.before, report.after):
+            value = None if scores is None else getattr(scores, key)
+            row += ["-", "-"] if value is None else [f"{value.value:.4f}", f"{value.low:.4f} .. {value.high:.4f}"]
+        table.add_row(*row)
+    counts = ["-" if scores is None else str(scores.found) for scores in (report.before, report.after)]
+    table.add_row(f"objects ({report.after.true} labelled)", counts[0], "", counts[1], "")
+    _console().print(table)
+    say("Objects count as found from an overlap (IoU) of 0.5 with a label.")
+    if report.curve is not None:
+        say(_one_more(report.curve))
+    say(f"weights: {path}")
+
+
+def _one_more(curve: LearningCurve) -> str:
+    """Return in words what one more labelled image would bring."""
+    measured = ", ".join(
+        f"{error:.4f} from {number:g}" for number, error in zip(curve.numbers, curve.errors, strict=True)
+    )
+    value, low, high = curve.gain
+    sure = "" if low > 0 else " (nothing is within the interval)"
+    return (
+        f"One more labelled image would lower the error 1 - IoU by about {value:.4f} ({low:.4f} .. {high:.4f}){sure}; "
+        f"short trainings gave {measured} labelled image{'s' * (curve.numbers[-1] != 1)}, about "
+        f"{curve.a:.3g} n^-{curve.b:.2f}."
+    )
 
 
 def checks(recipe: str, results: Sequence[CheckResult]) -> None:

@@ -25,7 +25,7 @@ class Look:
     marker: str = "o"
 
 
-#: Classes that look the same in every picture: elements, chalcogen columns, empty sites, defects.
+#: Classes that look the same in every picture: elements, chalcogen columns, empty sites, defects, shapes.
 KNOWN = {
     "atom": Look(SKY),
     "C": Look(SKY),
@@ -56,6 +56,16 @@ KNOWN = {
     "vac_S": Look(RED),
     "V_W": Look(ORANGE),
     "unknown": Look(GREY, "h"),
+    "particle": Look(SKY),
+    "pore": Look(ORANGE),
+    "round": Look(SKY),
+    "square": Look(ORANGE, "s"),
+    "triangle": Look(GREEN, "^"),
+    "rod": Look(PURPLE, "P"),
+    "concave": Look(RED, "X"),
+    "hexagon": Look(YELLOW, "h"),
+    "oval": Look(BLUE, "v"),
+    "other": Look(GREY, "D"),
 }
 _FREE = tuple(Look(color, marker) for marker in MARKERS for color in (PURPLE, GREEN, YELLOW, RED, BLUE, SKY, ORANGE))
 #: Colours of lines and discs on white, where yellow is faint, and over images, where blue is; that one comes last.

@@ -13,7 +13,7 @@ from micrograph.features.closed_curves import perimeter, smoothed
 from micrograph.features.descriptors import SHAPE_COLUMNS, descriptors
 from micrograph.features.instances import find_objects
 from micrograph.features.outlines import Outlines, outlines_of
-from micrograph.features.thickness import darkness
+from micrograph.features.darkness import darkness
 
 if TYPE_CHECKING:
     import pandas as pd

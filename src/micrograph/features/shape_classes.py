@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ DESCRIPTORS = ("aspect", "solidity", "convexity", *FOURIER)
 #: The class of what fits no shape.
 OTHER = "other"
 #: A part that is wider than this many times the noise in every direction has no shape.
-_WIDE = 3.0
+_WIDE = 2.0
 #: Squared distance from every part, in standard deviations, beyond which an object fits none: chi2 tail of 1e-9.
 _TAIL = 1e-9
 
@@ -42,14 +42,15 @@ class ShapeSettings:
     """How classes are sought.
 
     most: parts of the mixture at most; objects: drawn at random for the fit, the rest is only told its class; starts:
-    of each fit; dip: density between two parts over that of the lower one, above which they are one class; least:
-    objects that a class must have.
+    of each fit; dip: density between two parts over that of the lower one, above which they are one class; dip_alike:
+    the same for two classes that would have one name; least: objects that a class must have.
     """
 
     most: int = 10
     objects: int = 3000
     starts: int = 3
     dip: float = 0.5
+    dip_alike: float = 0.1
     least: int = 10
 
 
@@ -98,9 +99,7 @@ class ShapeModel:
         return Shapes(np.array(names)[best], posterior.max(axis=1), posterior, names)
 
 
-def learn_shapes(
-    objects: DataFrame, rng: np.random.Generator, settings: ShapeSettings | None = None
-) -> ShapeModel:
+def learn_shapes(objects: DataFrame, rng: np.random.Generator, settings: ShapeSettings | None = None) -> ShapeModel:
     """Return the classes of shapes among `objects` (N rows with the columns `DESCRIPTORS`, any N).
 
     Fewer than ``2 * least`` objects make one class. The same rng gives the same classes. Raises `BadInput` where a
@@ -271,13 +270,31 @@ def _named(
         else dict.fromkeys(DESCRIPTORS, np.nan)
         for one in kept
     ]
-    names = _distinct([name_of(one | {"aspect": float(np.exp(one["aspect"]))}) for one in typical])
+    stems = [name_of(one | {"aspect": float(np.exp(one["aspect"]))}) for one in typical]
+    for one, two in _alike(stems, kept, model, settings):
+        member = np.where(model.member == kept[two], kept[one], model.member)
+        return _named(replace(model, member=member), features, scores, shapeless, settings)
+    names = _distinct(stems)
     place = {one: index for index, one in enumerate(kept)}
     member = np.array([place.get(int(one), len(kept)) if one >= 0 else -1 for one in model.member])
     names = (*names, OTHER) if (member == len(kept)).any() else names
-    return ShapeModel(
-        names, model.centre, model.scale, model.axes, model.weights, model.means, model.covariances, member
-    )
+    return replace(model, names=names, member=member)
+
+
+def _alike(
+    stems: Sequence[str], kept: Sequence[int], model: ShapeModel, settings: ShapeSettings
+) -> list[tuple[int, int]]:
+    """Return the pairs of classes of one name that only a shallow dip separates: rods of many aspects are rods."""
+    parts = (model.weights, model.means, model.covariances)
+    peaks = _density(model.means, *parts)
+    pairs = [(one, two) for two in range(len(stems)) for one in range(two) if stems[one] and stems[one] == stems[two]]
+    found = []
+    for pair in pairs:
+        ours, theirs = (np.flatnonzero(model.member == kept[one]) for one in pair)
+        saddle = max(_saddle(one, two, *parts) for one in ours for two in theirs)
+        if saddle >= settings.dip_alike * min(peaks[ours].max(), peaks[theirs].max()):
+            found.append(pair)
+    return found
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
