@@ -114,11 +114,12 @@ def train(
     from micrograph.apps import labelling, making
     from micrograph.nets import load
 
+    material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
     if labels is not None:
+        labelling.check_alone(material)
         own = labelling.OwnLabels(Path(labels), images, curve)
         labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
         return load(out)
-    material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
     return making.train_model(recipe, material, Path(out), steps=steps, seed=seed)
 
 
