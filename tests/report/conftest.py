@@ -22,6 +22,9 @@ class Width:
     base: int = 8
     pixel_nm: float = PIXEL_NM
 
+    def grid_nm(self, own_nm: float | None) -> float:
+        return self.pixel_nm
+
 
 def honeycomb() -> np.ndarray:
     a = BOND_NM * np.sqrt(3)

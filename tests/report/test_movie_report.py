@@ -48,6 +48,9 @@ class Width:
     base: int = 8
     pixel_nm: float = 0.02
 
+    def grid_nm(self, own_nm: float | None) -> float:
+        return self.pixel_nm
+
 
 @dataclass(frozen=True)
 class Known:

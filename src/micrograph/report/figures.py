@@ -22,6 +22,7 @@ from micrograph.draw import (
     strain_figure,
     time_figure,
 )
+from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 
 if TYPE_CHECKING:
@@ -49,11 +50,12 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     prediction: of the frame that is shown; tables: 'objects' and 'defects' of that very frame, 'frames' and 'summary'
     of the whole recording, and 'defects_over_time' (``frame, name, flags``) for a movie, with the tables over time
     ('tracks', 'drift', 'motion', 'diffusion', 'rates', 'states', 'counts', 'averages'). What is missing is left out.
+    Objects with an outline have pictures of their own, see `outlined_figures`.
     """
-    found = movie_figures(prediction, tables)
+    found = outlined_figures(recipe, prediction, tables) | movie_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
-    if "objects" in tables and len(tables["objects"]):
+    if "objects" in tables and len(tables["objects"]) and not is_outlined(tables):
         found |= _object_figures(tables["objects"], tables.get("frames"))
     if "summary" in tables:
         found |= _summary_figures(tables["summary"])
@@ -69,7 +71,7 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
     number = f"frame {prediction.frame.index}"
     objects, defects = tables.get("objects"), tables.get("defects")
     found: dict[str, Figure] = {}
-    if objects is not None and {"y_nm", "x_nm", "class"} <= set(objects):
+    if objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
         found["sites"] = sites_figure(image, pixel_nm, objects, f"{recipe.title}: {number}", defects)
         if len(objects) > MOST_SITES:
             found["detail"] = _detail(prediction, pixel_nm, objects, defects)

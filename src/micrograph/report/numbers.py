@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from micrograph.core import Column
 from micrograph.draw import with_error
+from micrograph.report.headline import Headline, interval_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,15 +42,6 @@ _LATTICE = {
 }
 
 
-@dataclass(frozen=True)
-class Headline:
-    """One number for the top of the report: what it is, value with error and unit, a remark."""
-
-    name: str
-    value: str
-    remark: str = ""
-
-
 def unit_of(column: str) -> str:
     """Return the unit that ends a column's name, '' if none does."""
     return next((unit for ending, unit in UNITS.items() if column.endswith(ending)), "")
@@ -63,8 +54,10 @@ def sigma_of(column: str) -> str:
 
 
 def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]) -> list[Headline]:
-    """Return the lattice from 'frames', then the rows of the summary."""
+    """Return the lattice from 'frames', then the rows of the summary, which for outlined objects stand elsewhere."""
     about = {column.name: column.about for column in columns}
+    if {"count", "covered_nm2"} <= set(frames):
+        return list(_lattice(frames))
     if {"name", "count"} <= set(summary):
         return [*_lattice(frames), *(_counted(row) for row in summary.to_dict("records"))]
     return [*_lattice(frames), *_plain(summary, about)]
@@ -91,7 +84,7 @@ def _holds(tables: Mapping[str, DataFrame], name: str, *columns: str) -> bool:
 
 def _diffusion(row: Mapping[Any, Any]) -> Headline:
     value = with_error(row["d_nm2_per_s"], row.get("d_sigma_nm2_per_s"), "nm² s⁻¹")
-    remark = _interval(row, "d_low_nm2_per_s", "d_high_nm2_per_s", "nm² s⁻¹")
+    remark = interval_text(row, "d_low_nm2_per_s", "d_high_nm2_per_s", "nm² s⁻¹")
     if "tracks" in row:
         remark += f"; {row['tracks']:.0f} tracks"
     return Headline(f"diffusion constant, {row['class']}", value, remark)
@@ -99,7 +92,7 @@ def _diffusion(row: Mapping[Any, Any]) -> Headline:
 
 def _share(row: Mapping[Any, Any]) -> Headline:
     percent = {name: 100 * row[name] for name in ("share_low", "share_high") if name in row}
-    return Headline(f"share of {row['state']}", f"{100 * row['share']:.3g} %", _interval(percent, *_SHARE, "%"))
+    return Headline(f"share of {row['state']}", f"{100 * row['share']:.3g} %", interval_text(percent, *_SHARE, "%"))
 
 
 def _rate(row: Mapping[Any, Any]) -> Headline:
@@ -107,16 +100,9 @@ def _rate(row: Mapping[Any, Any]) -> Headline:
     name = f"{row['from']} → {row['to']}"
     jumps = f"; {row['jumps']:.0f} jump{'' if row['jumps'] == 1 else 's'}" if "jumps" in row else ""
     if math.isfinite(row.get("rate_per_s", math.nan)):
-        interval = _interval(row, "rate_low_per_s", "rate_high_per_s", "s⁻¹")
+        interval = interval_text(row, "rate_low_per_s", "rate_high_per_s", "s⁻¹")
         return Headline(name, f"{row['rate_per_s']:.3g} s⁻¹", interval + jumps)
-    return Headline(name, f"{row['p']:.3g} per frame", _interval(row, "p_low", "p_high", "") + jumps)
-
-
-def _interval(row: Mapping[Any, Any], low: str, high: str, unit: str) -> str:
-    """Return '95 %: low to high unit', '' where the interval is unknown."""
-    if not (math.isfinite(row.get(low, math.nan)) and math.isfinite(row.get(high, math.nan))):
-        return ""
-    return f"95 %: {row[low]:.3g} to {row[high]:.3g} {unit}".strip()
+    return Headline(name, f"{row['p']:.3g} per frame", interval_text(row, "p_low", "p_high", "") + jumps)
 
 
 def _lattice(frames: DataFrame) -> Iterator[Headline]:

@@ -28,6 +28,7 @@ from micrograph.draw import (
     traversal_figure,
     write_movie,
 )
+from micrograph.report.outlined import OF_CLASSIFIED, is_outlined, is_timed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,17 +55,28 @@ SMALL_TABLES = (
     "averages",
     "order",
     "traversal",
+    "boundaries",
+    "rate_law",
+    "rate_bins",
+    "growth",
+    "stages",
+    "shapes",
+    "sizes",
 )
 #: Up to so many states are a diagram; more are bars.
 MOST_STATES = 8
 _OF_TRACKS = ("track", "frame", "t_s", "y_nm", "x_nm", "y_sample_nm", "x_sample_nm", "class", "state")
+_OF_OUTLINED = ("shape", "area_nm2", "area_sigma_nm2", "flags")
 
 
 def movie_tables(result: Result) -> dict[str, DataFrame]:
     """Return the tables over time that pictures are made of, however long the recording is."""
     found = {name: result.tables[name] for name in SMALL_TABLES if name in result.tables}
     if "tracks" in result.tables:
-        found["tracks"] = _read(result, "tracks", _OF_TRACKS, _longest(result))
+        found["tracks"] = _read(result, "tracks", (*_OF_TRACKS, *_OF_OUTLINED), _longest(result))
+    if {"classified", "objects"} <= set(result.tables):
+        sizes = _read(result, "objects", OF_CLASSIFIED)
+        found["classified"] = result.tables["classified"].merge(sizes, "left", ["frame", "id"])
     if "crops" in result.tables and (first := result.preview()) is not None:
         found["crops"] = result.tables.of_frame("crops", first.frame.index)
     return found
@@ -74,7 +86,8 @@ def movie_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]
     """Return the pictures of the tables over time by name; tables that are missing or empty are left out."""
     known = {name: table for name, table in tables.items() if len(table)}
     found: dict[str, Figure] = {}
-    if {"track", "y_nm", "x_nm"} <= set(known.get("tracks", ())):
+    outlined = is_outlined(known)
+    if {"track", "y_nm", "x_nm"} <= set(known.get("tracks", ())) and (not outlined or is_timed(known["tracks"])):
         found |= _track_figures(prediction, known["tracks"])
     if "drift" in known and len(known["drift"]) > 2:
         found["drift"] = drift_figure(known["drift"])
@@ -82,7 +95,7 @@ def movie_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]
         found["displacement"] = msd_figure(known["motion"], known.get("diffusion"))
     if "rates" in known:
         found |= _rate_figures(known["rates"], known.get("states"))
-    if {"name", "count", "count_low", "count_high"} <= set(known.get("counts", ())):
+    if {"name", "count", "count_low", "count_high"} <= set(known.get("counts", ())) and not outlined:
         found["numbers-time"] = counts_over_time_figure(
             known["counts"], log=known.get("frames"), changes_s=_changes(known.get("events"))
         )
@@ -126,7 +139,8 @@ def _track_figures(prediction: Prediction | None, tracks: DataFrame) -> dict[str
         found["tracks"] = tracks_figure(image, pixel_nm, tracks, "Tracks over time")
         if "class" in tracks and tracks["class"].nunique() > 1:
             found["tracks-class"] = tracks_figure(image, pixel_nm, tracks, "Tracks by class", "class")
-    found["kymograph"] = kymograph_figure(tracks, "Position over time")
+    if "area_nm2" not in tracks:
+        found["kymograph"] = kymograph_figure(tracks, "Position over time")
     return found
 
 

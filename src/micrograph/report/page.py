@@ -14,6 +14,7 @@ from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
 from micrograph.report.numbers import headlines, headlines_over_time
+from micrograph.report.outlined_numbers import outlined_headlines
 from micrograph.report.over_time import movie_tables, write_movies
 from micrograph.validate import read_measured
 
@@ -47,6 +48,17 @@ CAPTIONS = {
     "order": "How ordered the surroundings of each site are: 1 is as in the most ordered ones.",
     "order-time": "Mean over each frame with its 95 % interval.",
     "traversal": "One row a class and number z: what the network draws as z goes from low to high.",
+    "outlines": "The outline of every object in the colour of its shape, or else of its class; dashed ones are doubted "
+    "or cut by the border and do not count in sizes and shapes.",
+    "sizes": "Share of the objects by size with its 95 % interval; the line is the mean with its 95 % interval.",
+    "shapes": "Examples of every shape, small to large, in one scale, with number and share (95 % interval) in the "
+    "whole recording.",
+    "velocity": "Outlines at several times, coloured by how fast they move along their normal: red outwards, blue "
+    "inwards; the motion of the object as a whole is taken out.",
+    "rate-law": "Velocity against curvature; the line is fitted to the outlines themselves, not to the bins.",
+    "areas": "Area of each object over time and the law that it follows best.",
+    "stages": "With 95 % intervals; shaded spans are stages between change points, black lines their means.",
+    "numbers": "Mean number at each temperature with its 95 % interval.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 
@@ -101,7 +113,9 @@ def result_figures(result: Result) -> dict[str, Figure]:
     if prediction is not None:
         index = prediction.frame.index
         tables |= {
-            name: result.tables.of_frame(name, index) for name in ("objects", "defects") if name in result.tables
+            name: result.tables.of_frame(name, index)
+            for name in ("objects", "defects", "outlines")
+            if name in result.tables
         }
     if "defects" in result.tables and len(tables["frames"]) > 2:
         tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))
@@ -119,7 +133,7 @@ def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path])
     record = json.loads(json.dumps(result.record, default=str))
     answers = result.recipe.task.answers
     numbers = headlines(result.summary, result.tables["frames"], answers.get("summary", ()))
-    numbers += headlines_over_time(result.tables)
+    numbers += outlined_headlines(result.tables) + headlines_over_time(result.tables)
     card = record.get("card") or {}
     return environment.get_template("report.html").render(
         recipe=result.recipe,
