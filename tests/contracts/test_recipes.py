@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from micrograph.core import Calibration, Flag, MissingCalibration, Prediction, Recording, Sample
+from micrograph.core import Calibration, Flag, Frame, MissingCalibration, Prediction, Recording, Sample, Sampler
 from micrograph.infer import Predictor
 from micrograph.io import read_columns
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report import write_report
 from micrograph.run import Recipe, Result, RunSettings, analyze
-from micrograph.simulate import StemSampler
+from micrograph.simulate import ParticleSampler, PoreSampler, StemSampler
 from micrograph.structures import graphene, tmd
 
 PIXEL_NM, SIDE, FRAMES = 0.02, 112, 5
@@ -34,10 +34,20 @@ def recipe_of(name: str) -> Recipe:
     return find_recipe(name).with_settings(QUICK.get(name, {}))
 
 
-def small(name: str) -> StemSampler:
+#: Recipes of outlined objects: what they see has an area, not only a place.
+OUTLINED = ("particle-shapes", "liquid-cell", "pores")
+
+
+def small(name: str) -> Sampler:
     """Return the recipe's sampler for small, clean images of a fair dose."""
     recipe = find_recipe(name)
     data = find_recipe(SEEN_BY[name]).data if recipe.learner else recipe.data
+    if isinstance(data, ParticleSampler):
+        easy = replace(data, diameter_px=(14, 20), contrast_to_noise=(4, 6), covered=(0.15, 0.25), gaps=("apart",))
+        return replace(easy, side_px=SIDE, pixel_nm=(PIXEL_NM, PIXEL_NM), empty=0.0)
+    if isinstance(data, PoreSampler):
+        easy_pores = replace(data, radius_px=(9, 14), contrast_to_noise=(4, 6), contrast=(0.3, 0.5), empty=0.0)
+        return replace(easy_pores, side_px=SIDE, pixel_nm=(PIXEL_NM, PIXEL_NM))
     assert isinstance(data, StemSampler)
     clean = replace(data, field_nm=SIDE * PIXEL_NM, pixel_nm=(PIXEL_NM, PIXEL_NM), contaminated=0.0, noise_only=0.0)
     return replace(clean, dose_e_per_A2=(2e5, 2e5), electrons=None if clean.electrons is None else (800.0, 800.0))
@@ -90,6 +100,8 @@ def result_of(
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 every_simulated = pytest.mark.parametrize("name", [name for name in RECIPES if name not in SEEN_BY])
+every_lattice = pytest.mark.parametrize("name", [name for name in RECIPES if name not in (*SEEN_BY, *OUTLINED)])
+every_outlined = pytest.mark.parametrize("name", OUTLINED)
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -106,11 +118,13 @@ def test_samples_follow_from_the_generator_alone(name: str) -> None:
     assert first.image.shape != other.image.shape or not np.array_equal(first.image, other.image)
 
 
-@every_simulated
+@every_lattice
 def test_the_labels_of_a_known_structure_have_the_known_density(name: str) -> None:
     structure, density = KNOWN[name]
     field = 5.0
-    sampler = replace(small(name), structure=structure, field_nm=field, pixel_nm=(0.05, 0.05))
+    data = small(name)
+    assert isinstance(data, StemSampler)
+    sampler = replace(data, structure=structure, field_nm=field, pixel_nm=(0.05, 0.05))
     found = sampler(np.random.default_rng(0)).sites.label
     assert set(found) == set(density)
     for label, per_nm2 in density.items():
@@ -118,7 +132,24 @@ def test_the_labels_of_a_known_structure_have_the_known_density(name: str) -> No
         assert np.sum(found == label) == pytest.approx(per_nm2 * field**2, abs=edge)
 
 
-@every_simulated
+@every_outlined
+def test_a_disc_has_its_own_area_and_place(name: str) -> None:
+    recipe, pixel = find_recipe(name), 0.5
+    y, x = np.mgrid[:96, :96]
+    depth = 20 - np.hypot(y - 40.3, x - 52.6)
+    kind = recipe.model.names[0]
+    maps = {kind: np.clip(depth + 0.5, 0, 1), "core": np.clip(depth / 20, 0, 1)}
+    image = (100 - 50 * maps[kind]).astype(np.float32)
+    frame = Frame(image, 0, Calibration(pixel_nm=pixel))
+    float_maps = {name: values.astype(np.float32) for name, values in maps.items()}
+    (row,) = recipe.objects(Prediction(frame, float_maps, float_maps, pixel))["objects"].to_dict("records")
+    assert row["area_nm2"] == pytest.approx(np.pi * 20**2 * pixel**2, rel=0.005)
+    assert (row["y_nm"], row["x_nm"]) == pytest.approx((40.3 * pixel, 52.6 * pixel), abs=0.02)
+    assert row["circularity"] == pytest.approx(1, abs=0.01) and row["class"] == kind
+    assert row["optical_depth"] == pytest.approx(np.log(2), rel=0.02)
+
+
+@every_lattice
 def test_every_site_is_known_to_a_head_or_is_empty(name: str) -> None:
     known = {label for head in find_recipe(name).model.heads for label in head.labels}
     for sample in samples(name):
@@ -186,7 +217,7 @@ def test_frames_that_show_nothing_give_empty_tables_and_a_flag(
     for table in set(find_recipe(name).task.answers) - {"frames", *find_recipe(name).over_time}:
         assert len(result.tables[table]) == 0
     assert result.tables["frames"]["flags"].tolist() == [int(Flag.BAD_FRAME)] * 3
-    assert (result.summary["count"] == 0).all()
+    assert (result.summary["number" if name in OUTLINED else "count"] == 0).all()
     assert "3 of 3 frames" in write_report(result).read_text(encoding="utf-8")
 
 
@@ -195,7 +226,8 @@ def test_a_report_is_exported(name: str, result_of: Callable[[str], Result]) -> 
     result = result_of(name)
     page = write_report(result).read_text(encoding="utf-8")
     assert find_recipe(name).title in page and find_recipe(name).task.reference in page
-    assert (result.folder / "figures" / "sites.png").stat().st_size > 5000
+    figure = "outlines" if name in OUTLINED else "sites"
+    assert (result.folder / "figures" / f"{figure}.png").stat().st_size > 5000
 
 
 @every_recipe

@@ -23,12 +23,14 @@ class Instances:
     scores: NDArray[np.float64]
 
 
-def find_objects(covered: Map, depth: Map, threshold: float = 0.5, rise: float = 0.15, least_px: int = 12) -> Instances:
+def find_objects(
+    covered: Map, depth: Map, threshold: float = 0.5, rise: float = 0.15, least_px: int = 12, least_score: float = 0.6
+) -> Instances:
     """Return the objects of a map of coverage (h, w) and one of normalised depth (h, w), both 0 .. 1.
 
     Each connected part of ``covered >= threshold`` is one object unless the depth has several tops in it: tops count
     that rise by `rise` above the saddle between them. Such parts are cut by a watershed of the depth. What has less
-    than `least_px` pixels is left out. The score is the mean coverage of the object's deeper half, so it falls where
+    than `least_px` pixels or a score below `least_score` is left out. The score is the mean coverage of the object's deeper half, so it falls where
     the model doubts.
     """
     from scipy import ndimage as ndi
@@ -46,7 +48,10 @@ def find_objects(covered: Map, depth: Map, threshold: float = 0.5, rise: float =
         cut = _watershed(depth[box], np.where(mine, tops[box], 0), mine)
         labels[box][mine] = (number + cut)[mine]
         number += int(cut.max())
-    return _ordered(labels, covered, depth, least_px)
+    found = _ordered(labels, covered, depth, least_px)
+    sure = np.concatenate([[False], found.scores >= least_score])
+    number = np.where(sure, np.cumsum(sure), 0).astype(np.int32)
+    return Instances(number[found.labels], found.scores[sure[1:]])
 
 
 def tops_of(depth: Map, rise: float, least_px: int) -> Labels:

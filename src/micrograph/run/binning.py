@@ -13,8 +13,10 @@ from micrograph.run.streaming import Predict, is_usable
 
 #: The choices, coarsest first.
 BINS = (8, 4, 2)
-#: After binning the image has at least so many pixels a side, and its objects are typically at least so many wide.
-LEAST_SIDE, LEAST_DIAMETER = 128, 32.0
+#: After binning the image has at least so many pixels a side, and its objects are at least so many wide.
+LEAST_SIDE, LEAST_DIAMETER = 128, 26.0
+#: Objects that are smaller may cover this share of what all cover: specks of noise do.
+_SMALL = 0.1
 
 
 def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish: int | None = None) -> Recording:
@@ -22,7 +24,7 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
 
     A network that looks at the frame's own pixels is slow on the large objects of an oversampled frame, and noise that
     binning averages out misleads it. So the first usable frame is looked at coarsely first: the coarsest binning stands
-    in which the typical object (median of the found ones) is still `LEAST_DIAMETER` pixels wide. What was chosen is
+    in which all objects but the smallest, a tenth of what they cover together, are `LEAST_DIAMETER` pixels wide. What was chosen is
     written into the recording's notes, and from there into the run record.
     """
     if wish is not None:
@@ -31,23 +33,26 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
         return recording
     for number in BINS:
         if min(recording.shape[-2:]) // number >= LEAST_SIDE:
-            diameter = _typical_diameter(recording.binned(number), predict)
+            diameter = _small_diameter(recording.binned(number), predict)
             if diameter >= LEAST_DIAMETER:
                 return _noted(
-                    recording, number, f"objects in the first frame are typically {diameter:.0f} such pixels wide"
+                    recording, number, f"objects in the first frame are at least {diameter:.0f} such pixels wide"
                 )
     return recording
 
 
-def _typical_diameter(recording: Recording, predict: Predict) -> float:
-    """Return the median equivalent diameter (pixels) of the objects of the first usable frame, 0 for none."""
+def _small_diameter(recording: Recording, predict: Predict) -> float:
+    """Return the diameter (pixels) below which lie so few objects of the first usable frame that they hardly cover it."""
     for frame in recording:
         if is_usable(frame):
             found = predict(frame)
             covered = next(image for name, image in found.maps.items() if name != "core")
             labels = find_objects(covered, found.maps["core"]).labels
-            areas = np.bincount(labels.ravel())[1:]
-            return float(np.median(2 * np.sqrt(areas / np.pi))) if len(areas) else 0.0
+            areas = np.sort(np.bincount(labels.ravel())[1:])
+            if not len(areas):
+                return 0.0
+            below = np.searchsorted(np.cumsum(areas), _SMALL * areas.sum())
+            return float(2 * np.sqrt(areas[below] / np.pi))
     return 0.0
 
 

@@ -135,11 +135,10 @@ def otsu(image: Image, sigma: float = 2.0) -> NDArray[np.bool_]:
 
 def adaptive(image: Image, sigma: float = 2.0, window: int = 151) -> NDArray[np.bool_]:
     """Return the mask of dark objects by a Gaussian and a local mean over `window` pixels, lowered by half a sigma."""
-    from scipy.ndimage import gaussian_filter
-    from skimage.filters import threshold_local
+    from scipy.ndimage import gaussian_filter, uniform_filter
 
     smooth = gaussian_filter(image, sigma)
-    return np.asarray(smooth < threshold_local(smooth, window, offset=0.5 * float(smooth.std())))
+    return np.asarray(smooth < uniform_filter(smooth, window) - 0.5 * float(smooth.std()))
 
 
 def tuned(image: Image, truth: Image, sign: float = 1.0) -> NDArray[np.bool_]:
