@@ -11,9 +11,22 @@ from micrograph.simulate.history import Configuration, History
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
 from micrograph.simulate.optics import Microscope, probe
+from micrograph.simulate.particle_movies import (
+    Chaining,
+    Coalescing,
+    Diffusing,
+    Etching,
+    ParticleMovie,
+    View,
+    brownian_movie,
+    chaining_movie,
+    coalescence_movie,
+    etching_movie,
+)
 from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
 from micrograph.simulate.particles import Field, Particle, Shadow, field_of, scattered, shadow
 from micrograph.simulate.point_movie import PointSample, point_movie
+from micrograph.simulate.pore_movie import PoreMovie, PoreMovieSettings, pore_movie
 from micrograph.simulate.pores import PoreSampler
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Vanish
 from micrograph.simulate.ranges import params_of, random_microscope, random_scan
@@ -30,14 +43,18 @@ __all__ = [
     "RING_SIZES",
     "TMD_SETTINGS",
     "Bind",
+    "Chaining",
     "Change",
+    "Coalescing",
     "Conditions",
     "Configuration",
     "Create",
+    "Diffusing",
     "DisorderSample",
     "Distortion",
     "Dynamics",
     "EdgeSample",
+    "Etching",
     "Field",
     "History",
     "Hop",
@@ -46,9 +63,12 @@ __all__ = [
     "MovieSettings",
     "Objects",
     "Particle",
+    "ParticleMovie",
     "ParticleSampler",
     "ParticleScene",
     "PointSample",
+    "PoreMovie",
+    "PoreMovieSettings",
     "PoreSampler",
     "Rate",
     "Scan",
@@ -62,11 +82,15 @@ __all__ = [
     "TmdRates",
     "TmdSample",
     "Vanish",
+    "View",
     "adf",
     "adf_points",
     "arrhenius",
     "brightness",
+    "brownian_movie",
+    "chaining_movie",
     "changes",
+    "coalescence_movie",
     "contamination",
     "cross_section_A2",
     "disordering_movie",
@@ -76,12 +100,14 @@ __all__ = [
     "edge_history",
     "edge_movie",
     "equilibrium",
+    "etching_movie",
     "expose",
     "field_of",
     "hexagonal_sites",
     "microscope_of",
     "params_of",
     "point_movie",
+    "pore_movie",
     "probe",
     "random_microscope",
     "random_scan",
