@@ -15,13 +15,6 @@ shapes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shapes)
 ellipse, outlines, disc = shapes.ellipse, shapes.outlines, shapes.disc
 rectangle, triangle, turn = shapes.rectangle, shapes.triangle, shapes.turn
-    shapes.disc,
-    shapes.ellipse,
-    shapes.outlines,
-    shapes.rectangle,
-    shapes.triangle,
-    shapes.turn,
-)
 
 FREE = ["aspect", "circularity", "solidity", "convexity", "eccentricity"]
 FREE += [f"fourier_{k}" for k in range(2, 10)]
