@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ MOST_RINGS = 400
 BLANK = 40
 _GROUND, _TEXT = (18, 18, 18), (240, 240, 240)
 _FINE = 4
+#: Tracks share so many colours; an outline without a track is grey.
+_COLORS, _TRACKLESS = 7, "#B8B8B8"
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ class Marks:
         return of_track
 
 
-def marks_of(table: DataFrame | None, sample: bool) -> Marks:
+def marks_of(table: DataFrame | None, sample: bool, by_track: bool = False) -> Marks:
     """Return a table of ``frame, y_nm, x_nm`` and, where known, ``track``, ``state``, ``class`` or ``name`` as marks.
 
-    sample: use the positions in the sample, ``y_sample_nm, x_sample_nm``. Rows without a position are left out.
+    sample: use the positions in the sample, ``y_sample_nm, x_sample_nm``; by_track: each track is a kind of its own, as
+    far as colours go round. Rows without a position are left out.
     """
     if table is None or not len(table):
         empty = np.empty(0, np.int64)
@@ -68,11 +71,13 @@ def marks_of(table: DataFrame | None, sample: bool) -> Marks:
     points = table[["y_sample_nm", "x_sample_nm"] if sample else ["y_nm", "x_nm"]].to_numpy(float)
     frame = table["frame"].to_numpy(np.int64)
     track = table["track"].to_numpy(np.int64) if "track" in table else -1 - np.arange(len(table))
-    column = next((name for name in ("state", "class", "name") if name in table), None)
+    column = next((name for name in ("state", "class", "name") if name in table and not by_track), None)
     words = np.full(len(table), "found") if column is None else table[column].astype(str).to_numpy(dtype=str)
     order = np.lexsort((frame, track))
     order = order[np.isfinite(points[order]).all(axis=1)]
     names, kind = np.unique(words[order], return_inverse=True)
+    if by_track:
+        names, kind = np.arange(_COLORS), track[order] % _COLORS
     by_frame = np.argsort(frame[order], kind="stable")
     return Marks(
         frame[order], track[order], points[order], kind, tuple(map(str, names)), by_frame, frame[order][by_frame]
@@ -84,7 +89,8 @@ class Painter:
     """Paints frames alike. `shape` and `pixel_nm` are of the image, `limits` are the values shown black and white.
 
     side_px: longest side of the image in the picture; tail: length of the tails in frames; drift: shift of the sample
-    (y, x) in nm by frame, which is undone, empty to show the frames as recorded; decimals: of the clock.
+    (y, x) in nm by frame, which is undone, empty to show the frames as recorded; decimals: of the clock; outlines:
+    gives the closed curves (K, 2) of (y, x) in nm of a frame by its number, to be drawn in place of rings.
     """
 
     shape: tuple[int, int]
@@ -95,6 +101,7 @@ class Painter:
     tail: int = 30
     drift: Mapping[int, tuple[float, float]] | None = None
     decimals: int = 2
+    outlines: Callable[[int], Sequence[Array]] | None = None
 
     @functools.cached_property
     def scale(self) -> float:
@@ -174,10 +181,36 @@ class Painter:
         if few and self.tail > 0:
             for row in rows:
                 self._paint_tail(draw, self.marks.tail(int(row), self.tail))
+        if self.outlines is not None:
+            self._paint_outlines(draw, self.outlines(index), rows, index)
+            return
         sprites = self.rings if few else self.dots
         for (y, x), kind in zip(self._places(self.marks.points[rows]), self.marks.kind[rows], strict=True):
             sprite = sprites[kind]
             picture.paste(sprite, (round(x - sprite.width / 2), round(y - sprite.height / 2)), sprite)
+
+    def _paint_outlines(
+        self, draw: ImageDraw.ImageDraw, curves: Sequence[Array], rows: NDArray[np.intp], index: int
+    ) -> None:
+        """Draw closed curves with a dark rim, each in the colour of the mark that lies nearest to its middle."""
+        shift = np.array((self.drift or {}).get(index, (0.0, 0.0)))
+        width = max(1, round(self.size[0] / 300))
+        for curve in curves:
+            moved = curve - shift
+            kind = self._kind_inside(moved, rows)
+            color = _TRACKLESS if kind is None else self.colors[kind]
+            corners = [(x, y) for y, x in self._places(np.concatenate([moved, moved[:2]]))]
+            draw.line(corners, fill=_GROUND, width=width + 2, joint="curve")
+            draw.line(corners, fill=color, width=width, joint="curve")
+
+    def _kind_inside(self, curve: Array, rows: NDArray[np.intp]) -> int | None:
+        """Return the kind of the mark nearest to the middle of a curve, ``None`` where none lies within its reach."""
+        if not len(rows):
+            return None
+        away = np.hypot(*(self.marks.points[rows] - curve.mean(axis=0)).T)
+        nearest = int(np.argmin(away))
+        reach = float(np.ptp(curve, axis=0).max()) / 2
+        return int(self.marks.kind[rows[nearest]]) if away[nearest] <= reach else None
 
     def _paint_tail(self, draw: ImageDraw.ImageDraw, rows: NDArray[np.intp]) -> None:
         """Draw one track's line, each run of one kind in the colour of that kind."""
@@ -226,7 +259,9 @@ class Painter:
             right -= gap
 
     def _written(self, room: float) -> list[int]:
-        """Return which names the legend has room for, in their order: those that are marked most often."""
+        """Return which names the legend has room for, in their order: those marked most often; none for tracks."""
+        if self.outlines is not None:
+            return []
         number = np.bincount(self.marks.kind, minlength=len(self.marks.names))
         chosen = []
         for k in np.argsort(-number, kind="stable"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Progress = Callable[[int, int], object]
+#: Gives the closed curves (K, 2) of (y, x) in nm of a frame by its number.
+Outlines = Callable[[int], Sequence[NDArray[np.float64]]]
 #: The grey values are chosen from so many frames, evenly spread.
 _SAMPLED = 9
 #: A noisy movie is coded with so many bits a second at most.
@@ -35,7 +37,8 @@ class MovieSettings:
 
     side_px: longest side of the image (small images are enlarged by whole numbers); most_frames: of a longer recording
     so many are shown, evenly spread; per_second: frames shown a second; tail: frames that a track trails behind its
-    object; sample: the drift is removed; most_bytes: of a GIF.
+    object; sample: the drift is removed; most_bytes: of a GIF; outlines: drawn in place of rings, in the colours of the
+    tracks that lie in them.
     """
 
     side_px: int = 768
@@ -44,6 +47,7 @@ class MovieSettings:
     tail: int = 30
     sample: bool = False
     most_bytes: int = 3_000_000
+    outlines: Outlines | None = None
 
 
 def write_movie(
@@ -99,8 +103,9 @@ def painter_for(
         known = {int(frame): (float(y), float(x)) for frame, (y, x) in zip(drift["frame"], shifts, strict=True)}
     height, width = parts[0].shape
     return Painter(
-        (height, width), float(recording.calibration.pixel_nm or 1.0), limits, marks_of(marks, sample),
-        settings.side_px, settings.tail, known, _decimals(recording),
+        (height, width), float(recording.calibration.pixel_nm or 1.0), limits,
+        marks_of(marks, sample, settings.outlines is not None), settings.side_px, settings.tail, known,
+        _decimals(recording), settings.outlines,
     )  # fmt: skip
 
 

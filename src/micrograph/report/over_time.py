@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from micrograph.core import Prediction
 from micrograph.draw import (
@@ -16,6 +18,7 @@ from micrograph.draw import (
     arrhenius_figure,
     classes_figure,
     counts_over_time_figure,
+    curves_of,
     drift_figure,
     kymograph_figure,
     map_figure,
@@ -126,7 +129,9 @@ def write_movies(result: Result, progress: Callable[[int, int], object] | None =
     view_nm = min(recording.shape) * recording.calibration.pixel_nm
     sample = drift is not None and "tracks" in result.tables and _reach_nm(drift) < view_nm / 3
     drift = drift if sample else None
-    for suffix, settings in (("mp4", MovieSettings(sample=sample)), ("gif", replace(SMALL, sample=sample))):
+    outlines = partial(_curves, result) if "outlines" in result.tables else None
+    for suffix, settings in (("mp4", MovieSettings()), ("gif", SMALL)):
+        settings = replace(settings, sample=sample, outlines=outlines)
         shown, marks = _marks(result, settings)
         write_movie(paths[suffix], recording, marks, drift, shown, progress if suffix == "mp4" else None)
     return paths
@@ -216,6 +221,12 @@ def _marks(result: Result, settings: MovieSettings) -> tuple[MovieSettings, Data
     shown = replace(settings, most_frames=most)
     chosen = [result.recording.indices[int(k)] for k in shown_positions(len(result.recording), most)]
     return shown, _read(result, name, ("frame", "y_nm", "x_nm", "class", "name"), [("frame", "in", chosen)])
+
+
+def _curves(result: Result, frame: int) -> list[NDArray[np.float64]]:
+    """Return the outlines of one frame, reading no others."""
+    outlines = _read(result, "outlines", ("id", "point", "y_nm", "x_nm"), [("frame", "==", frame)])
+    return list(curves_of(outlines).values())
 
 
 def _longest(result: Result) -> list[tuple[str, str, Any]] | None:
