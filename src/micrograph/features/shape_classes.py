@@ -68,8 +68,8 @@ class Shapes:
 class ShapeModel:
     """Classes of shapes that were learned; calling it sorts objects into them.
 
-    names: of the K classes, commonest first, `OTHER` last where there is one. The P parts of the mixture live in a space
-    of D scores: ``(features - centre) / scale @ axes``. member: class of each part, -1 for one between classes.
+    names: of the K classes, commonest first, `OTHER` last where there is one. The P parts of the mixture live in a
+    space of D scores: ``(features - centre) / scale @ axes``. member: class of each part, -1 for one between classes.
     """
 
     names: tuple[str, ...]
