@@ -11,7 +11,7 @@ from micrograph.simulate.brownian import Bath, PairPotential, brownian
 
 def test_mean_square_displacement_of_free_particles_is_four_d_t() -> None:
     rng = np.random.default_rng(0)
-    path = brownian(np.zeros((4000, 2)), np.linspace(0, 10, 11), Bath(3.0, (100, 100), periodic=True), rng)
+    path = brownian(np.zeros((4000, 2)), np.arange(11.0), Bath(3.0, (100, 100), periodic=True), rng)
     msd = np.mean(np.sum(path**2, axis=2), axis=1)
     assert msd[1:] == pytest.approx(4 * 3.0 * np.arange(1, 11), rel=0.06)
 
@@ -27,7 +27,7 @@ def test_distances_of_a_dilute_gas_follow_boltzmann() -> None:
     rng, side = np.random.default_rng(1), 60.0
     potential = PairPotential(6.0, 4.0, 2.0, 3.0, 4.0)
     bath = Bath(4.0, (side, side), potential, periodic=True)
-    path = brownian(rng.uniform(0, side, (8, 2)), np.arange(1500) * 0.5, bath, rng)[50:]
+    path = brownian(rng.uniform(0, side, (8, 2)), np.arange(900) * 0.5, bath, rng)[50:]
     apart = path[:, :, None] - path[:, None]
     apart -= side * np.round(apart / side)
     first, second = np.triu_indices(8, 1)

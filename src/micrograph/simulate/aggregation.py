@@ -72,12 +72,18 @@ class Assembly:
 
 
 def assemble(
-    start_nm: Array, contact_nm: float, times_s: Array, rng: np.random.Generator, approach_s: float = 0.0
+    start_nm: Array,
+    contact_nm: float,
+    times_s: Array,
+    rng: np.random.Generator,
+    approach_s: float = 0.0,
+    box_nm: tuple[float, float] = (np.inf, np.inf),
 ) -> Assembly:
     """Return chains of particles that begin at `start_nm` (N, 2): each time the nearest free ends of two chains join.
 
     The shorter chain moves, as a whole, so that its end lies `contact_nm` beyond the other's, in line but for a bend.
-    One chain of each pair is drawn at random.
+    One chain of each pair is drawn at random. Of some bends the one is taken that keeps away from other particles and
+    from beyond the box (height, width).
     """
     count = len(start_nm)
     chains = [[one] for one in range(count)]
@@ -86,7 +92,7 @@ def assemble(
     for _ in times_s[: count - 1]:
         place, turn = places[-1].copy(), turns[-1].copy()
         fixed, coming = _partners(chains, place, rng)
-        target, swing = _docked(fixed, coming, place, (contact_nm, turn), rng)
+        target, swing = _docked(fixed, coming, place, (contact_nm, turn, np.array(box_nm)), rng)
         place[coming] = target
         turn[coming] += swing
         pairs.append((fixed[-1], coming[0]))
@@ -120,10 +126,10 @@ def _partners(chains: list[list[int]], place: Array, rng: np.random.Generator) -
 
 
 def _docked(
-    fixed: list[int], coming: list[int], place: Array, contact: tuple[float, Array], rng: np.random.Generator
+    fixed: list[int], coming: list[int], place: Array, contact: tuple[float, Array, Array], rng: np.random.Generator
 ) -> tuple[Array, float]:
     """Return where the coming chain lies after it has met the fixed one, and by how much it swung (degrees)."""
-    (length, turn), end = contact, place[fixed[-1]]
+    (length, turn, box), end = contact, place[fixed[-1]]
     facing, own_turn = float(turn[fixed[-1]]), float(turn[coming[0]])
     rest = np.setdiff1d(np.arange(len(place)), [*fixed, *coming])
     rest = np.concatenate([rest, fixed[:-1]]).astype(int)
@@ -137,6 +143,8 @@ def _docked(
         first = end + length * _unit(way)
         target = first + _swung(place[coming] - place[coming[0]], swing)
         room = float(np.linalg.norm(target[:, None] - place[rest][None], axis=2).min()) if len(rest) else np.inf
+        outside = float(np.maximum(length / 2 - np.minimum(target, box - target), 0).max())
+        room -= 2 * outside
         if best is None or room > best[0]:
             best = (room, target, swing)
         if room >= length:

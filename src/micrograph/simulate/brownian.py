@@ -12,7 +12,7 @@ from micrograph.core import BadInput
 
 Array = NDArray[np.float64]
 #: Longest random move (rms) in one step where particles act on each other, over the length on which their forces vary.
-_FINE = 0.1
+_FINE = 0.2
 
 
 @dataclass(frozen=True)

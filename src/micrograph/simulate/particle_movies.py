@@ -85,9 +85,10 @@ class ParticleMovie:
     """A lazy recording with its truth.
 
     truth: frame, t_s, object, shape, y_nm, x_nm (of the area's centroid), area_nm2, perimeter_nm, height_nm, border
-    (whether the image cuts it). rates: what was planted, by name. ``bodies(i)``: the particles of frame i by object
-    number, with their outlines; ``masks(i)``: coverage and depth (H, W; 0 .. 1); ``thickness_nm(i)`` (H, W). events:
-    bonds with t_s, order, first, second, where there are any. electrons: per pixel of the unscattered beam.
+    (whether the image cuts it); objects whose centroid lies outside are left out, in the image too. rates: what was
+    planted, by name. ``bodies(i)``: the particles of frame i by object number, with their outlines; ``masks(i)``:
+    coverage and depth (H, W; 0 .. 1); ``thickness_nm(i)`` (H, W). events: bonds with t_s, order, first, second, where
+    there are any. electrons: per pixel of the unscattered beam.
     """
 
     recording: Recording
@@ -215,7 +216,7 @@ def chaining_movie(
     chaining, view = chaining or Chaining(), view or View()
     places = _apart(chaining.count, chaining.edge_nm * 0.75, view, rng)
     times = bond_times(len(places), chaining.rate, chaining.order, rng, float(view.times_s[-1]))
-    assembly = assemble(places, 1.02 * chaining.edge_nm, times, rng, chaining.approach_s)
+    assembly = assemble(places, 1.02 * chaining.edge_nm, times, rng, chaining.approach_s, view.size_nm)
     jitter = rng.normal(0, chaining.jitter_nm, (view.frames, len(places), 2))
     half = chaining.edge_nm / 2
     square = half * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
@@ -306,8 +307,8 @@ def _movie(
     window = LIQUID_CELL if view.liquid else VACUUM
 
     def drifted(frame: int) -> Bodies:
-        shift = path[frame]
-        return {one: _shifted(body, shift) for one, body in bodies(frame).items()} if view.drift_nm else bodies(frame)
+        moved = {one: _shifted(body, path[frame]) for one, body in bodies(frame).items()}
+        return {one: body for one, body in moved.items() if _seen(body, view)}
 
     def thickness(frame: int) -> Image:
         total = np.zeros(view.size_px, np.float32)
@@ -339,6 +340,12 @@ def _movie(
 def _shifted(body: Body, shift: Array) -> Body:
     y, x = body.centre_nm
     return replace(body, outline_nm=body.outline_nm + shift, centre_nm=(y + float(shift[0]), x + float(shift[1])))
+
+
+def _seen(body: Body, view: View) -> bool:
+    """Tell whether the centroid of a body lies on the image."""
+    y, x = centre_nm(body.outline_nm)
+    return 0 <= y < view.size_nm[0] and 0 <= x < view.size_nm[1]
 
 
 def _passing(view: View, radius_nm: float, rng: np.random.Generator) -> Image:
