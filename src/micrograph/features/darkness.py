@@ -35,47 +35,69 @@ class Darkness:
     total_px: Array
 
 
-def darkness(image: Image, labels: Labels, deep: Image, dark_level: float = 0.0) -> Darkness:
-    """Return how dark each object of `labels` (h, w) is in `image` (h, w) against its own surroundings.
+def darkness(image: Image, labels: Labels, dark_level: float = 0.0) -> Darkness:
+    """Return how dark each object of `labels` (h, w), 1 .. N, is in `image` (h, w) against its own surroundings.
 
-    deep: normalised depth inside the objects (h, w), 0 .. 1; dark_level: what the camera reads without any beam.
+    dark_level: what the camera reads without any beam.
     """
-    from scipy import ndimage as ndi
-
+    number = int(labels.max(initial=0)) + 1
+    if number == 1:
+        return Darkness(np.empty(0), np.empty(0), np.empty(0))
     counts = np.asarray(image, float) - dark_level
-    correlation = noise_correlation(counts, labels)
-    rows = []
-    for number, box in enumerate(ndi.find_objects(labels), start=1):
-        if box is None:
-            rows.append((np.nan,) * 3)
-            continue
-        around = tuple(slice(max(0, side.start - _FAR), side.stop + _FAR) for side in box)
-        rows.append(_one(counts[around], labels[around], deep[around], number, correlation))
-    table = np.array(rows, float).reshape(-1, 3)
-    return Darkness(*table.T)
+    outside, outside_var, outside_n = _grouped(*_surroundings(counts, labels), number)
+    owner, share, inside = _deep(labels, counts, number)
+    plateau = share >= _PLATEAU
+    top, _, top_n = _grouped(owner[plateau], inside[plateau], number)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = np.log(outside / top)
+        noise = outside_var / outside  # counting: the variance goes as the mean
+        sigma = np.sqrt(noise / outside / outside_n + noise / top / top_n)
+        shell = owner * _SHELLS + np.minimum((share * _SHELLS).astype(np.intp), _SHELLS - 1)
+        mean, _, shell_n = _grouped(shell, inside, number * _SHELLS)
+        each = np.log(outside[:, None] / mean.reshape(number, _SHELLS)) * shell_n.reshape(number, _SHELLS)
+    total = np.nansum(np.where(np.isfinite(each), each, 0.0), axis=1)
+    known = (outside_n >= _LEAST) & np.isfinite(depth)
+    found = (
+        np.where(known, values, np.nan)[1:] for values in (depth, sigma * noise_correlation(counts, labels), total)
+    )
+    return Darkness(*found)
 
 
-def _one(counts: Array, labels: Labels, deep: Image, number: int, correlation: float) -> tuple[float, float, float]:
-    """Return the optical depth of one object's plateau, its 1-sigma and the integral over its pixels."""
+def _surroundings(counts: Array, labels: Labels) -> tuple[NDArray[np.intp], Array]:
+    """Return, for each background pixel near an object, which is nearest, and its counts."""
     from scipy.ndimage import distance_transform_edt
 
-    mine = labels == number
-    distance = distance_transform_edt(~mine)
-    ring = counts[(labels == 0) & (distance > _NEAR) & (distance <= _FAR)]
-    plateau = counts[mine & (deep >= _PLATEAU)]
-    if len(ring) < _LEAST or len(plateau) == 0 or ring.mean() <= 0 or plateau.mean() <= 0:
-        return np.nan, np.nan, np.nan
-    outside, sd = float(ring.mean()), float(ring.std())
-    depth = float(np.log(outside / plateau.mean()))
-    inner_sd = sd * np.sqrt(max(plateau.mean(), 1e-12) / outside)  # counting: the variance goes as the mean
-    sigma = np.hypot(sd / outside / np.sqrt(len(ring)), inner_sd / plateau.mean() / np.sqrt(len(plateau)))
-    shell = np.minimum((deep[mine] * _SHELLS).astype(int), _SHELLS - 1)
-    number_in = np.bincount(shell, minlength=_SHELLS)
-    mean = np.bincount(shell, counts[mine], _SHELLS) / np.maximum(number_in, 1)
+    distance, (rows, columns) = distance_transform_edt(labels == 0, return_indices=True)
+    near = (distance > _NEAR) & (distance <= _FAR)
+    return labels[rows[near], columns[near]].astype(np.intp), counts[near]
+
+
+def _deep(labels: Labels, counts: Array, number: int) -> tuple[NDArray[np.intp], Array, Array]:
+    """Return, for each pixel of an object, its label, its depth over the object's greatest, and its counts."""
+    from scipy.ndimage import distance_transform_edt
+
+    inner = labels > 0
+    for axis in (0, 1):
+        same = np.diff(labels, axis=axis) == 0
+        pad = [(0, 0), (0, 0)]
+        for pad[axis] in ((0, 1), (1, 0)):
+            inner &= np.pad(same, pad, constant_values=True)
+    distance = distance_transform_edt(inner)
+    mine = labels > 0
+    owner = labels[mine].astype(np.intp)
+    depth = distance[mine] + 0.5
+    greatest = np.zeros(number)
+    np.maximum.at(greatest, owner, depth)
+    return owner, depth / greatest[owner], counts[mine]
+
+
+def _grouped(group: NDArray[np.intp], values: Array, number: int) -> tuple[Array, Array, Array]:
+    """Return mean, variance and number of the values of each group."""
+    n = np.bincount(group, minlength=number).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(mean > 0, np.log(outside / mean), np.nan)
-    total = float(np.nansum(np.where(number_in > 0, each * number_in, 0.0)))
-    return depth, float(sigma * correlation), total
+        mean = np.bincount(group, values, number) / n
+        variance = np.bincount(group, (values - mean[group]) ** 2, number) / np.maximum(n - 1, 1)
+    return mean, variance, n
 
 
 def noise_correlation(counts: Array, labels: Labels, side: int = 4) -> float:

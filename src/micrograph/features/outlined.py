@@ -110,7 +110,7 @@ class OutlinedObjects:
             nothing = np.full(len(rows), np.nan)
             names = ("optical_depth", "optical_depth_sigma", "thickness_nm", "thickness_sigma_nm", "volume_nm3")
             return dict.fromkeys(names, nothing)
-        dark = darkness(image, labels, prediction.maps["core"], self.dark_level)
+        dark = darkness(image, labels, self.dark_level)
         path = np.nan if self.mean_free_path_nm is None else self.mean_free_path_nm
         return {
             "optical_depth": dark.depth[rows],

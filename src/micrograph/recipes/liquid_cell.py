@@ -29,8 +29,8 @@ RECIPE = Recipe(
         reference="doi:10.1021/acscentsci.0c00430",
     ),
     data=ParticleSampler(
-        diameter_px=(14.0, 130.0),
-        contrast_to_noise=(0.4, 10.0),
+        diameter_px=(12.0, 72.0),
+        contrast_to_noise=(0.6, 10.0),
         contrast=(0.08, 0.6),
         covered=(0.04, 0.45),
         shapes=("sphere", "rod", "rod", "cube", "tilted-cube", "triangle", "concave-cube"),

@@ -14,7 +14,7 @@ from micrograph.run.streaming import Predict, is_usable
 #: The choices, coarsest first.
 BINS = (8, 4, 2)
 #: After binning the image has at least so many pixels a side, and its objects are at least so many wide.
-LEAST_SIDE, LEAST_DIAMETER = 128, 26.0
+LEAST_SIDE, LEAST_DIAMETER = 96, 20.0
 #: Objects that are smaller may cover this share of what all cover: specks of noise do.
 _SMALL = 0.1
 

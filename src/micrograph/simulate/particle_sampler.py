@@ -47,12 +47,13 @@ class ParticleSampler:
     'anyhow'); spread: relative standard deviation of sizes in one image, up to; bright: share of images with particles
     brighter than their background; liquid: share of images through a liquid cell, with blurred particles that pass;
     texture, slope: strength of the support's speckle and of uneven illumination over the particles' contrast, up to;
-    bragg: spread of darkness from particle to particle, up to; empty: share of images without any particle.
+    bragg: spread of darkness from particle to particle, up to; empty: share of images without any particle; offset: what the
+    camera reads without beam.
     """
 
     side_px: int = 256
-    diameter_px: Range = (7.0, 130.0)
-    contrast_to_noise: Range = (0.5, 12.0)
+    diameter_px: Range = (7.0, 72.0)
+    contrast_to_noise: Range = (0.6, 12.0)
     contrast: Range = (0.06, 0.7)
     covered: Range = (0.03, 0.5)
     most: int = 250
@@ -66,6 +67,7 @@ class ParticleSampler:
     slope: float = 1.0
     bragg: float = 0.3
     empty: float = 0.03
+    offset: Range = (0.0, 50.0)
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return one labelled image."""
@@ -90,7 +92,7 @@ class ParticleSampler:
             share = share * transmission(self._passing(pixel, diameter_px, shape, rng), path)
         share = self._uneven(share, contrast, rng)
         electrons = (cnr / contrast) ** 2 / float(np.median(share))
-        camera = Camera(electrons, float(rng.uniform(0.25, 1.0)), float(rng.uniform(0.5, 5)), float(rng.uniform(0, 50)))
+        camera = Camera(electrons, float(rng.uniform(0.25, 1.0)), float(rng.uniform(0.5, 5)), float(rng.uniform(*self.offset)))
         image = record(share, camera, rng)
         if bright:
             image = image.max() - image

@@ -12,8 +12,8 @@ from micrograph.simulate.solids import Ball, Rod, Solid, about_beam, concave_cub
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
-#: Points per pixel, along each axis, at which a solid is evaluated.
-_FINE = 3
+#: Points per pixel, along each axis, at which a solid is evaluated, and one that reaches less than so many pixels.
+_FINE, _FINER, _SMALL = 3, 8, 12
 #: A random place for a particle is sought so many times.
 _TRIES = 30
 
@@ -59,11 +59,12 @@ def shadow(particle: Particle, pixel_nm: float, shape: tuple[int, int]) -> Shado
     rows, columns = slice(top, max(bottom, top)), slice(left, max(right, left))
     if bottom <= top or right <= left:
         return Shadow(rows, columns, *(np.zeros((rows.stop - top, columns.stop - left), np.float32),) * 2)
-    fine = (np.arange(_FINE) + 0.5) / _FINE - 0.5
+    number = _FINER if reach < _SMALL else _FINE
+    fine = (np.arange(number) + 0.5) / number - 0.5
     ys = ((np.arange(top, bottom)[:, None] + fine).ravel() - y) * pixel_nm
     xs = ((np.arange(left, right)[:, None] + fine).ravel() - x) * pixel_nm
     thick = particle.solid.thickness(*np.meshgrid(ys, xs, indexing="ij"))
-    blocks = thick.reshape(bottom - top, _FINE, right - left, _FINE)
+    blocks = thick.reshape(bottom - top, number, right - left, number)
     coverage = (blocks > 0).mean(axis=(1, 3), dtype=np.float32)
     return Shadow(rows, columns, coverage, blocks.mean(axis=(1, 3)).astype(np.float32))
 

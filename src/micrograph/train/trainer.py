@@ -57,7 +57,7 @@ def train(
     run.keep(kept)
     fresh = Examples(sampler, spec, spec.patch, settings.seed + 1_000_003, 1)
     found = calibrate(run.average, spec, fresh, settings.calibration_samples)
-    training = {**asdict(settings), "loss": loss}
+    training = {**asdict(settings), "loss": loss, "begin_from": None if begin_from is None else Path(begin_from).stem}
     checkpoint = Checkpoint(
         spec,
         {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | found.domain,
