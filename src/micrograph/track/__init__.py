@@ -1,6 +1,7 @@
 """Objects over time: drift, links, motion, states, rates. Runs without torch."""
 
 from micrograph.track.chain import Tracks, likeliest, smoothed
+from micrograph.track.chaining import CHAINS, Order, chains_table, contacts, kinetic_order
 from micrograph.track.counts import COUNTS, STAGES, Stage, counts_table, stages, stages_table
 from micrograph.track.drift import DRIFT, DriftSettings, find_drift, in_sample
 from micrograph.track.events import EVENTS, events_table
@@ -21,6 +22,7 @@ from micrograph.track.motion import (
     velocities,
 )
 from micrograph.track.msd import MOTION, Exponent, anomalous_exponent, msd_table
+from micrograph.track.pair_potential import PAIR_POTENTIAL, pair_potential
 from micrograph.track.rate_law import BOUNDARIES, RATE_BINS, RATE_LAW, Law, Window, rate_law, window
 from micrograph.track.rates import RATES, STATES, Rates, estimate_rates, rates_table, states_table, stationary
 from micrograph.track.shapes import Outlined
@@ -29,6 +31,7 @@ from micrograph.track.walks import HopRate, hop_rate
 
 __all__ = [
     "BOUNDARIES",
+    "CHAINS",
     "COUNTS",
     "DIFFUSION",
     "DRIFT",
@@ -36,6 +39,7 @@ __all__ = [
     "GROWTH",
     "LEVELS",
     "MOTION",
+    "PAIR_POTENTIAL",
     "RATES",
     "RATE_BINS",
     "RATE_LAW",
@@ -54,12 +58,15 @@ __all__ = [
     "Law",
     "LinkSettings",
     "MotionSettings",
+    "Order",
     "Outlined",
     "Rates",
     "Stage",
     "Tracks",
     "Window",
     "anomalous_exponent",
+    "chains_table",
+    "contacts",
     "correct",
     "counts_table",
     "cramer_rao",
@@ -73,11 +80,13 @@ __all__ = [
     "hop_rate",
     "image_drift",
     "in_sample",
+    "kinetic_order",
     "lattice_drift",
     "level_stages",
     "likeliest",
     "link",
     "msd_table",
+    "pair_potential",
     "rate_law",
     "rates_table",
     "smoothed",

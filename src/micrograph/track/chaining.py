@@ -1,0 +1,231 @@
+"""Particles that join to chains: who touches whom, how many chains there are, and the order of the kinetics.
+
+A number that falls by one with each joining is a pure death process: of first order if each one dies at the same rate
+k, of second order if each pair does (rate k n^2). Its exact likelihood, of all waiting times between the frames, tells
+the orders apart far better than curves fitted to the number do. Bonds that a frame misses make the number seen too
+high; they are hidden states of the same likelihood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from micrograph.core import BadInput, Column
+from micrograph.track.timeline import Array, Index, position_columns
+
+CHAINS = (
+    Column("frame", "", "number of the frame"),
+    Column("t_s", "s", "its time"),
+    Column("particles", "", "particles seen"),
+    Column("free", "", "particles that touch no other"),
+    Column("chains", "", "groups of two or more that touch"),
+    Column("groups", "", "free particles and chains together"),
+    Column("bonds", "", "pairs that touch"),
+    Column("largest", "", "particles in the largest group"),
+)
+#: Chance of a number that no missed bond explains, such as two particles that only seem to touch.
+_STRAY = 1e-3
+#: Steps of time that differ by this share count as equal.
+_ALIKE = 1e-3
+#: Twice the loss of log-likelihood at the ends of a 95 % interval (one parameter).
+_LOSS = 3.841
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order (1 or 2) of a decay, its rate constant with the 95 % interval, by how much the other order is worse.
+
+    k in 1/s for order 1 and 1/s per particle for order 2. missed: share of the joinings that a frame misses.
+    """
+
+    order: int
+    k: float
+    k_low: float
+    k_high: float
+    delta_aic: float
+    missed: float
+
+
+def contacts(tracks: pd.DataFrame, factor: float = 1.15, least_frames: int = 3) -> pd.DataFrame:
+    """Return which particles touch and since when: ``track, other, first_frame, last_frame``.
+
+    tracks: ``track, frame, y_nm, x_nm`` and ``equivalent_diameter_nm`` or ``area_nm2``. Particles touch where their
+    centres are closer than `factor` times the mean of their diameters; contacts seen in fewer than `least_frames`
+    frames are passing ones.
+    """
+    from scipy.spatial import cKDTree
+
+    y, x = position_columns(tracks)
+    found = []
+    for frame, rows in tracks.groupby("frame"):
+        place, size, own = rows[[y, x]].to_numpy(float), _diameters(rows), rows["track"].to_numpy(np.int64)
+        pairs = cKDTree(place).query_pairs(factor * float(size.max()), output_type="ndarray")
+        apart = np.hypot(*(place[pairs[:, 0]] - place[pairs[:, 1]]).T)
+        near = pairs[apart < factor * 0.5 * (size[pairs[:, 0]] + size[pairs[:, 1]])]
+        found.append(np.column_stack([np.sort(own[near], axis=1), np.full(len(near), frame)]))
+    every = np.concatenate([np.empty((0, 3), np.int64), *found])
+    seen = pd.DataFrame(every, columns=["track", "other", "frame"]).groupby(["track", "other"])["frame"]
+    table = seen.agg(first_frame="min", last_frame="max", number="size").reset_index()
+    return table[table["number"] >= least_frames].drop(columns="number").reset_index(drop=True)
+
+
+def _diameters(rows: pd.DataFrame) -> Array:
+    if "equivalent_diameter_nm" in rows:
+        return rows["equivalent_diameter_nm"].to_numpy(float)
+    if "area_nm2" not in rows:
+        raise BadInput("Particles without equivalent_diameter_nm or area_nm2 have no size: give one of the columns.")
+    return np.asarray(2 * np.sqrt(rows["area_nm2"].to_numpy(float) / np.pi))
+
+
+def chains_table(tracks: pd.DataFrame, bonds: pd.DataFrame, lasting: bool = True) -> pd.DataFrame:
+    """Return the number of free particles, chains and groups in every frame (`CHAINS`).
+
+    bonds: as `contacts` gives them. A bond holds from its first frame to its last, or, where bonds are `lasting`, to
+    the end of the movie, so that frames which miss it do not break the chain.
+    """
+    rows = []
+    for frame, here in tracks.groupby("frame"):
+        own = here["track"].to_numpy(np.int64)
+        held = bonds[(bonds["first_frame"] <= frame) & (lasting | (bonds["last_frame"] >= frame))]
+        pairs = held[["track", "other"]].to_numpy(np.int64)
+        size = _group_sizes(own, pairs[np.isin(pairs, own).all(axis=1)])
+        time = float(here["t_s"].iloc[0]) if "t_s" in here else float("nan")
+        alone = int((size == 1).sum())
+        bonded = int(np.isin(pairs, own).all(axis=1).sum())
+        rows.append([frame, time, len(own), alone, len(size) - alone, len(size), bonded, int(size.max(initial=0))])
+    return pd.DataFrame(rows, columns=[column.name for column in CHAINS])
+
+
+def _group_sizes(own: Index, pairs: Index) -> Index:
+    """Return how many particles each connected group holds."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    order = np.sort(own)
+    first, second = np.searchsorted(order, pairs).T
+    graph = coo_array((np.ones(len(pairs)), (first, second)), shape=(len(own),) * 2)
+    return np.bincount(connected_components(graph, directed=False)[1]).astype(np.int64)
+
+
+def kinetic_order(times_s: ArrayLike, counts: ArrayLike) -> Order:
+    """Return whether the number (T,) of particles or groups at times (T,) s falls by first- or second-order kinetics.
+
+    Any joining lowers the number by one. Frames may see too many (missed bonds): the share is found along with k.
+    Raises `BadInput` for times that do not increase, for numbers that are no counts and for fewer than 3 of them.
+    """
+    times, seen = np.asarray(times_s, float), np.asarray(counts, float)
+    if times.shape != seen.shape or times.ndim != 1 or len(times) < 3 or not (np.diff(times) > 0).all():
+        raise BadInput("A decay needs three numbers or more at times that increase: give both rows alike.")
+    if not np.isfinite(seen).all() or (seen < 0).any() or (seen != np.round(seen)).any():
+        raise BadInput("A decay is followed by whole numbers, zero or greater: counts of particles or groups.")
+    decays = [_fitted(times, seen.astype(np.int64), order) for order in (1, 2)]
+    best = 0 if decays[0].worth >= decays[1].worth else 1
+    found = decays[best]
+    low, high = found.interval()
+    return Order(best + 1, found.k, low, high, 2 * (found.worth - decays[1 - best].worth), found.missed)
+
+
+@dataclass(frozen=True)
+class _Decay:
+    """A decay of one order: numbers seen, steps of time, its likeliest rate constant and share of missed bonds."""
+
+    steps: Array
+    seen: Index
+    order: int
+    k: float
+    missed: float
+    worth: float
+
+    def interval(self) -> tuple[float, float]:
+        """Return the ends of the 95 % profile-likelihood interval of k."""
+        from scipy.optimize import brentq
+
+        def lost(log_k: float) -> float:
+            return (
+                2 * (self.worth - _worth(self.steps, self.seen, self.order, float(np.exp(log_k)), self.missed)) - _LOSS
+            )
+
+        middle, ends = float(np.log(self.k)), []
+        for side in (-1.0, 1.0):
+            reach = 0.1
+            while lost(middle + side * reach) < 0 and reach < 10:
+                reach *= 2
+            at = brentq(lost, middle, middle + side * reach, xtol=1e-3) if reach < 10 else side * np.inf
+            ends.append(float(np.exp(at)))
+        return ends[0], ends[1]
+
+
+def _fitted(times: Array, seen: Index, order: int) -> _Decay:
+    """Return the likeliest decay of that order."""
+    from scipy.optimize import minimize, minimize_scalar
+
+    steps = np.diff(times)
+    low = np.minimum.accumulate(seen)
+    passed = float(np.sum(0.5 * (low[1:] ** order + low[:-1] ** order) * steps))
+    first = max(float(low[0] - low[-1]), 0.5) / max(passed, 1e-300)
+    clean = not (np.diff(seen) > 0).any()
+
+    def loss(log_k: float, missed: float) -> float:
+        return -_worth(steps, seen, order, float(np.exp(log_k)), missed)
+
+    start = float(np.log(first))
+    if clean:
+        one = minimize_scalar(
+            lambda v: loss(v, 0.0), bounds=(start - 1, start + 1), method="bounded", options={"xatol": 1e-3}
+        )
+        return _Decay(steps, seen, order, float(np.exp(one.x)), 0.0, -float(one.fun))
+    two = minimize(
+        lambda v: loss(v[0], float(1 / (1 + np.exp(-v[1])))), [start, -3.5], method="Nelder-Mead",
+        options={"xatol": 2e-3, "fatol": 2e-3, "maxfev": 120},
+    )  # fmt: skip
+    missed = float(1 / (1 + np.exp(-two.x[1])))
+    return _Decay(steps, seen, order, float(np.exp(two.x[0])), missed, -float(two.fun))
+
+
+def _worth(steps: Array, seen: Index, order: int, k: float, missed: float) -> float:
+    """Return the log-likelihood of the numbers seen, the true ones being hidden."""
+    spare = int(max(8, 0.1 * seen.max())) if missed > 0 else 0
+    number = np.arange(max(int(seen.min()) - spare, 0), int(seen.max()) + 1)
+    rate = k * number.astype(float) ** order
+    if number[0] > 0 and missed > 0:
+        rate[0] = 0.0
+    start = int(seen.max()) if missed == 0 else int(seen[0])
+    chance = (number == seen[0]).astype(float) if missed == 0 else _emitted(number, int(seen[0]), start, missed)
+    total = float(np.log(chance.sum()))
+    chance = chance / chance.sum()
+    kind = np.round(np.log(steps) / _ALIKE).astype(np.int64)
+    moves = {one: _moved(rate, float(steps[kind == one].mean())) for one in np.unique(kind).tolist()}
+    for one, count in zip(kind.tolist(), seen[1:].tolist(), strict=True):
+        chance = moves[one] @ chance * _emitted(number, count, start, missed)
+        weight = float(chance.sum())
+        if weight <= 0 or not np.isfinite(weight):
+            return -1e12
+        total += float(np.log(weight))
+        chance = chance / weight
+    return total
+
+
+def _moved(rate: Array, step: float) -> Array:
+    """Return the chances (after, before) of a pure death process over a step of time."""
+    from scipy.linalg import expm
+
+    generator = np.diag(-rate) + np.diag(rate[1:], k=1)
+    return np.maximum(np.asarray(expm(generator * step)), 0.0)
+
+
+def _emitted(number: Index, seen: int, start: int, missed: float) -> Array:
+    """Return the chance (N,) to see `seen` where the true number is `number`, of `start` at first."""
+    from scipy.special import gammaln
+
+    if missed == 0:
+        return np.where(number == seen, 1.0, 0.0)
+    bonds, extra = np.maximum(start - number, 0).astype(float), (seen - number).astype(float)
+    fits = (extra >= 0) & (extra <= bonds)
+    some = np.where(fits, extra, 0.0)
+    chance = gammaln(bonds + 1) - gammaln(some + 1) - gammaln(bonds - some + 1)
+    chance = np.exp(chance + some * np.log(missed) + (bonds - some) * np.log1p(-missed))
+    return np.where(fits, chance, 0.0) * (1 - _STRAY) + _STRAY * 0.5 ** (np.abs(extra) + 1)
