@@ -77,3 +77,9 @@ def test_an_object_without_clear_surroundings_has_no_height():
 
 def test_no_objects_have_no_heights():
     assert len(heights(np.full((20, 20), 100.0), np.zeros((20, 20), np.int32), PIXEL, FREE_PATH)) == 0
+
+
+def test_an_object_on_a_background_without_counts_has_no_thickness():
+    _, labels = plates(np.random.default_rng(4), 10.0)
+    table = heights(np.zeros(labels.shape), labels, PIXEL, FREE_PATH)
+    assert table.thickness_nm.isna().all()

@@ -68,7 +68,7 @@ def boundary_motion(
     errors = [curvature_sigma(len(each), perimeter(each), smooth, border) for each in (before, after)]
     bend = np.where(met, (first.curvature + later.curvature) / 2, np.nan)
     return BoundaryMotion(
-        before, distance / dt_s, sigma, bend, np.full(len(before), np.hypot(*errors) / 2), shift, turn
+        before, distance / dt_s, sigma, bend, np.full(len(before), np.hypot(errors[0], errors[1]) / 2), shift, turn
     )
 
 
@@ -79,14 +79,16 @@ def centre_of(points: Array) -> Array:
     there = np.roll(here, -1, axis=0)
     cross = here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1]
     moment: Array = (cross[:, None] * (here + there)).sum(axis=0) / (6 * enclosed(points))
-    return origin + moment
+    centre: Array = origin + moment
+    return centre
 
 
 def turned(points: Array, angle_deg: float, centre: Array) -> Array:
     """Return points (K, 2) turned about `centre` by an angle counter-clockwise on the screen."""
     c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
     dy, dx = (points - centre).T
-    return centre + np.stack([c * dy - s * dx, s * dy + c * dx], axis=1)
+    moved: Array = centre + np.stack([c * dy - s * dx, s * dy + c * dx], axis=1)
+    return moved
 
 
 def rigid_motion(before: Array, after: Array) -> tuple[Array, float]:
@@ -113,7 +115,8 @@ def _radii(points: Array) -> Array:
     order = np.argsort(angle)
     grid = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     radius = np.interp(grid, angle[order], np.hypot(dy, dx)[order], period=2 * np.pi)
-    return radius / radius.mean() - 1
+    relative: Array = radius / radius.mean() - 1
+    return relative
 
 
 def _met(points: Array, normals: Array, outline: Array) -> tuple[Array, NDArray[np.intp], Array]:

@@ -97,7 +97,7 @@ def _pieces(labels: Labels, particle_map: NDArray[np.floating]) -> Iterator[_Pie
     other = np.minimum(1 - coverage, np.float32(0.5 - _MARGIN))
     around = np.where(padded == 0, empty, other)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
+        if not box:  # no such label
             continue
         rows, columns = (slice(side.start, side.stop + 2) for side in box)
         here = padded[rows, columns]
@@ -109,7 +109,7 @@ def _pieces(labels: Labels, particle_map: NDArray[np.floating]) -> Iterator[_Pie
 def _outline(piece: _Piece, smooth_px: float, step_px: float) -> tuple[Array, int, bool, float, float]:
     from skimage.measure import find_contours
 
-    found = find_contours(piece.level, 0.5, fully_connected="high")
+    found = find_contours(piece.level, 0.5, fully_connected="high")  # type: ignore[no-untyped-call]
     areas = np.array([enclosed(contour[:-1]) for contour in found])
     largest = int(np.abs(areas).argmax())
     turn = np.sign(areas[largest])

@@ -57,7 +57,7 @@ def heights(
     mean_free_path_nm: float | None = None,
     surroundings: Surroundings | None = None,
 ) -> pd.DataFrame:
-    """Return height and volume of every object, one row a label in their order, NaN where there is no clear ring.
+    """Return height and volume of every object, one row a label in their order, NaN without a clear (and bright) ring.
 
     image: (h, w) counts with zero at zero; labels: (h, w), 0 outside. With a mean free path: ``thickness_nm``,
     ``thickness_sigma_nm``, ``volume_nm3``, ``volume_sigma_nm3``; without one, intensity over the background stands for
@@ -134,7 +134,7 @@ def _pieces(image: Array, labels: Labels, around: Surroundings) -> Iterator[_Pie
     free = np.asarray(ndimage.distance_transform_edt(labels == 0)) if (labels == 0).any() else np.zeros(labels.shape)
     reach = int(np.ceil(around.gap_px + around.width_px)) + 1
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
+        if not box:  # no such label
             continue
         wide = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in box)
         yield _piece(image[wide], labels[wide], free[wide], number, around)
@@ -191,7 +191,7 @@ def _block_means(residual: Array) -> Array:
 
 def _measured(piece: _Piece, noise: _Noise, free_path: float | None) -> tuple[float, ...]:
     """Return height, its sigma, edge, volume (px^2 times height), its sigma and the background of one object."""
-    if not np.isfinite(piece.level):
+    if not np.isfinite(piece.level) or (free_path is not None and piece.background.min() <= 0):
         return (np.nan,) * 6
     shell = np.floor(piece.depth + _MARGIN).astype(int)
     number = np.bincount(shell)
