@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Advance = Callable[[int, int, str], None]
 #: What a model that was learned from a recording is called in the folder of its results.
 MODEL = "model.safetensors"
+#: What one is called that was sought and is a text.
+CHAINS = "model.toml"
 #: In place of the digest of weights where each recording has its own.
 LEARNED = "learned from each recording"
 #: What an explicit calibration is called on the command line.
@@ -153,12 +155,13 @@ def learn_from(
 
     Without ``settings.resume`` it is trained anew; without a folder the weights are not kept.
     """
-    from micrograph.run import learned
+    from micrograph.run import Searcher, learned
 
+    name = CHAINS if isinstance(recipe.learner, Searcher) else MODEL
     if folder is None:
         with tempfile.TemporaryDirectory() as lent:
-            return learned(recipe, recording, Path(lent) / MODEL, progress)
-    weights = made_folder(folder) / MODEL
+            return learned(recipe, recording, Path(lent) / name, progress)
+    weights = made_folder(folder) / name
     if not settings.resume:
         for older in (weights, weights.with_suffix(".ckpt")):
             older.unlink(missing_ok=True)
@@ -206,11 +209,14 @@ def analyze_recording(
     return result
 
 
-def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor:
+def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor | Predict:
     """Return the predictor of the given weights, or of the recipe's shipped ones; refuse weights of another kind."""
     from micrograph.infer import load_predictor
     from micrograph.nets import find_weights, load
+    from micrograph.run import Searcher
 
+    if isinstance(recipe.learner, Searcher):
+        return recipe.learner.model(_text_of(recipe, weights))
     if not weights and recipe.model.weights is None:
         raise BadInput(f"Recipe '{recipe.name}' ships no weights: train them and give them with --weights.")
     names = [str(path) for path in weights] or [str(recipe.model.weights)]
@@ -222,6 +228,16 @@ def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> 
                 f"{_sought(recipe.model.heads)}: give weights that were trained for it."
             )
     return load_predictor(names, device=device)
+
+
+def _text_of(recipe: Recipe, paths: Sequence[Path]) -> str:
+    """Return the text of a model that was sought before; raises `BadInput` where it is not one readable file."""
+    if len(paths) != 1:
+        raise BadInput(f"Recipe '{recipe.name}' takes one {CHAINS} of an earlier run with --weights, not {len(paths)}.")
+    try:
+        return paths[0].read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{paths[0]} cannot be read as text: give the {CHAINS} of an earlier run.") from error
 
 
 def _sought(heads: Sequence[object]) -> str:

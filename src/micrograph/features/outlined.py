@@ -61,7 +61,8 @@ class OutlinedObjects:
     """Objects of one frame of the kind `kind`, which is the name of their map too.
 
     threshold: coverage from which a pixel belongs to an object; rise: how far two tops of the depth must rise above
-    the saddle between them to be two objects; least_diameter_px: smaller ones are left out; mean_free_path_nm: of the
+    the saddle between them to be two objects; least_diameter_px: smaller ones are left out, and those with a score below
+    least_score; mean_free_path_nm: of the
     objects' material at the microscope's voltage, for their thickness by Beer's law; dark_level: what the camera reads
     without beam.
     """
@@ -70,6 +71,7 @@ class OutlinedObjects:
     threshold: float = 0.5
     rise: float = 0.15
     least_diameter_px: float = 4.0
+    least_score: float = 0.6
     mean_free_path_nm: float | None = None
     dark_level: float = 0.0
 
@@ -79,7 +81,7 @@ class OutlinedObjects:
 
         covered, deep = prediction.maps[self.kind], prediction.maps["core"]
         least = round(np.pi / 4 * self.least_diameter_px**2)
-        found = find_objects(covered, deep, self.threshold, self.rise, least)
+        found = find_objects(covered, deep, self.threshold, self.rise, least, self.least_score)
         outlines, pixel, index = outlines_of(found.labels, covered), prediction.pixel_nm, prediction.frame.index
         objects, begin = descriptors(outlines, pixel), prediction.frame.calibration.first_pixel_nm
         objects[["y_nm", "x_nm"]] += begin

@@ -25,6 +25,7 @@ RECIPES = (
     "particle-shapes",
     "liquid-cell",
     "pores",
+    "particle-search",
 )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from micrograph.core import BadInput, Recording
 from micrograph.features.instances import find_objects
+from micrograph.run.learning import Searcher
 from micrograph.run.recipe import Recipe
 from micrograph.run.streaming import Predict, is_usable
 
@@ -29,7 +30,7 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
     """
     if wish is not None:
         return _noted(recording, wish, "as asked")
-    if recipe.model.pixel_nm is not None or "core" not in recipe.model.names:
+    if isinstance(recipe.data, Searcher) or recipe.model.pixel_nm is not None or "core" not in recipe.model.names:
         return recording
     for number in BINS:
         if min(recording.shape[-2:]) // number >= LEAST_SIDE:

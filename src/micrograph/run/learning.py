@@ -1,4 +1,4 @@
-"""Recipes that train their network on the recording itself: minutes before the first frame, then as any recipe."""
+"""Recipes whose model comes from the recording itself: a network that is trained, or a method that is sought."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from micrograph.core import Recording, Sampler
+from micrograph.core.provenance import whole
 from micrograph.run.record import input_digest
 
 if TYPE_CHECKING:
@@ -32,8 +33,21 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
+class Searcher(Protocol):
+    """The stage 'data' of a recipe whose model is no network but a text that people read: sought in each recording."""
+
+    def sought(self, recording: Recording) -> str:
+        """Return the text of the model that suits `recording`; raises `BadInput` where nothing can be sought."""
+        ...
+
+    def model(self, text: str) -> Predict:
+        """Return the model that a text describes; raises `BadInput` for a text that describes none."""
+        ...
+
+
 def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progress | None = None) -> Predict:
-    """Return the recipe's model, trained on `recording` and kept in `weights` (.safetensors, card beside it).
+    """Return the recipe's model, trained on `recording` and kept in `weights` (.safetensors, card beside it; .toml).
 
     Weights that are there already and were learned from the same recording in the same way are used as they are; a
     training that was interrupted goes on.
@@ -42,6 +56,8 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
     from micrograph.nets import read_card
     from micrograph.train import TrainSettings, train
 
+    if isinstance(recipe.learner, Searcher):
+        return _sought(recipe.learner, recording, weights, progress)
     assert recipe.learner is not None
     origin = {"recording": input_digest(recording), "learner": repr(recipe.learner)}
     if not (weights.exists() and read_card(weights).get("learned_from") == origin):
@@ -55,6 +71,17 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
             card={"recipe": recipe.name, "learned_from": origin, "domain": _domain(recording)},
         )
     return load_predictor(weights)
+
+
+def _sought(searcher: Searcher, recording: Recording, path: Path, progress: Progress | None) -> Predict:
+    """Return the model that suits the recording, kept in `path`; one that is there already is read."""
+    if not path.exists():
+        if progress is not None:
+            progress(0, len(recording), "seeking the operations that suit this recording")
+        text = searcher.sought(recording)
+        with whole(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return searcher.model(path.read_text(encoding="utf-8"))
 
 
 def _shown(progress: Progress | None) -> Callable[[int, int, float], None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from micrograph.core import BadInput, Prediction, Sampler, Task, parse_quantity
-from micrograph.run.learning import Learner
+from micrograph.run.learning import Learner, Searcher
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -64,8 +64,8 @@ class Recipe:
 
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
-    is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`: then
-    the model is trained on the recording itself before the first frame, and no weights ship. `objects`, `summary` and
+    is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner` or a
+    `Searcher`: then the model comes from the recording itself before the first frame, and no weights ship. `objects`, `summary` and
     a learner are instances of frozen dataclasses whose fields are the settings that a user may change
     (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
     made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run
@@ -75,7 +75,7 @@ class Recipe:
     name: str
     title: str
     task: Task
-    data: Sampler | Learner
+    data: Sampler | Learner | Searcher
     model: NetSpec
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
@@ -90,9 +90,9 @@ class Recipe:
         return tuple(self.summary.result(self.summary.start()))
 
     @property
-    def learner(self) -> Learner | None:
+    def learner(self) -> Learner | Searcher | None:
         """The stage 'data' where the model is learned from each recording, else ``None``."""
-        return self.data if isinstance(self.data, Learner) else None
+        return self.data if isinstance(self.data, Learner | Searcher) else None
 
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""

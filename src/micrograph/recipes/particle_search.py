@@ -1,0 +1,58 @@
+"""Particles by chains of image operations that a genetic search tunes to the images.   doi:10.1021/acsnano.0c06809"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from micrograph.core import Recording, Task
+from micrograph.features.distributions import SHAPES, SIZES
+from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
+from micrograph.features.searched import Chains, sought
+from micrograph.nets import Head, NetSpec
+from micrograph.run import Recipe
+from micrograph.track import COUNTS
+from micrograph.track.population import CLASSIFIED, Population
+
+
+@dataclass(frozen=True)
+class Search:
+    """Seek the chains in the first, the last and frames between; `seconds`: computing time of the search, about."""
+
+    seconds: float = 50.0
+    images: int = 4
+    seed: int = 0
+
+    def sought(self, recording: Recording) -> str:
+        """Return the text of the chains that suit the recording."""
+        last = len(recording) - 1
+        chosen = sorted({round(place * last / max(self.images - 1, 1)) for place in range(self.images)})
+        return sought([recording.frame(place).data for place in chosen], self.seconds, self.seed).to_text()
+
+    def model(self, text: str) -> Chains:
+        """Return the model of such a text."""
+        return Chains.from_text(text)
+
+
+RECIPE = Recipe(
+    name="particle-search",
+    title="Particles, by operations tuned to the images",
+    task=Task(
+        question="Which chain of image operations finds these particles, and how large and of which shapes are they?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": OUTLINED,
+            "outlines": OUTLINES,
+            "frames": COVERED,
+            "classified": CLASSIFIED,
+            "shapes": SHAPES,
+            "sizes": SIZES,
+            "counts": COUNTS,
+        },
+        reference="doi:10.1021/acsnano.0c06809",
+    ),
+    data=Search(),
+    model=NetSpec(heads=(Head("particle", "region"), Head("core", "region")), pixel_nm=None),
+    objects=OutlinedObjects(least_score=0.75),
+    summary=Population(),
+    checks=(),
+)
