@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from micrograph.draw.image import add_scale_bar, contrast, extent_nm
-from micrograph.draw.outlines import closed, curves_of, kinds_of
+from micrograph.draw.outlines import DARK, closed, curves_of, kinds_of
 from micrograph.draw.style import new_figure
 
 if TYPE_CHECKING:
@@ -74,8 +74,12 @@ def gallery_figure(
     )  # fmt: skip
     axes.set_autoscale_on(False)
     colors = [kinds.colors.get(names[crop.row], "white") for crop in crops]
-    axes.add_collection(LineCollection([closed(c.outline) for c in crops], colors=colors, linewidths=1.3), False)
-    _label(axes, [words[name] for name in names], (np.arange(len(names)) * pitch + side / 2) * pixel_nm, title)
+    lines = [closed(crop.outline) for crop in crops]
+    axes.add_collection(LineCollection(lines, colors=[DARK], linewidths=2.5), False)
+    axes.add_collection(LineCollection(lines, colors=colors, linewidths=1.3), False)
+    _label(
+        axes, [words[name] for name in names], [(row * pitch + side / 2) * pixel_nm for row in range(len(names))], title
+    )
     add_scale_bar(axes, 3.0 * side * pixel_nm)
     return figure
 
@@ -131,7 +135,7 @@ def _mosaic(crops: list[_Crop], shape: tuple[int, int], pitch: int) -> NDArray[n
     return mosaic
 
 
-def _label(axes: Axes, words: list[str], y_nm: Array, title: str) -> None:
+def _label(axes: Axes, words: list[str], y_nm: list[float], title: str) -> None:
     axes.set_title(title, fontsize=13)
     axes.set_xticks([])
     axes.set_yticks(y_nm, words, fontsize=11)

@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from micrograph.draw.image import picture_ratio, show_image
-from micrograph.draw.style import WIDTH_IN, line_colors, new_figure
+from micrograph.draw.style import GREY, WIDTH_IN, line_colors, new_figure
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 MOST_IDS = 80
 #: A number is written into an object at least so wide (points on the page).
 _ROOM_PT = 15.0
-_DARK = (0.0, 0.0, 0.0, 0.65)
+#: Rim of bright lines, which shows on bright ground.
+DARK = (0.0, 0.0, 0.0, 0.65)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def kinds_of(objects: DataFrame, dark: bool) -> Kinds:
     """Return the shapes, else the classes of objects with a colour for each; 'object' where neither is known."""
     column = next((name for name in ("shape", "class") if name in objects), None)
     names = np.full(len(objects), "object") if column is None else objects[column].astype(str).to_numpy(dtype=str)
-    return Kinds(names, line_colors(names, dark))
+    colors = line_colors(names, dark)
+    return Kinds(names, {name: "#FFFFFF" if dark and color == GREY else color for name, color in colors.items()})
 
 
 def closed(curve: Array) -> Array:
@@ -98,7 +100,7 @@ def _draw(axes: Axes, curves: list[Array], color: str, width: float, dashed: boo
         return
     lines = [closed(curve) for curve in curves]
     style: Any = (0, (3, 2)) if dashed else "solid"
-    rim = LineCollection(lines, colors=[_DARK], linewidths=width + 1.4, zorder=3)
+    rim = LineCollection(lines, colors=[DARK], linewidths=width + 1.4, zorder=3)
     axes.add_collection(rim, autolim=False)
     axes.add_collection(
         LineCollection(lines, colors=color, linewidths=width, linestyles=[style], zorder=4), autolim=False
@@ -109,7 +111,7 @@ def _on_grey(legend: Any, colors: Mapping[str, str]) -> None:
     """Give bright lines of the legend a dark rim, as they have in the picture."""
     for line in legend.get_lines():
         if line.get_color() in colors.values():
-            line.set_path_effects([withStroke(linewidth=line.get_linewidth() + 1.6, foreground=_DARK)])
+            line.set_path_effects([withStroke(linewidth=line.get_linewidth() + 1.6, foreground=DARK)])
 
 
 def _write_ids(axes: Axes, objects: DataFrame, curves: Mapping[int, Array], width_nm: float) -> None:

@@ -149,7 +149,7 @@ def _distribution(
     low, high = np.array([wilson(float(one), number) for one in share]).T
     row = None if sizes is None else sizes[(sizes["name"] == name) & (sizes["quantity"] == SIZE)]
     if row is not None and len(row):
-        found = row.iloc[0].to_dict()
+        found = {str(column): value for column, value in row.iloc[0].items()}
     else:
         found = vars(describe(values, np.random.default_rng(_SEED), weights))
     mean = (float(found["mean"]), float(found["mean_low"]), float(found["mean_high"]))
@@ -189,7 +189,7 @@ def _over_time(tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
         found["stages"] = reaction_figure(panels, label, "Objects over time, and stages")
     counts = tables.get("counts")
     if counts is not None and "temperature_C" in counts and counts["temperature_C"].nunique() > 2:
-        curves = {name: _by_temperature(rows) for name, rows in counts.groupby("name", sort=True)}
+        curves = {str(name): _by_temperature(rows) for name, rows in counts.groupby("name", sort=True)}
         title = "Number against temperature"
         found["numbers-temperature"] = time_figure(curves, title, "temperature (°C)", "number in a frame")
     return found
