@@ -25,7 +25,7 @@ def of(*points, pixel_nm=1.0, border=None):
 
 
 def test_an_ellipse_has_its_measures():
-    row = of(ellipse(30, 15, 2000, (50, 60), 25), pixel_nm=0.5).iloc[0]
+    row = of(ellipse(30, 15, 700, (50, 60), 25), pixel_nm=0.5).iloc[0]
     assert row.area_nm2 == pytest.approx(np.pi * 15 * 7.5, rel=1e-4)
     assert (row.y_nm, row.x_nm) == pytest.approx((25, 30))
     assert row.perimeter_nm == pytest.approx(4 * 15 * 1.2110560275684594, rel=1e-4)
@@ -74,7 +74,7 @@ def test_a_notch_lowers_solidity_and_convexity():
 
 @pytest.mark.parametrize("lobes", [2, 3, 4, 5])
 def test_fourier_descriptors_give_the_amplitude_of_lobes(lobes):
-    t = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
+    t = np.linspace(0, 2 * np.pi, 500, endpoint=False)
     radius = 30 * (1 + 0.01 * np.cos(lobes * t))
     row = of(np.stack([-radius * np.sin(t), radius * np.cos(t)], axis=1)).iloc[0]
     assert row[f"fourier_{lobes}"] == pytest.approx(0.01, rel=0.02)
