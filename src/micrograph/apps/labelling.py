@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from micrograph.train.labelled_masks import Labelled
     from micrograph.validate.mask_scores import Compared, LearningCurve, MaskScores
 
-#: Steps of a training, and of each of those that make the learning curve; the peak of their learning rate.
+#: Steps of a training, and of each of those that make the learning curve; peak of the learning rate where weights
+#: that know something learn on.
 STEPS, CURVE_STEPS, LEARNING_RATE = 500, 200, 1e-3
 #: Share of the images that are held out of the training, and of the image where there is only one.
 _HELD_OUT, _HELD_OUT_OF_ONE = 0.25, 0.4
@@ -103,13 +104,10 @@ class Lesson:
             return load(out)
         simulated = simulated_by(self.recipe)
         sampler = Mixed(LabelledMasks(tuple(own), region_of(self.recipe)), simulated, own_share(number))
-        settings = replace(
-            self.recipe.training or TrainSettings(),
-            steps=self.steps,
-            seed=self.seed,
-            learning_rate=LEARNING_RATE,
-            calibration_samples=100,
-        )
+        settings = self.recipe.training or TrainSettings()
+        settings = replace(settings, steps=self.steps, seed=self.seed, calibration_samples=100)
+        if self.begins_from is not None:
+            settings = replace(settings, learning_rate=LEARNING_RATE)
         domain = getattr(simulated, "domain", dict)
         return train(
             sampler,
