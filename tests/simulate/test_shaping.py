@@ -85,9 +85,9 @@ def test_a_regular_outline_has_the_area_of_its_polygon_without_the_corners(sides
 
 
 def test_an_outline_that_is_used_up_vanishes() -> None:
-    assert evolve(circle(5.0), -1.0, 0.0, 6.0).shape == (0, 2)
-    assert evolve(circle(5.0), 0.0, -1.0, 12.4).shape[0] > 0  # r^2 = 25 - 2 t
-    assert evolve(circle(5.0), 0.0, -1.0, 13.0).shape == (0, 2)
+    assert evolve(circle(5.0, 60), -1.0, 0.0, 6.0).shape == (0, 2)
+    assert evolve(circle(5.0, 60), 0.0, -1.0, 12.3).shape[0] > 0  # r^2 = 25 - 2 t
+    assert evolve(circle(5.0, 60), 0.0, -1.0, 13.0).shape == (0, 2)
 
 
 def test_two_steps_are_as_one() -> None:

@@ -60,7 +60,7 @@ class Bath:
             raise BadInput(f"D = {self.d_nm2_per_s} nm2/s in a box of {self.box_nm} nm: give D >= 0 and a box.")
 
 
-def brownian(start_nm: Array, times_s: Array, bath: Bath, rng: np.random.Generator) -> Array:
+def brownian(start_nm: Array, times_s: NDArray[np.floating], bath: Bath, rng: np.random.Generator) -> Array:
     """Return the places (T, N, 2) of particles that begin at `start_nm` (N, 2) at ``times_s[0]``.
 
     In a periodic box places are not folded back, so displacements can be measured; in a reflecting one they stay
