@@ -9,6 +9,7 @@ high; they are hidden states of the same likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,8 @@ def kinetic_order(times_s: ArrayLike, counts: ArrayLike) -> Order:
         raise BadInput("A decay needs three numbers or more at times that increase: give both rows alike.")
     if not np.isfinite(seen).all() or (seen < 0).any() or (seen != np.round(seen)).any():
         raise BadInput("A decay is followed by whole numbers, zero or greater: counts of particles or groups.")
-    decays = [_fitted(times, seen.astype(np.int64), order) for order in (1, 2)]
+    hidden = _Hidden.of(times, seen.astype(np.int64))
+    decays = [_fitted(hidden, order) for order in (1, 2)]
     best = 0 if decays[0].worth >= decays[1].worth else 1
     found = decays[best]
     low, high = found.interval()
@@ -130,11 +132,70 @@ def kinetic_order(times_s: ArrayLike, counts: ArrayLike) -> Order:
 
 
 @dataclass(frozen=True)
-class _Decay:
-    """A decay of one order: numbers seen, steps of time, its likeliest rate constant and share of missed bonds."""
+class _Hidden:
+    """What does not change while a law is fitted.
 
-    steps: Array
-    seen: Index
+    kind (T - 1,): which of the `spans` (s) lies between two frames; number (N,): numbers that there may truly be;
+    extra, bonds (T, N): how many more are seen in each frame, how many joinings there have been; log_ways (T, N): to
+    miss as many, -inf where there are none; clean: no number ever rises, so nothing is hidden.
+    """
+
+    kind: list[int]
+    spans: Array
+    number: Index
+    extra: Array
+    bonds: Array
+    log_ways: Array
+    clean: bool
+
+    @classmethod
+    def of(cls, times: Array, seen: Index) -> _Hidden:
+        from scipy.special import gammaln
+
+        steps = np.diff(times)
+        _, kind = np.unique(np.round(np.log(steps) / _ALIKE), return_inverse=True)
+        spans = np.bincount(kind, steps) / np.bincount(kind)
+        clean = not (np.diff(seen) > 0).any()
+        spare = 0 if clean else int(max(8, 0.1 * seen.max()))
+        number = np.arange(max(int(seen.min()) - spare, 0), int(seen.max()) + 1)
+        extra = (seen[:, None] - number).astype(float)
+        bonds = np.tile(np.maximum(int(seen[0]) - number, 0).astype(float), (len(seen), 1))
+        some = np.clip(extra, 0, bonds)
+        ways = gammaln(bonds + 1) - gammaln(some + 1) - gammaln(bonds - some + 1)
+        ways = np.where((extra >= 0) & (extra <= bonds), ways, -np.inf)
+        return cls(kind.tolist(), spans, number, extra, bonds, ways, clean)
+
+    def emitted(self, missed: float) -> Array:
+        """Return the chance (T, N) to see what was seen, by the true number."""
+        if self.clean:
+            return np.where(self.extra == 0, 1.0, 0.0)
+        some = np.clip(self.extra, 0, self.bonds)
+        chance = np.exp(self.log_ways + some * np.log(missed) + (self.bonds - some) * np.log1p(-missed))
+        return np.asarray(chance * (1 - _STRAY) + _STRAY * 0.5 ** (np.abs(self.extra) + 1))
+
+    def worth(self, order: int, k: float, missed: float) -> float:
+        """Return the log-likelihood of the numbers seen."""
+        rate = k * self.number.astype(float) ** order
+        if self.number[0] > 0 and not self.clean:
+            rate[0] = 0.0
+        moves = [_moved(rate, float(span)) for span in self.spans]
+        seen = self.emitted(missed)
+        chance, total = seen[0], 0.0
+        for one, now in zip([-1, *self.kind], seen, strict=True):
+            chance = moves[one] @ chance * now if one >= 0 else now
+            weight = float(chance.sum())
+            if not weight > 0:
+                return -1e12
+            total += float(np.log(weight))
+            chance = chance / weight
+        return total
+
+
+@dataclass(frozen=True)
+class _Decay:
+    """A decay of one order: its likeliest rate constant and share of missed bonds, and their log-likelihood."""
+
+    hidden: _Hidden
     order: int
     k: float
     missed: float
@@ -145,9 +206,7 @@ class _Decay:
         from scipy.optimize import brentq
 
         def lost(log_k: float) -> float:
-            return (
-                2 * (self.worth - _worth(self.steps, self.seen, self.order, float(np.exp(log_k)), self.missed)) - _LOSS
-            )
+            return 2 * (self.worth - self.hidden.worth(self.order, float(np.exp(log_k)), self.missed)) - _LOSS
 
         middle, ends = float(np.log(self.k)), []
         for side in (-1.0, 1.0):
@@ -159,73 +218,57 @@ class _Decay:
         return ends[0], ends[1]
 
 
-def _fitted(times: Array, seen: Index, order: int) -> _Decay:
+def _fitted(hidden: _Hidden, order: int) -> _Decay:
     """Return the likeliest decay of that order."""
     from scipy.optimize import minimize, minimize_scalar
 
-    steps = np.diff(times)
-    low = np.minimum.accumulate(seen)
-    passed = float(np.sum(0.5 * (low[1:] ** order + low[:-1] ** order) * steps))
-    first = max(float(low[0] - low[-1]), 0.5) / max(passed, 1e-300)
-    clean = not (np.diff(seen) > 0).any()
-
-    def loss(log_k: float, missed: float) -> float:
-        return -_worth(steps, seen, order, float(np.exp(log_k)), missed)
-
-    start = float(np.log(first))
-    if clean:
+    start = float(np.log(_first_rate(hidden, order)))
+    if hidden.clean:
         one = minimize_scalar(
-            lambda v: loss(v, 0.0), bounds=(start - 1, start + 1), method="bounded", options={"xatol": 1e-3}
+            lambda v: -hidden.worth(order, float(np.exp(v)), 0.0),
+            bounds=(start - 1, start + 1),
+            method="bounded",
+            options={"xatol": 2e-3},
         )
-        return _Decay(steps, seen, order, float(np.exp(one.x)), 0.0, -float(one.fun))
-    two = minimize(
-        lambda v: loss(v[0], float(1 / (1 + np.exp(-v[1])))), [start, -3.5], method="Nelder-Mead",
-        options={"xatol": 2e-3, "fatol": 2e-3, "maxfev": 120},
-    )  # fmt: skip
+        return _Decay(hidden, order, float(np.exp(one.x)), 0.0, -float(one.fun))
+
+    def loss(v: Array) -> float:
+        return -hidden.worth(order, float(np.exp(v[0])), float(1 / (1 + np.exp(-v[1]))))
+
+    simplex = np.array([[start, -3.5], [start + 0.15, -3.5], [start, -2.8]])
+    options: Any = {"xatol": 0.02, "fatol": 0.02, "maxfev": 80, "initial_simplex": simplex}
+    two = minimize(loss, np.asarray(simplex[0]), method="Nelder-Mead", options=options)
     missed = float(1 / (1 + np.exp(-two.x[1])))
-    return _Decay(steps, seen, order, float(np.exp(two.x[0])), missed, -float(two.fun))
+    return _Decay(hidden, order, float(np.exp(two.x[0])), missed, -float(two.fun))
 
 
-def _worth(steps: Array, seen: Index, order: int, k: float, missed: float) -> float:
-    """Return the log-likelihood of the numbers seen, the true ones being hidden."""
-    spare = int(max(8, 0.1 * seen.max())) if missed > 0 else 0
-    number = np.arange(max(int(seen.min()) - spare, 0), int(seen.max()) + 1)
-    rate = k * number.astype(float) ** order
-    if number[0] > 0 and missed > 0:
-        rate[0] = 0.0
-    start = int(seen.max()) if missed == 0 else int(seen[0])
-    chance = (number == seen[0]).astype(float) if missed == 0 else _emitted(number, int(seen[0]), start, missed)
-    total = float(np.log(chance.sum()))
-    chance = chance / chance.sum()
-    kind = np.round(np.log(steps) / _ALIKE).astype(np.int64)
-    moves = {one: _moved(rate, float(steps[kind == one].mean())) for one in np.unique(kind).tolist()}
-    for one, count in zip(kind.tolist(), seen[1:].tolist(), strict=True):
-        chance = moves[one] @ chance * _emitted(number, count, start, missed)
-        weight = float(chance.sum())
-        if weight <= 0 or not np.isfinite(weight):
-            return -1e12
-        total += float(np.log(weight))
-        chance = chance / weight
-    return total
+def _first_rate(hidden: _Hidden, order: int) -> float:
+    """Return the rate constant that the lowest numbers so far and the time that passed at them tell."""
+    low = np.minimum.accumulate(hidden.extra[:, 0] + hidden.number[0])
+    passed = float(np.sum(0.5 * (low[1:] ** order + low[:-1] ** order) * hidden.spans[hidden.kind]))
+    return max(float(low[0] - low[-1]), 0.5) / max(passed, 1e-300)
 
 
-def _moved(rate: Array, step: float) -> Array:
-    """Return the chances (after, before) of a pure death process over a step of time."""
-    from scipy.linalg import expm
-
-    generator = np.diag(-rate) + np.diag(rate[1:], k=1)
-    return np.maximum(np.asarray(expm(generator * step)), 0.0)
-
-
-def _emitted(number: Index, seen: int, start: int, missed: float) -> Array:
-    """Return the chance (N,) to see `seen` where the true number is `number`, of `start` at first."""
-    from scipy.special import gammaln
-
-    if missed == 0:
-        return np.where(number == seen, 1.0, 0.0)
-    bonds, extra = np.maximum(start - number, 0).astype(float), (seen - number).astype(float)
-    fits = (extra >= 0) & (extra <= bonds)
-    some = np.where(fits, extra, 0.0)
-    chance = gammaln(bonds + 1) - gammaln(some + 1) - gammaln(bonds - some + 1)
-    chance = np.exp(chance + some * np.log(missed) + (bonds - some) * np.log1p(-missed))
-    return np.where(fits, chance, 0.0) * (1 - _STRAY) + _STRAY * 0.5 ** (np.abs(extra) + 1)
+def _moved(rate: Array, span: float) -> Array:
+    """Return the chances (after, before) of a pure death process over a span of time, by uniformisation."""
+    most = float(rate.max()) * span
+    if most > 40:
+        half = _moved(rate, span / 2)
+        return half @ half
+    terms = int(most + 7 * np.sqrt(most) + 12)
+    down = rate * span / most if most > 0 else np.zeros_like(rate)
+    drops = np.zeros((len(rate), terms + 1))
+    drops[:, 0] = 1.0
+    weight, total = np.exp(-most), np.exp(-most) * drops
+    for term in range(1, terms + 1):
+        fallen = np.zeros_like(drops)
+        fallen[1:, 1:] = drops[:-1, :-1]
+        drops = (1 - down)[:, None] * drops + down[:, None] * fallen
+        weight *= most / term
+        total += weight * drops
+    before = np.repeat(np.arange(len(rate)), terms + 1)
+    after = before - np.tile(np.arange(terms + 1), len(rate))
+    moved = np.zeros((len(rate), len(rate)))
+    inside = after >= 0
+    moved[after[inside], before[inside]] = total.ravel()[inside]
+    return moved
