@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: An object's score from which it is not doubted.
-_SURE = 0.8
+_SURE = 0.9
 #: Curvature is averaged over this share of the object's diameter along the outline, and over so many pixels at least.
 _SMOOTH, _SMOOTH_PX = 0.04, 1.5
 
@@ -71,7 +71,7 @@ class OutlinedObjects:
     threshold: float = 0.5
     rise: float = 0.15
     least_diameter_px: float = 4.0
-    least_score: float = 0.6
+    least_score: float = 0.8
     mean_free_path_nm: float | None = None
     dark_level: float = 0.0
 

@@ -52,7 +52,7 @@ RECIPE = Recipe(
     ),
     data=Search(),
     model=NetSpec(heads=(Head("particle", "region"), Head("core", "region")), pixel_nm=None),
-    objects=OutlinedObjects(least_score=0.75),
+    objects=OutlinedObjects(),
     summary=Population(),
     checks=(),
 )

@@ -1,5 +1,7 @@
 """Particles of any size and contrast, sorted by shape without a single label.   doi:10.1021/jacsau.0c00030"""
 
+from dataclasses import replace
+
 from micrograph.core import Task
 from micrograph.features.distributions import SHAPES, SIZES
 from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
@@ -9,6 +11,38 @@ from micrograph.simulate import ParticleSampler
 from micrograph.track import COUNTS
 from micrograph.track.population import CLASSIFIED, Population
 from micrograph.train import TrainSettings
+from micrograph.validate.particle_checks import detection_f1, foreign_auroc, size_bias
+from micrograph.validate.particle_scenes import Trial
+from micrograph.validate.shape_checks import Mixtures, shape_ari, share_error
+
+#: Fields that were never trained on: sizes, overlaps of up to 40 %, either contrast, supports with speckle.
+FIELDS = ParticleSampler(
+    side_px=384,
+    diameter_px=(16.0, 48.0),
+    covered=(0.08, 0.3),
+    gaps=("apart", "close", "overlapping"),
+    shapes=("sphere", "rod", "cube", "triangle"),
+    texture=0.2,
+    slope=0.5,
+    empty=0.0,
+)
+CLEAR = Trial("contrast to noise 2 to 6", replace(FIELDS, contrast_to_noise=(2.0, 6.0)), 40)
+FAINT = Trial("contrast to noise 1", replace(FIELDS, contrast_to_noise=(1.0, 1.001)), 40)
+MIXED = Mixtures(
+    "four of them",
+    replace(
+        FIELDS,
+        kinds=FIELDS.shapes,
+        contrast_to_noise=(2.5, 6.0),
+        diameter_px=(28.0, 28.01),
+        covered=(0.12, 0.2),
+        pixel_nm=(0.5, 0.501),
+        bright=0.0,
+        liquid=0.0,
+    ),
+    4,
+    15,
+)
 
 RECIPE = Recipe(
     name="particle-shapes",
@@ -39,6 +73,13 @@ RECIPE = Recipe(
     ),
     objects=OutlinedObjects(),
     summary=Population(),
-    checks=(),
+    checks=(
+        detection_f1(CLEAR, at_least=0.97),
+        detection_f1(FAINT, at_least=0.90),
+        size_bias(CLEAR, at_most=0.5),
+        shape_ari(MIXED, at_least=0.90),
+        share_error(MIXED, at_most=0.03),
+        foreign_auroc(CLEAR, at_least=0.95),
+    ),
     training=TrainSettings(steps=2400, reuse=6),
 )

@@ -43,7 +43,7 @@ class ParticleSampler:
     Ranges, drawn log-uniformly per image: diameter_px, contrast_to_noise (of a typical particle, per pixel),
     contrast (share of the background's intensity that it takes). covered: share of the image that particles cover,
     with not more than `most` of them;
-    shapes: of which up to three are in one image; gaps: how close they lie ('apart', 'close', 'overlapping',
+    shapes: of which up to three are in one image, or `kinds`, which all are; gaps: how close they lie ('apart', 'close', 'overlapping',
     'anyhow'); spread: relative standard deviation of sizes in one image, up to; bright: share of images with particles
     brighter than their background; liquid: share of images through a liquid cell, with blurred particles that pass;
     texture, slope: strength of the support's speckle and of uneven illumination over the particles' contrast, up to;
@@ -59,6 +59,7 @@ class ParticleSampler:
     most: int = 250
     pixel_nm: Range = (0.05, 2.0)
     shapes: tuple[str, ...] = tuple(SHAPES)
+    kinds: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ("apart", "close", "close", "overlapping", "anyhow")
     spread: float = 0.25
     bright: float = 0.4
@@ -114,7 +115,7 @@ class ParticleSampler:
             if rng.random() < self.empty
             else min(self.most, max(1, round(covered * side**2 / (np.pi / 4 * diameter**2))))
         )
-        kinds = rng.choice(self.shapes, size=int(rng.integers(1, 4)))
+        kinds = self.kinds or rng.choice(self.shapes, size=int(rng.integers(1, 4)))
         spread = float(rng.uniform(0.02, self.spread))
         names = rng.choice(kinds, size=number)
         sizes = diameter * np.clip(rng.normal(1, spread, number), 0.4, 2.0)
