@@ -84,9 +84,9 @@ def test_labels_go_on_from_older_weights_and_the_curve_says_what_one_more_brings
     write_discs(tmp_path / "own", 1)
     recipe, images = small_recipe(), read_labels(tmp_path / "own")
     older = tmp_path / "older.safetensors"
-    learn_labels(recipe, images, OwnLabels(tmp_path, curve=False), older, steps=20)
+    learn_labels(recipe, images, OwnLabels(tmp_path, curve=False), older, steps=6)
     on = replace(recipe, model=replace(recipe.model, weights=str(older)))
-    report = learn_labels(on, images, OwnLabels(tmp_path), tmp_path / "newer.safetensors", steps=20)
+    report = learn_labels(on, images, OwnLabels(tmp_path), tmp_path / "newer.safetensors", steps=6)
     assert report.before is not None and report.curve is not None
     assert report.curve.numbers == (0.25, 0.5, 1.0)
     assert report.held_out == ("a0.png (held-out part)",)

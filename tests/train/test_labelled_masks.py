@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import Sample, Sites
-from micrograph.train.labelled_masks import Labelled, LabelledMasks, Mixed, binned, own_share
+from micrograph.train.labelled_masks import Labelled, LabelledMasks, Mixed, binned, mirrored_out, own_share
 
 
 def two_discs(side: int = 96) -> Labelled:
@@ -79,3 +79,10 @@ def test_binning_averages_the_image_and_keeps_the_objects() -> None:
     assert small.pixel_nm == 1.0
     assert np.sum(small.labels == 1) == pytest.approx(np.pi * 7**2, rel=0.06)
     assert small.image[15, 15] == pytest.approx(40, abs=5)
+
+
+def test_small_images_are_mirrored_out() -> None:
+    one = mirrored_out(two_discs(), 200)
+    assert one.image.shape == one.labels.shape == (200, 200)
+    np.testing.assert_array_equal(one.image[96:192], one.image[:96][::-1])
+    np.testing.assert_array_equal(mirrored_out(one, 50).labels, one.labels)

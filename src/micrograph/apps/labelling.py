@@ -98,12 +98,13 @@ class Lesson:
         """
         from micrograph.nets import load, read_card
         from micrograph.train import TrainSettings, train
-        from micrograph.train.labelled_masks import LabelledMasks, Mixed, own_share
+        from micrograph.train.labelled_masks import LabelledMasks, Mixed, mirrored_out, own_share
 
         if self.resume and out.is_file() and read_card(out).get("labels", {}).get("key") == self.key:
             return load(out)
         simulated = simulated_by(self.recipe)
-        sampler = Mixed(LabelledMasks(tuple(own), region_of(self.recipe)), simulated, own_share(number))
+        spread = tuple(mirrored_out(one, self.recipe.model.patch) for one in own)
+        sampler = Mixed(LabelledMasks(spread, region_of(self.recipe)), simulated, own_share(number))
         settings = self.recipe.training or TrainSettings()
         settings = replace(settings, steps=self.steps, seed=self.seed, calibration_samples=100)
         if self.begins_from is not None:
@@ -207,9 +208,9 @@ def region_of(recipe: Recipe) -> str:
 
 def simulated_by(recipe: Recipe) -> Sampler:
     """Return what simulates images for a recipe."""
-    from micrograph.run import Learner
+    from micrograph.run import Learner, Searcher
 
-    if isinstance(recipe.data, Learner):
+    if isinstance(recipe.data, Learner | Searcher):
         raise BadInput(f"Recipe '{recipe.name}' learns from each recording when that is analysed, not from labels.")
     return recipe.data
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -148,7 +147,8 @@ def binned(one: Labelled, number: int) -> Labelled:
     return Labelled(image, labels, one.names, one.pixel_nm * number)
 
 
-def domain(simulated: Sampler) -> Mapping[str, tuple[float, float]]:
-    """Return the ranges that the card shows: those of the simulated images, where they state some."""
-    stated = getattr(simulated, "domain", dict)
-    return dict(stated())
+def mirrored_out(one: Labelled, side_px: int) -> Labelled:
+    """Return `one` with at least `side_px` pixels a side: where it has less, its mirror image follows."""
+    short = [(0, max(0, side_px - size)) for size in one.image.shape]
+    image, labels = np.pad(one.image, short, mode="symmetric"), np.pad(one.labels, short, mode="symmetric")
+    return Labelled(image, labels, one.names, one.pixel_nm)
