@@ -18,7 +18,8 @@ class Quality:
 
     solidity: area over that of the convex hull (1 for squares of pixels and discs); contrast: mean grey inside less
     that of the surroundings; shared: share of the outline on other objects; edge: gradient on the free outline over the
-    steepest one within 2 px of it, 0..1.
+    steepest one within 2 px of it, 0..1; leak: share of the surroundings that are no object but nearer to the inside
+    than to the ground: what is only a part of something leaks.
     """
 
     label: NDArray[np.int64]
@@ -28,6 +29,7 @@ class Quality:
     contrast: Array
     shared: Array
     edge: Array
+    leak: Array
 
 
 def measure_labels(grey: Image, labels: Labels, blur: float = 1.5) -> Quality:
@@ -43,8 +45,12 @@ def measure_labels(grey: Image, labels: Labels, blur: float = 1.5) -> Quality:
     rim, ring, shared = _rims(labels, count)
     total = np.bincount(labels.ravel(), grey.ravel(), count)
     inside = total / np.maximum(area, 1)
-    outside = np.bincount(ring[1], grey.ravel()[ring[0]], count) / np.maximum(np.bincount(ring[1], minlength=count), 1)
+    number = np.maximum(np.bincount(ring[1], minlength=count), 1)
+    outside = np.bincount(ring[1], grey.ravel()[ring[0]], count) / number
     smooth = ndi.gaussian_filter(grey, blur)
+    ground = float(np.median(grey[labels == 0])) if (labels == 0).any() else 0.0
+    foreign = smooth.ravel()[ring[0]] > ((inside + ground) / 2)[ring[1]]
+    leak = np.bincount(ring[1], foreign, count) / number
     slope = np.hypot(ndi.sobel(smooth, 0), ndi.sobel(smooth, 1))
     steepest = ndi.maximum_filter(slope, 5)
     at, owner = rim
@@ -59,6 +65,7 @@ def measure_labels(grey: Image, labels: Labels, blur: float = 1.5) -> Quality:
         (inside - outside)[present],
         shared[present],
         (here / np.maximum(best, 1e-12))[present],
+        leak[present],
     )
 
 
@@ -73,8 +80,8 @@ def _rims(labels: Labels, count: int) -> tuple[tuple[NDArray[np.intp], Labels], 
     touching = (labels > 0) & ((most != labels) | ((least > 0) & outline))
     number = np.bincount(labels[free], minlength=count) + np.bincount(labels[touching & ~free], minlength=count)
     shared = np.bincount(labels[touching], minlength=count) / np.maximum(number, 1)
-    around = ndi.maximum_filter(labels, 9)
-    ring = (ndi.maximum_filter(labels, 3) == 0) & (around > 0)
+    around = ndi.maximum_filter(labels, 11)
+    ring = (ndi.maximum_filter(labels, 5) == 0) & (around > 0)
     at, beyond = np.flatnonzero(free), np.flatnonzero(ring)
     return (at, labels.ravel()[at]), (beyond, around.ravel()[beyond]), np.minimum(shared, 1.0)
 
@@ -106,12 +113,13 @@ def each_good(quality: Quality) -> Array:
     """Return how much each object (N,) looks like one whole object, 0..1.
 
     The product of: solid (1 from a solidity of 0.95, 0 below 0.7), little of its outline on others, an outline where
-    the image is steepest, and a contrast of at least half the median object's.
+    the image is steepest, a contrast of at least half the median object's, and surroundings that are ground.
     """
     solid = np.clip((quality.solidity - 0.7) / 0.25, 0, 1)
     typical = max(float(np.median(quality.contrast)), 1e-12) if len(quality.contrast) else 1.0
     dark = np.clip(quality.contrast / (0.5 * typical), 0, 1)
-    return np.asarray(solid * (1 - 0.5 * quality.shared) * np.sqrt(quality.edge) * dark)
+    whole = np.clip(1 - 2 * quality.leak, 0, 1)
+    return np.asarray(solid * (1 - 0.5 * quality.shared) * np.sqrt(quality.edge) * dark * whole)
 
 
 def explained(grey: Image, labels: Labels, noise: float) -> float:

@@ -99,7 +99,7 @@ def total_variation(image: Image, weight: float) -> Image:
     from skimage.restoration import denoise_tv_chambolle
 
     noise = noise_of(image)
-    return np.asarray(denoise_tv_chambolle(image / noise, weight=weight, max_num_iter=40) * noise, dtype=np.float32)
+    return np.asarray(denoise_tv_chambolle(image / noise, weight=weight, max_num_iter=25) * noise, dtype=np.float32)
 
 
 def nonlocal_means(image: Image, strength: float) -> Image:

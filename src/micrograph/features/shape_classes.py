@@ -100,20 +100,24 @@ class ShapeModel:
 
 
 def learn_shapes(objects: DataFrame, rng: np.random.Generator, settings: ShapeSettings | None = None) -> ShapeModel:
-    """Return the classes of shapes among `objects` (N rows with the columns `DESCRIPTORS`, any N).
+    """Return the classes of shapes among `objects` (N rows with 'area_nm2' and the columns `DESCRIPTORS`, any N).
 
     Fewer than ``2 * least`` objects make one class. The same rng gives the same classes. Raises `BadInput` where a
     column is missing.
     """
     settings = settings or ShapeSettings()
+    if "area_nm2" not in objects:
+        raise BadInput("The table of objects has no column area_nm2: clumps are told from singles by their size too.")
     features = _features(objects)
-    features = features[np.isfinite(features).all(axis=1)]
-    if len(features) > settings.objects:
-        features = features[rng.choice(len(features), settings.objects, replace=False)]
+    chosen = np.flatnonzero(np.isfinite(features).all(axis=1))
+    if len(chosen) > settings.objects:
+        chosen = rng.choice(chosen, settings.objects, replace=False)
+    features, area = features[chosen], objects["area_nm2"].to_numpy(float)[chosen]
     centre, scale, axes = _frame(features)
     scores = (features - centre) / scale @ axes
     weights, means, covariances = _mixture(scores, rng, settings)
-    member, shapeless = _members(weights, means, covariances, settings)
+    shapeless = _shapeless(scores, area, weights, means, covariances)
+    member = _members(shapeless, weights, means, covariances, settings)
     model = ShapeModel((), centre, scale, axes, weights, means, covariances, member)
     return _named(model, features, scores, shapeless, settings)
 
@@ -195,18 +199,31 @@ def _fit(scores: Array, parts: int, seed: int, starts: int) -> GaussianMixture:
         return GaussianMixture(parts, n_init=starts, reg_covar=0.05, random_state=seed).fit(scores)
 
 
+def _shapeless(scores: Array, area: Array, weights: Array, means: Array, covariances: Array) -> NDArray[np.bool_]:
+    """Return which parts (P,) have no shape: wide in every direction, though not because their objects are small.
+
+    The noise of an outline counts more in a small object, and a clump is larger than what it is made of.
+    """
+    wide = np.array([np.linalg.eigvalsh(one)[0] > _WIDE**2 for one in covariances])
+    if not wide.any() or wide.all():
+        return np.zeros(len(weights), bool)
+    owner = _log_parts(scores, weights, means, covariances)[0].argmax(axis=1)
+    usual = float(np.median(area[~wide[owner]])) if (~wide[owner]).any() else 0.0
+    large = [
+        bool((owner == part).any()) and float(np.median(area[owner == part])) > 0.7 * usual for part in range(len(wide))
+    ]
+    return np.asarray(wide & np.array(large))
+
+
 def _members(
-    weights: Array, means: Array, covariances: Array, settings: ShapeSettings
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the class of each part, numbered from 0 (-1: lies between two classes), and which parts have no shape.
+    shapeless: NDArray[np.bool_], weights: Array, means: Array, covariances: Array, settings: ShapeSettings
+) -> NDArray[np.int64]:
+    """Return the class of each part, numbered from 0; -1: lies between two classes.
 
     From the densest part downwards, a part joins those that no dip separates from it; two classes that meet there
     become one only if the meeting point is no dip for either of them (persistence: doi:10.1145/2535927).
     """
     parts = len(weights)
-    shapeless = np.array([np.linalg.eigvalsh(one)[0] > _WIDE**2 for one in covariances])
-    if shapeless.all():
-        shapeless[:] = False
     peaks = _density(means, weights, means, covariances)
     saddles = np.zeros((parts, parts))
     for one in range(parts):
@@ -222,7 +239,7 @@ def _members(
                 member[member == member[part]] = member[other]
     member = np.unique(member, return_inverse=True)[1].astype(np.int64)
     near = saddles >= settings.dip * peaks[:, None]
-    return np.where((near & (member[:, None] != member)).any(axis=1), -1, member), shapeless
+    return np.where((near & (member[:, None] != member)).any(axis=1), -1, member)
 
 
 def _saddle(one: int, two: int, weights: Array, means: Array, covariances: Array) -> float:
