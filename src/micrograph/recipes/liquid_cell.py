@@ -1,12 +1,48 @@
 """Nanoparticles in a liquid cell: outlines, motion, etching and growth by curvature.   doi:10.1021/acscentsci.0c00430"""
 
+from dataclasses import replace
+
+import numpy as np
+
 from micrograph.core import Task
 from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate import ParticleSampler
-from micrograph.track import BOUNDARIES, COUNTS, GROWTH, LEVELS, RATE_BINS, RATE_LAW, SIZES, Outlined
+from micrograph.simulate import ParticleMovie, ParticleSampler, etching_movie
+from micrograph.track import BOUNDARIES, COUNTS, GROWTH, LEVELS, RATE_BINS, RATE_LAW, SIZES
+from micrograph.track.assembling import KINETICS, Assembling
+from micrograph.track.chaining import CHAINS
 from micrograph.train import TrainSettings
+from micrograph.validate.growth_checks import kinetic_order_share, rate_law_error
+from micrograph.validate.particle_checks import area_bias, height_error, iou_gain, mask_iou, outline_error
+from micrograph.validate.particle_scenes import Trial
+
+#: Images like those of the paper, never trained on: 0.193 nm pixels, particles of 10 to 18 nm, others passing by.
+CELL = ParticleSampler(
+    side_px=512,
+    diameter_px=(50.0, 90.0),
+    contrast=(0.2, 0.3),
+    covered=(0.15, 0.3),
+    pixel_nm=(0.193, 0.19301),
+    shapes=("rod", "triangle", "cube", "concave-cube", "sphere"),
+    gaps=("apart",),
+    bright=0.0,
+    liquid=1.0,
+    bragg=0.05,
+    texture=0.2,
+    slope=0.4,
+    empty=0.0,
+    offset=(0.0, 0.0),
+)
+CLEAR = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001)), 24)
+FAINT = Trial("signal to noise 0.5", replace(CELL, contrast_to_noise=(0.5, 0.5001)), 24)
+RODS = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001), shapes=("rod",)), 16)
+
+
+def etched(rng: np.random.Generator) -> ParticleMovie:
+    """Return a movie of rods that are etched, faster at their ends."""
+    return etching_movie(rng)
+
 
 RECIPE = Recipe(
     name="liquid-cell",
@@ -24,6 +60,8 @@ RECIPE = Recipe(
             "growth": GROWTH,
             "stages": LEVELS,
             "counts": COUNTS,
+            "chains": CHAINS,
+            "kinetics": KINETICS,
             "summary": SIZES,
         },
         reference="doi:10.1021/acscentsci.0c00430",
@@ -50,8 +88,17 @@ RECIPE = Recipe(
         weights="liquid-cell-1",
     ),
     objects=OutlinedObjects(),
-    summary=Outlined(),
-    checks=(),
+    summary=Assembling(),
+    checks=(
+        mask_iou(CLEAR, at_least=0.95),
+        mask_iou(FAINT, at_least=0.85),
+        iou_gain(CLEAR, at_least=0.10),
+        outline_error(CLEAR, at_most=1.0),
+        area_bias(CLEAR, at_most=0.02),
+        height_error(RODS, at_most=1.5),
+        rate_law_error(etched, at_most=0.10),
+        kinetic_order_share(at_least=0.95),
+    ),
     training=TrainSettings(steps=900, reuse=6, learning_rate=2e-3),
     begins_from="particles-1",
 )

@@ -1,12 +1,30 @@
 """Pores in thin films: border, area, and how fast they close or open.   doi:10.1088/1361-6528/ac3617"""
 
+import numpy as np
+
 from micrograph.core import Task
 from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate import PoreSampler
+from micrograph.simulate import PoreMovie, PoreMovieSettings, PoreSampler, pore_movie
 from micrograph.track import BOUNDARIES, COUNTS, GROWTH, LEVELS, RATE_BINS, RATE_LAW, SIZES, Outlined
 from micrograph.train import TrainSettings
+from micrograph.validate.growth_checks import area_flicker, closing_rate_error
+from micrograph.validate.pore_checks import pore_dice, pore_hausdorff
+
+#: Movies of films that were never trained on, signal to noise 2, and such as close or rest.
+MOVIES = PoreMovieSettings(frames=8)
+
+
+def closing(rng: np.random.Generator) -> PoreMovie:
+    """Return a movie of pores whose edges move inwards at constant velocities."""
+    return pore_movie(rng, PoreMovieSettings(frames=30, laws=("edge", "exponential")))
+
+
+def resting(rng: np.random.Generator) -> PoreMovie:
+    """Return a movie of pores that do not change."""
+    return pore_movie(rng, PoreMovieSettings(frames=20, laws=("static",), closed=(0.0, 0.0)))
+
 
 RECIPE = Recipe(
     name="pores",
@@ -40,7 +58,12 @@ RECIPE = Recipe(
     ),
     objects=OutlinedObjects(kind="pore", least_diameter_px=6.0),
     summary=Outlined(),
-    checks=(),
+    checks=(
+        pore_dice(MOVIES, at_least=0.95),
+        pore_hausdorff(MOVIES, at_most=3.0),
+        closing_rate_error(closing, at_most=0.05),
+        area_flicker(resting, at_most=0.01),
+    ),
     training=TrainSettings(steps=1200, reuse=4, learning_rate=3e-3),
     begins_from="particles-1",
 )

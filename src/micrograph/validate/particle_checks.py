@@ -76,7 +76,9 @@ def detection_f1(trial: Trial, *, at_least: float) -> Check:
             rows.append((*mine, *_hits(answer, plain, same(answer.scene.field.shadows, plain))))
         interval = bootstrap(lambda drawn: _f1(np.sum(drawn, axis=0)[:3]), rows, rng)
         total = np.sum(rows, axis=0)
-        detail = f"precision {total[0] / max(total[0] + total[1], 1):.3f}, recall {total[0] / (total[0] + total[2]):.3f}"
+        detail = (
+            f"precision {total[0] / max(total[0] + total[1], 1):.3f}, recall {total[0] / (total[0] + total[2]):.3f}"
+        )
         return Measurement.of(interval, limit=1.0, baseline=_f1(total[3:]), detail=detail)
 
     return Check(f"F1 of particles, {trial.name}", measure, at_least, ">=")
@@ -116,7 +118,9 @@ def area_bias(trial: Trial, *, at_most: float = 0.02) -> Check:
         low = 0.0 if middle.low <= 0 <= middle.high else ends[0]
         pooled = np.concatenate(rows)
         detail = f"mean {middle.value:+.4f}, sd {pooled.std():.3f} of {len(pooled)} particles"
-        return Measurement(abs(middle.value), low, ends[1], limit=0.0, baseline=abs(float(np.mean(plain))), detail=detail)
+        return Measurement(
+            abs(middle.value), low, ends[1], limit=0.0, baseline=abs(float(np.mean(plain))), detail=detail
+        )
 
     return Check(f"bias of the area, {trial.name}", measure, at_most, "<=")
 
@@ -133,7 +137,9 @@ def height_error(trial: Trial, *, averaged_px: int = 200, at_most: float = 1.5) 
             rows += _heights(answer, averaged_px)
         table = np.array(rows)
         interval = bootstrap(lambda drawn: float(np.sqrt(np.mean(np.square(drawn)))), list(table[:, 0]), rng)
-        detail = f"{len(table)} rods, RMSE {np.sqrt(np.mean(table[:, 1] ** 2)):.2f} nm, bias {table[:, 1].mean():+.2f} nm"
+        detail = (
+            f"{len(table)} rods, RMSE {np.sqrt(np.mean(table[:, 1] ** 2)):.2f} nm, bias {table[:, 1].mean():+.2f} nm"
+        )
         return Measurement.of(interval, limit=1.0, baseline=float(np.sqrt(np.mean(table[:, 2] ** 2))), detail=detail)
 
     return Check(f"rod heights over the counting bound, {trial.name}", measure, at_most, "<=")

@@ -68,10 +68,7 @@ class Sorted:
     def true_shares(self) -> dict[str, float]:
         """Return the share of every shape among the particles whose centre lies in an image."""
         names = [
-            one.shape
-            for scene in self.scenes
-            for one in scene.field.particles
-            if _inside(one.y_nm, one.x_nm, scene)
+            one.shape for scene in self.scenes for one in scene.field.particles if _inside(one.y_nm, one.x_nm, scene)
         ]
         kinds, numbers = np.unique(names, return_counts=True)
         return {str(kind): float(number) / len(names) for kind, number in zip(kinds, numbers, strict=True)}
