@@ -143,6 +143,7 @@ def train_on_labels(
     recipe = find_recipe(name)
     check_weights_path(out)
     region_of(recipe)
+    simulated_by(recipe)
     images = read_labels(own.folder)
     return learn_labels(recipe, images, own, out, steps=steps, seed=seed, resume=resume, progress=progress)
 
@@ -198,7 +199,7 @@ def region_of(recipe: Recipe) -> str:
     if "core" not in recipe.model.names or len(names) != 1:
         from micrograph.recipes import RECIPES, find_recipe
 
-        known = [one for one in RECIPES if "core" in find_recipe(one).model.names]
+        known = [one for one in RECIPES if "core" in find_recipe(one).model.names and find_recipe(one).training]
         raise BadInput(
             f"Recipe '{recipe.name}' learns no masks of objects, so --labels does not suit it: those that do are "
             f"{', '.join(known) or 'none'}."
