@@ -1,4 +1,4 @@
-"""Nanoparticles in a liquid cell: outlines, motion, etching and growth by curvature.   doi:10.1021/acscentsci.0c00430"""
+"""Nanoparticles in a liquid cell: outlines, motion, etching by curvature.   doi:10.1021/acscentsci.0c00430"""
 
 from dataclasses import replace
 

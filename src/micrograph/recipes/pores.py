@@ -1,4 +1,4 @@
-"""Pores in thin films: border, area, and how fast they close or open.   doi:10.1088/1361-6528/ac3617"""
+"""Pores in thin films: border, area, and how fast they close or open.   doi:10.1088/1674-4926/43/8/081001"""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ RECIPE = Recipe(
             "counts": COUNTS,
             "summary": SIZES,
         },
-        reference="doi:10.1088/1361-6528/ac3617",
+        reference="doi:10.1088/1674-4926/43/8/081001",
     ),
     data=PoreSampler(),
     model=NetSpec(

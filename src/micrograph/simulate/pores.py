@@ -1,6 +1,6 @@
 """Labelled images of nanopores in thin crystalline films, as for following the healing of a pore.
 
-Wang et al. 2021 (doi:10.1088/1361-6528/ac3617).
+Wang et al. 2021, Nanotechnology 33, 085302, as reviewed in doi:10.1088/1674-4926/43/8/081001.
 """
 
 from __future__ import annotations
