@@ -43,7 +43,8 @@ def dark(image: Image) -> Image:
 
 
 def gaussian_background(image: Image, size: float) -> Image:
-    """Return the image without what varies over more than `size`, found from the darker pixels in two rounds."""
+    """Return the image without a plane and what varies over more than `size`, found from the darker pixels."""
+    image = polynomial_background(image, 1)
     weight = np.ones(image.shape, np.float32)
     background = _normalised(image, weight, size)
     for _ in range(2):
@@ -72,10 +73,11 @@ def polynomial_background(image: Image, order: float) -> Image:
 
 
 def opening_background(image: Image, size: float) -> Image:
-    """Return the white top-hat: the image without its grey opening by a square of side `size` (a rolling box)."""
+    """Return the white top-hat: the image without a plane and its opening by a square of side `size`."""
     from scipy import ndimage as ndi
 
     side = max(3, round(size))
+    image = polynomial_background(image, 1)
     opened = ndi.grey_opening(ndi.gaussian_filter(image, 1.5), size=(side, side), mode="reflect")
     return np.asarray(image - ndi.uniform_filter(opened, side, mode="reflect"), dtype=np.float32)
 
