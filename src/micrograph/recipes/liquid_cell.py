@@ -34,8 +34,8 @@ CELL = ParticleSampler(
     empty=0.0,
     offset=(0.0, 0.0),
 )
-CLEAR = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001)), 24)
-FAINT = Trial("signal to noise 0.5", replace(CELL, contrast_to_noise=(0.5, 0.5001)), 24)
+CLEAR = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001)), 30, alone=True)
+FAINT = Trial("signal to noise 0.5", replace(CELL, contrast_to_noise=(0.5, 0.5001)), 30, alone=True)
 RODS = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001), shapes=("rod",)), 16)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,16 +26,22 @@ SAME = 0.5
 
 @dataclass(frozen=True)
 class Trial:
-    """So many images of a sampler's kind; `name` says of which kind in the names of checks."""
+    """So many images of a sampler's kind; `name` says of which kind in the names of checks.
+
+    With `alone` each image holds one of the sampler's shapes, in turn, so that its contrast is that of all particles.
+    """
 
     name: str
     sampler: ParticleSampler
     images: int = 20
+    alone: bool = False
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> Iterator[Answer]:
         """Yield what `analyser` finds in each image."""
-        for _ in range(self.images):
-            scene = self.sampler.scene(rng)
+        for number in range(self.images):
+            shapes = self.sampler.shapes
+            kinds = (shapes[number % len(shapes)],) if self.alone else self.sampler.kinds
+            scene = replace(self.sampler, kinds=kinds).scene(rng)
             yield Answer(scene, analyser(scene.image, scene.field.pixel_nm))
 
 
