@@ -11,8 +11,8 @@ import pytest
 
 from micrograph.core import Calibration, Recording
 from micrograph.recipes import find_recipe
-from micrograph.run import Predict, learned
-from micrograph.simulate import Microscope, Scan, adf, expose
+from micrograph.run import Predict, Searcher, learned
+from micrograph.simulate import Microscope, ParticleSampler, Scan, adf, expose
 from micrograph.structures import tmd, with_chalcogen_vacancies, with_dopants
 
 
@@ -27,6 +27,16 @@ def defective_layer(size_px: int = 256, pixel_nm: float = 0.02, seed: int = 3) -
     return Recording(lambda index: image, range(1), Calibration(pixel_nm=pixel_nm), image.shape, name="WS2")
 
 
+def particles(size_px: int = 112, pixel_nm: float = 0.02) -> Recording:
+    """Return one image of dark particles that stand apart."""
+    sampler = ParticleSampler(
+        side_px=size_px, diameter_px=(14, 20), contrast_to_noise=(4, 6), covered=(0.15, 0.25), gaps=("apart",), empty=0.0,
+        bright=0.0, liquid=0.0,
+    )  # fmt: skip
+    image = sampler(np.random.default_rng(8)).image
+    return Recording(lambda index: image, range(1), Calibration(pixel_nm=pixel_nm), image.shape, name="particles")
+
+
 @pytest.fixture(scope="session")
 def predictor_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Predict]:
     """Return the predictor of a recipe's shipped weights by its name; of a learner, one that has learned a little."""
@@ -36,7 +46,10 @@ def predictor_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pr
         recipe = find_recipe(name)
         if recipe.learner is None:
             return predictor(recipe, ())
-        weights = Path(tmp_path_factory.mktemp("learned")) / "model.safetensors"
+        folder = Path(tmp_path_factory.mktemp("learned"))
+        if isinstance(recipe.learner, Searcher):
+            return learned(recipe.with_settings({"seconds": 3.0}), particles(), folder / "model.toml")
+        weights = folder / "model.safetensors"
         return learned(recipe.with_settings({"steps": 40}), defective_layer(), weights)
 
     return functools.cache(of)

@@ -22,7 +22,7 @@ from micrograph.structures import graphene, tmd
 
 PIXEL_NM, SIDE, FRAMES = 0.02, 112, 5
 #: Recipes that simulate nothing, because they learn from each recording -> whose samples their test movie shows.
-SEEN_BY = {"movie-defects": "tmd-defects"}
+SEEN_BY = {"movie-defects": "tmd-defects", "particle-search": "particle-shapes"}
 
 
 #: Settings under which a recipe that learns from the movie itself learns little, and fast.
@@ -35,7 +35,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 #: Recipes of outlined objects: what they see has an area, not only a place.
-OUTLINED = ("particle-shapes", "liquid-cell", "pores")
+OUTLINED = ("particle-shapes", "liquid-cell", "pores", "particle-search")
 
 
 def small(name: str) -> Sampler:
@@ -44,7 +44,7 @@ def small(name: str) -> Sampler:
     data = find_recipe(SEEN_BY[name]).data if recipe.learner else recipe.data
     if isinstance(data, ParticleSampler):
         easy = replace(data, diameter_px=(14, 20), contrast_to_noise=(4, 6), covered=(0.15, 0.25), gaps=("apart",))
-        return replace(easy, side_px=SIDE, pixel_nm=(PIXEL_NM, PIXEL_NM), empty=0.0)
+        return replace(easy, side_px=SIDE, pixel_nm=(PIXEL_NM, PIXEL_NM), empty=0.0, bright=0.0, liquid=0.0)
     if isinstance(data, PoreSampler):
         easy_pores = replace(data, radius_px=(9, 14), contrast_to_noise=(4, 6), contrast=(0.3, 0.5), empty=0.0)
         return replace(easy_pores, side_px=SIDE, pixel_nm=(PIXEL_NM, PIXEL_NM))

@@ -11,6 +11,7 @@ from micrograph.features.searched import Chains, sought
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.track import COUNTS
+from micrograph.track import SIZES as SUMMARY
 from micrograph.track.population import CLASSIFIED, Population
 
 
@@ -47,6 +48,7 @@ RECIPE = Recipe(
             "shapes": SHAPES,
             "sizes": SIZES,
             "counts": COUNTS,
+            "summary": SUMMARY,
         },
         reference="doi:10.1021/acsnano.0c06809",
     ),

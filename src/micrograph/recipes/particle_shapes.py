@@ -9,6 +9,7 @@ from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleSampler
 from micrograph.track import COUNTS
+from micrograph.track import SIZES as SUMMARY
 from micrograph.track.population import CLASSIFIED, Population
 from micrograph.train import TrainSettings
 from micrograph.validate.particle_checks import detection_f1, foreign_auroc, size_bias
@@ -58,6 +59,7 @@ RECIPE = Recipe(
             "shapes": SHAPES,
             "sizes": SIZES,
             "counts": COUNTS,
+            "summary": SUMMARY,
         },
         reference="doi:10.1021/jacsau.0c00030",
     ),
