@@ -10,9 +10,11 @@ from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedOb
 from micrograph.features.searched import Chains, sought
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
+from micrograph.simulate import ParticleSampler
 from micrograph.track import COUNTS
 from micrograph.track import SIZES as SUMMARY
 from micrograph.track.population import CLASSIFIED, Population
+from micrograph.validate.sought_checks import Sets, search_precision, search_recall, search_seconds, size_agreement
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,25 @@ class Search:
         """Return the model of such a text."""
         return Chains.from_text(text)
 
+
+#: Images that a person would tune operations for: one contrast, overlaps, many particles.
+SETS = Sets(
+    ParticleSampler(
+        side_px=512,
+        diameter_px=(30.0, 30.01),
+        covered=(0.1, 0.2),
+        contrast=(0.3, 0.301),
+        contrast_to_noise=(3.0, 3.001),
+        pixel_nm=(0.5, 0.501),
+        shapes=("sphere", "rod", "cube"),
+        gaps=("anyhow",),
+        spread=0.2,
+        bright=0.0,
+        liquid=0.0,
+        texture=0.2,
+        empty=0.0,
+    )
+)
 
 RECIPE = Recipe(
     name="particle-search",
@@ -56,5 +77,10 @@ RECIPE = Recipe(
     model=NetSpec(heads=(Head("particle", "region"), Head("core", "region")), pixel_nm=None),
     objects=OutlinedObjects(),
     summary=Population(),
-    checks=(),
+    checks=(
+        search_precision(SETS, at_least=0.995),
+        search_recall(SETS, at_least=0.85),
+        size_agreement(SETS, at_least=0.90),
+        search_seconds(SETS, Search().sought, at_most=60.0),
+    ),
 )
