@@ -30,8 +30,8 @@ def defective_layer(size_px: int = 256, pixel_nm: float = 0.02, seed: int = 3) -
 def particles(size_px: int = 112, pixel_nm: float = 0.02) -> Recording:
     """Return one image of dark particles that stand apart."""
     sampler = ParticleSampler(
-        side_px=size_px, diameter_px=(14, 20), contrast_to_noise=(4, 6), covered=(0.15, 0.25), gaps=("apart",), empty=0.0,
-        bright=0.0, liquid=0.0,
+        side_px=size_px, diameter_px=(14, 20), contrast_to_noise=(4, 6), covered=(0.15, 0.25), gaps=("apart",),
+        bright=0.0, liquid=0.0, empty=0.0,
     )  # fmt: skip
     image = sampler(np.random.default_rng(8)).image
     return Recording(lambda index: image, range(1), Calibration(pixel_nm=pixel_nm), image.shape, name="particles")

@@ -12,7 +12,7 @@ LAWS = {
 
 
 def areas(law, rng, frames=40, flicker=0.004, alike=0.5):
-    """Return times and areas (nm^2) that shrink by a law, with errors like those of outlines, alike from frame to frame."""
+    """Return times and areas (nm^2) that shrink by a law, with errors alike from frame to frame."""
     time = np.arange(frames) * 2.0
     error = rng.normal(size=frames)
     for i in range(1, frames):
@@ -50,7 +50,7 @@ def test_too_few_areas_say_nothing_and_wrong_ones_are_refused():
 def test_flicker_is_removed_and_a_line_stays():
     rng, time = np.random.default_rng(0), np.arange(60.0)
     still = 100 + rng.normal(0, 1.5, 60)
-    assert steady(time, still).std() < 0.6
+    assert steady(time, still).std() < 0.8
     line = 100 - 0.7 * time
     assert steady(time, line) == pytest.approx(line, abs=1e-6)
     spike = line.copy()

@@ -15,10 +15,9 @@ from micrograph.nets import Checkpoint, Head, NetSpec
 from micrograph.train import TrainSettings, train
 
 PIXEL_NM = 0.03
-SPEC = NetSpec(heads=(Head("blob", "spots", ("blob",)), Head("dirt", "region")), base=6, levels=2, pixel_nm=PIXEL_NM, patch=48)
-SETTINGS = TrainSettings(
-    steps=60, batch=4, workers=0, checkpoint_every=30, calibration_samples=40, precision="32-true"
-)
+HEADS = (Head("blob", "spots", ("blob",)), Head("dirt", "region"))
+SPEC = NetSpec(heads=HEADS, base=6, levels=2, pixel_nm=PIXEL_NM, patch=48)
+SETTINGS = TrainSettings(steps=60, batch=4, workers=0, checkpoint_every=30, calibration_samples=40, precision="32-true")
 
 
 def blobs(rng: np.random.Generator, size: int = 64) -> Sample:

@@ -67,7 +67,7 @@ class Recording:
         return Frame(np.asarray(self.read(index), dtype=np.float32), index, self.calibration, known)
 
     def binned(self, number: int) -> Recording:
-        """Return the recording with `number` x `number` pixels averaged into one; rows and columns left over are cut."""
+        """Return the recording with `number` x `number` pixels averaged into one; what is left over is cut."""
         if number == 1:
             return self
         pixel = self.calibration.pixel_nm

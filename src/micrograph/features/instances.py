@@ -32,8 +32,8 @@ def find_objects(
 
     Each connected part of ``covered >= threshold`` is one object unless the depth has several tops in it: tops count
     that rise by `rise` above the saddle between them. Such parts are cut by a watershed of the depth. What has less
-    than `least_px` pixels or a score below `least_score` is left out. The score is the mean coverage of the object's deeper half, so it falls where
-    the model doubts.
+    than `least_px` pixels or a score below `least_score` is left out. The score is the mean coverage of the object's
+    deeper half, so it falls where the model doubts.
     """
     from scipy import ndimage as ndi
 

@@ -231,7 +231,7 @@ def _filled(image: NDArray[Any]) -> Image:
 def _step(stage: str, table: Any) -> Step:
     methods = STAGES[stage]
     name = table.get("method") if isinstance(table, dict) else None
-    if name not in methods:
+    if not isinstance(name, str) or name not in methods:
         raise BadInput(f"Stage {stage} has the method {name!r}: it is one of {', '.join(methods)}.")
     wanted = {parameter.name: parameter for parameter in methods[name].parameters}
     given = {key: value for key, value in table.items() if key != "method"}

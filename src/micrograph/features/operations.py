@@ -101,7 +101,7 @@ def total_variation(image: Image, weight: float) -> Image:
     from skimage.restoration import denoise_tv_chambolle
 
     noise = noise_of(image)
-    return np.asarray(denoise_tv_chambolle(image / noise, weight=weight, max_num_iter=25) * noise, dtype=np.float32)
+    return np.asarray(denoise_tv_chambolle(image / noise, weight=weight, max_num_iter=25) * noise, dtype=np.float32)  # type: ignore[no-untyped-call]
 
 
 def nonlocal_means(image: Image, strength: float) -> Image:
@@ -141,21 +141,21 @@ def otsu(image: Image, factor: float) -> Parts:
     """Return what exceeds Otsu's threshold (doi:10.1109/TSMC.1979.4310076), `factor` times as far above the median."""
     from skimage.filters import threshold_otsu
 
-    return _above(image, float(threshold_otsu(image)) if np.ptp(image) > 0 else np.inf, factor)
+    return _above(image, float(threshold_otsu(image)) if np.ptp(image) > 0 else np.inf, factor)  # type: ignore[no-untyped-call]
 
 
 def li(image: Image, factor: float) -> Parts:
     """Return what exceeds Li's threshold of least cross entropy (doi:10.1016/0031-3203(93)90115-D)."""
     from skimage.filters import threshold_li
 
-    return _above(image, float(threshold_li(image)) if np.ptp(image) > 0 else np.inf, factor)
+    return _above(image, float(threshold_li(image)) if np.ptp(image) > 0 else np.inf, factor)  # type: ignore[no-untyped-call]
 
 
 def triangle(image: Image, factor: float) -> Parts:
     """Return what exceeds the triangle threshold (doi:10.1177/25.7.70454)."""
     from skimage.filters import threshold_triangle
 
-    return _above(image, float(threshold_triangle(image)) if np.ptp(image) > 0 else np.inf, factor)
+    return _above(image, float(threshold_triangle(image)) if np.ptp(image) > 0 else np.inf, factor)  # type: ignore[no-untyped-call]
 
 
 def two_means(image: Image, factor: float) -> Parts:
@@ -183,8 +183,8 @@ def hysteresis(image: Image, low: float, high: float) -> Parts:
     from skimage.filters import apply_hysteresis_threshold, threshold_otsu
 
     ground = float(np.median(image))
-    step = (float(threshold_otsu(image)) - ground) if np.ptp(image) > 0 else np.inf
-    inside = apply_hysteresis_threshold(image, ground + min(low, high) * step, ground + max(low, high) * step)
+    step = (float(threshold_otsu(image)) - ground) if np.ptp(image) > 0 else np.inf  # type: ignore[no-untyped-call]
+    inside = apply_hysteresis_threshold(image, ground + min(low, high) * step, ground + max(low, high) * step)  # type: ignore[no-untyped-call]
     return Parts(image, np.asarray(inside, bool), np.zeros(image.shape, np.int32))
 
 
@@ -328,7 +328,7 @@ def _tops(height: Image, rise: float) -> Mask:
     from skimage.morphology import reconstruction
 
     positive = np.maximum(height, 0)
-    lowered = reconstruction(positive * (1 - rise), positive, method="dilation")
+    lowered = reconstruction(positive * (1 - rise), positive, method="dilation")  # type: ignore[no-untyped-call]
     return np.asarray((positive - lowered >= rise * positive * 0.999) & (positive > 0))
 
 
@@ -342,7 +342,7 @@ def _cut(parts: Parts, height: NDArray[np.floating[Any]], seeds: Mask) -> Parts:
     seeded[whole[seeds]] = True
     bare = (whole > 0) & ~seeded[whole]
     markers = np.where(bare, number + whole, markers)
-    labels = watershed(height, markers, mask=parts.inside)
+    labels = watershed(height, markers, mask=parts.inside)  # type: ignore[no-untyped-call]
     return Parts(
         parts.grey, parts.inside, np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
     )

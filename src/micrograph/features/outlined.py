@@ -13,7 +13,7 @@ from micrograph.features.closed_curves import perimeter, smoothed
 from micrograph.features.descriptors import SHAPE_COLUMNS, descriptors
 from micrograph.features.instances import find_objects
 from micrograph.features.outlines import Outlines, outlines_of
-from micrograph.features.darkness import darkness
+from micrograph.features.thickness import darkness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,10 +61,9 @@ class OutlinedObjects:
     """Objects of one frame of the kind `kind`, which is the name of their map too.
 
     threshold: coverage from which a pixel belongs to an object; rise: how far two tops of the depth must rise above
-    the saddle between them to be two objects; least_diameter_px: smaller ones are left out, and those with a score below
-    least_score; mean_free_path_nm: of the
-    objects' material at the microscope's voltage, for their thickness by Beer's law; dark_level: what the camera reads
-    without beam.
+    the saddle between them to be two objects; least_diameter_px: smaller ones are left out, and those with a score
+    below least_score; mean_free_path_nm: of the objects' material at the microscope's voltage, for their thickness by
+    Beer's law; dark_level: what the camera reads without beam.
     """
 
     kind: str = field(default="particle", metadata={"setting": False})
@@ -104,7 +103,8 @@ class OutlinedObjects:
             "height_nm": [covered.shape[0] * pixel],
             "width_nm": [covered.shape[1] * pixel],
         }
-        return {"objects": objects, "outlines": outline_table(outlines, pixel, index, begin), "frames": pd.DataFrame(frames)}
+        outline = outline_table(outlines, pixel, index, begin)
+        return {"objects": objects, "outlines": outline, "frames": pd.DataFrame(frames)}
 
     def _thickness(self, prediction: Prediction, labels: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         image = prediction.frame.data

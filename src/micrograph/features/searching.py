@@ -30,9 +30,9 @@ _SLOW = {"bilateral": 0.15, "nonlocal_means": 0.3, "total_variation": 0.3}
 class SearchSettings:
     """How long and how widely is sought.
 
-    population: chains alive at once; generations: at most; seconds: of computing, after which no generation begins; survivors: chains that
-    are stacked; side_px: of the pieces of the images, after binning, on which chains are judged; pieces: their number;
-    diameter_px: images are binned until typical objects are not larger.
+    population: chains alive at once; generations: at most; seconds: of computing, after which no generation begins;
+    survivors: chains that are stacked; side_px: of the pieces of the images, after binning, on which chains are judged;
+    pieces: their number; diameter_px: images are binned until typical objects are not larger.
     """
 
     population: int = 18

@@ -84,7 +84,7 @@ class ShapeModel:
     def __call__(self, objects: DataFrame) -> Shapes:
         """Return the classes of `objects`, which need the columns `DESCRIPTORS`; a row with a gap is `OTHER`."""
         features = _features(objects)
-        whole = np.isfinite(features).all(axis=1)
+        whole = np.asarray(np.isfinite(features).all(axis=1), bool)
         scores = (np.where(whole[:, None], features, self.centre) - self.centre) / self.scale @ self.axes
         logs, far = _log_parts(scores, self.weights, self.means, self.covariances)
         logs = np.where(self.member >= 0, logs, -np.inf)
@@ -308,7 +308,7 @@ def _alike(
     found = []
     for pair in pairs:
         ours, theirs = (np.flatnonzero(model.member == kept[one]) for one in pair)
-        saddle = max(_saddle(one, two, *parts) for one in ours for two in theirs)
+        saddle = max(_saddle(int(one), int(two), *parts) for one in ours for two in theirs)
         if saddle >= settings.dip_alike * min(peaks[ours].max(), peaks[theirs].max()):
             found.append(pair)
     return found

@@ -40,7 +40,7 @@ def tiled(
 
 
 def _centres(height: int, width: int, multiple: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none over ``halo * (CORE + 1)``.
+    """Yield (top, bottom, left, right) of the tiles' centres: they cover the frame once, none over halo * (CORE + 1).
 
     They begin at multiples of `multiple`: so the last tile ends at the far border as the whole frame does.
     """

@@ -23,9 +23,10 @@ class NetSpec:
     """A U-Net: its heads, width (`base` channels at the finest level), depth, the pixel (nm) at which it looks.
 
     `fold` by `fold` pixels enter the finest level as channels and leave it as pixels again: for objects that are many
-    pixels large it sees as much for a fraction of the work. Without `pixel_nm` the network looks at the frame's own pixels, whatever their size: for objects that are many
-    pixels large. `spot_nm` is the 1-sigma of the Gaussian that marks a site in training, `patch` the side
-    (pixels) of the pieces that it learns from; `weights` names the shipped checkpoint.
+    pixels large it sees as much for a fraction of the work. Without `pixel_nm` the network looks at the frame's own
+    pixels, whatever their size: for objects that are many pixels large. `spot_nm` is the 1-sigma of the Gaussian that
+    marks a site in training, `patch` the side (pixels) of the pieces that it learns from; `weights` names the shipped
+    checkpoint.
     """
 
     heads: tuple[Head, ...]

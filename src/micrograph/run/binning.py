@@ -25,8 +25,8 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
 
     A network that looks at the frame's own pixels is slow on the large objects of an oversampled frame, and noise that
     binning averages out misleads it. So the first usable frame is looked at coarsely first: the coarsest binning stands
-    in which all objects but the smallest, a tenth of what they cover together, are `LEAST_DIAMETER` pixels wide. What was chosen is
-    written into the recording's notes, and from there into the run record.
+    in which all objects but the smallest, a tenth of what they cover together, are `LEAST_DIAMETER` pixels wide. What
+    was chosen is written into the recording's notes, and from there into the run record.
     """
     if wish is not None:
         return _noted(recording, wish, "as asked")
@@ -43,7 +43,7 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
 
 
 def _small_diameter(recording: Recording, predict: Predict) -> float:
-    """Return the diameter (pixels) below which lie so few objects of the first usable frame that they hardly cover it."""
+    """Return the diameter (pixels) below which the objects of the first usable frame hardly cover anything."""
     for frame in recording:
         if is_usable(frame):
             found = predict(frame)

@@ -65,11 +65,11 @@ class Recipe:
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
     is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner` or a
-    `Searcher`: then the model comes from the recording itself before the first frame, and no weights ship. `objects`, `summary` and
-    a learner are instances of frozen dataclasses whose fields are the settings that a user may change
+    `Searcher`: then the model comes from the recording itself before the first frame, and no weights ship. `objects`,
+    `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
     (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
-    made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run
-    leaves beside its tables.
+    made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run leaves beside
+    its tables.
     """
 
     name: str

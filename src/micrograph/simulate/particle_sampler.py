@@ -40,15 +40,14 @@ class ParticleScene:
 class ParticleSampler:
     """Random images of particles, `side_px` pixels a side.
 
-    Ranges, drawn log-uniformly per image: diameter_px, contrast_to_noise (of a typical particle, per pixel),
-    contrast (share of the background's intensity that it takes). covered: share of the image that particles cover,
-    with not more than `most` of them;
-    shapes: of which up to three are in one image, or `kinds`, which all are; gaps: how close they lie ('apart', 'close', 'overlapping',
-    'anyhow'); spread: relative standard deviation of sizes in one image, up to; bright: share of images with particles
-    brighter than their background; liquid: share of images through a liquid cell, with blurred particles that pass;
-    texture, slope: strength of the support's speckle and of uneven illumination over the particles' contrast, up to;
-    bragg: spread of darkness from particle to particle, up to; empty: share of images without any particle; offset: what the
-    camera reads without beam.
+    Ranges, drawn log-uniformly per image: diameter_px, contrast_to_noise (of a typical particle, per pixel), contrast
+    (share of the background's intensity that it takes). covered: share of the image that particles cover, with not more
+    than `most` of them; shapes: of which up to three are in one image, or `kinds`, which all are; gaps: how close they
+    lie ('apart', 'close', 'overlapping', 'anyhow'); spread: relative standard deviation of sizes in one image, up to;
+    bright: share of images with particles brighter than their background; liquid: share of images through a liquid
+    cell, with blurred particles that pass; texture, slope: strength of the support's speckle and of uneven illumination
+    over the particles' contrast, up to; bragg: spread of darkness from particle to particle, up to; empty: share of
+    images without any particle; offset: what the camera reads without beam.
     """
 
     side_px: int = 256
@@ -93,7 +92,8 @@ class ParticleSampler:
             share = share * transmission(self._passing(pixel, diameter_px, shape, rng), path)
         share = self._uneven(share, contrast, rng)
         electrons = (cnr / contrast) ** 2 / float(np.median(share))
-        camera = Camera(electrons, float(rng.uniform(0.25, 1.0)), float(rng.uniform(0.5, 5)), float(rng.uniform(*self.offset)))
+        mtf, gain, offset = (float(rng.uniform(*limits)) for limits in ((0.25, 1.0), (0.5, 5.0), self.offset))
+        camera = Camera(electrons, mtf, gain, offset)
         image = record(share, camera, rng)
         if bright:
             image = image.max() - image

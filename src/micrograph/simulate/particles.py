@@ -1,4 +1,4 @@
-"""Fields of particles with everything known of them: where each lies, its outline, how thick it is, what covers what."""
+"""Fields of particles with everything known of them: where each lies, how thick it is, what covers what."""
 
 from __future__ import annotations
 

@@ -32,16 +32,18 @@ class Solid(Protocol):
 
 @dataclass(frozen=True)
 class Ball:
-    """An ellipsoid with semi-axes (nm) along y, x and the beam; a sphere where they are equal. Turned by `angle_deg`."""
+    """An ellipsoid, turned by `angle_deg`, with semi-axes (nm) along y, x and the beam; a sphere where all are equal."""
 
     semi_axes_nm: tuple[float, float, float]
     angle_deg: float = 0.0
 
     @property
     def reach_nm(self) -> float:
+        """Radius (nm) in the image plane."""
         return max(self.semi_axes_nm[:2])
 
     def thickness(self, y_nm: Array, x_nm: Array) -> Array:
+        """Return the chord (nm) along the beam at points of the image plane."""
         y, x = _turned(y_nm, x_nm, self.angle_deg)
         a, b, c = self.semi_axes_nm
         chord: Array = 2 * c * np.sqrt(np.clip(1 - (y / a) ** 2 - (x / b) ** 2, 0, None))
@@ -50,7 +52,7 @@ class Ball:
 
 @dataclass(frozen=True)
 class Rod:
-    """A cylinder with round ends lying in the plane: its whole length and radius (nm), its axis at `angle_deg` from +x."""
+    """A cylinder with round ends that lies in the plane: whole length and radius (nm), axis at `angle_deg` from +x."""
 
     length_nm: float
     radius_nm: float
@@ -58,9 +60,11 @@ class Rod:
 
     @property
     def reach_nm(self) -> float:
+        """Radius (nm) in the image plane."""
         return max(self.length_nm / 2, self.radius_nm)
 
     def thickness(self, y_nm: Array, x_nm: Array) -> Array:
+        """Return the chord (nm) along the beam at points of the image plane."""
         y, x = _turned(y_nm, x_nm, self.angle_deg)
         straight = max(self.length_nm / 2 - self.radius_nm, 0.0)
         beyond = np.abs(x) - np.clip(np.abs(x), 0, straight)
@@ -77,6 +81,7 @@ class Polyhedron:
 
     @functools.cached_property
     def reach_nm(self) -> float:
+        """Radius (nm) in the image plane."""
         return float(np.linalg.norm(self.corners[:, :2], axis=1).max())
 
     @property
@@ -93,6 +98,7 @@ class Polyhedron:
         return found
 
     def thickness(self, y_nm: Array, x_nm: Array) -> Array:
+        """Return the chord (nm) along the beam at points of the image plane."""
         top, bottom = np.full(np.shape(y_nm), np.inf), np.full(np.shape(y_nm), -np.inf)
         inside = np.ones(np.shape(y_nm), dtype=bool)
         for (nx, ny, nz), offset in zip(self.normals, self.offsets_nm, strict=True):
@@ -119,9 +125,11 @@ class ConcaveCube:
 
     @property
     def reach_nm(self) -> float:
+        """Radius (nm) in the image plane."""
         return self.cube.reach_nm
 
     def thickness(self, y_nm: Array, x_nm: Array) -> Array:
+        """Return the chord (nm) along the beam at points of the image plane."""
         dents = [pyramid.thickness(y_nm, x_nm) for pyramid in self.pyramids]
         return np.clip(self.cube.thickness(y_nm, x_nm) - np.sum(dents, axis=0), 0, None)
 
@@ -140,9 +148,11 @@ class Plate:
 
     @property
     def reach_nm(self) -> float:
+        """Radius (nm) in the image plane."""
         return float(np.linalg.norm(self.outline_nm, axis=1).max())
 
     def thickness(self, y_nm: Array, x_nm: Array) -> Array:
+        """Return the chord (nm) along the beam at points of the image plane."""
         depth = self.depth(y_nm, x_nm)
         share = np.clip(depth / max(self.edge_nm, 1e-9), 0, 1)
         return np.where(depth > 0, self.height_nm * np.sqrt(1 - (1 - share) ** 2), 0.0)

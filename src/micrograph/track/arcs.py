@@ -13,6 +13,8 @@ from micrograph.track.timeline import Array
 _REACH = 8
 #: Rounds of laying one curve on another, and the points by which it is done.
 _ROUNDS, _MARKS = 4, 120
+#: Outlines whose radius changes less than this per radian (root mean square, over the radius) are round.
+_ROUND = 0.06
 
 
 def curve(points: Array, smooth_nm: float, least: int = 24) -> Smoothed | None:
@@ -34,9 +36,15 @@ def averaged(values: Array, sigma: float) -> Array:
 
 
 def rigid_motion(fixed: Smoothed) -> Array:
-    """Return (K, 3) how far each point moves along its normal per unit of shift in y, in x and of turning (rad)."""
+    """Return (K, 3) how far each point moves along its normal per unit of shift in y, in x and of turning (rad).
+
+    Round outlines, whose noise alone would tell how they are turned, do not turn: (K, 2).
+    """
     arm = fixed.points - fixed.points.mean(axis=0)
     turning = arm[:, 1] * fixed.normals[:, 0] - arm[:, 0] * fixed.normals[:, 1]
+    coarse = averaged(turning, len(turning) / 25)
+    if np.sqrt(np.mean(coarse**2)) < _ROUND * np.hypot(*arm.T).mean():
+        return fixed.normals
     return np.column_stack([fixed.normals, -turning])
 
 
@@ -45,19 +53,21 @@ def laid_on(moved: Smoothed, fixed: Smoothed) -> Smoothed:
 
     Uniform growth is allowed for.
     """
-    centre = np.asarray(fixed.points.mean(axis=0), float)
+    centre, motion = np.asarray(fixed.points.mean(axis=0), float), rigid_motion(fixed)
     shift, angle = rigid_between(fixed.points, moved.points)
+    angle = angle if motion.shape[1] == 3 else 0.0
     result = _placed(moved, -shift, -angle, np.asarray(moved.points.mean(axis=0), float))
     some = slice(None, None, max(1, len(fixed.points) // _MARKS))
     marks = Smoothed(fixed.points[some], fixed.normals[some], fixed.curvature[some])
-    design = np.column_stack([np.ones(len(marks.points)), rigid_motion(fixed)[some]])
+    design = np.column_stack([np.ones(len(marks.points)), motion[some]])
     for _ in range(_ROUNDS):
         apart, _ = between(marks, result)
         seen = np.isfinite(apart)
         if seen.sum() < 8:
             return result
         found = np.linalg.lstsq(design[seen], apart[seen], rcond=None)[0]
-        result = _placed(result, np.asarray(-found[1:3], float), -float(np.rad2deg(found[3])), centre)
+        turn = float(np.rad2deg(found[3])) if len(found) == 4 else 0.0
+        result = _placed(result, np.asarray(-found[1:3], float), -turn, centre)
         if np.abs(found[1:3]).max() < 1e-3 * step_of(fixed):
             break
     return result

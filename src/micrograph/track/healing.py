@@ -23,6 +23,8 @@ LAWS: dict[str, Callable[[Array, Array], Array]] = {
     "exponential": lambda p, t: p[0] * np.exp(np.clip(p[1] * t, -30, 30)),
 }
 _MOST_RHO = 0.95
+#: Rounds in which the law and the correlation of its errors are found.
+_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,11 @@ class _Fit:
 
 
 def _fit(law: Callable[[Array, Array], Array], t: Array, root: Array) -> _Fit:
-    from scipy.optimize import least_squares
-
     rho, first = 0.0, _start(law, t, root)
-    for _ in range(4):
+    for _ in range(_ROUNDS):
         gain = _whitening(t, rho)
-        found = least_squares(lambda p, gain=gain: gain(law(p, t) - root), first, x_scale=np.abs(first) + 1e-3)  # type: ignore[misc]
-        first = np.asarray(found.x)
+        slope = np.column_stack([gain(column) for column in _slopes(law, first, t).T])
+        first = _stepped(law, first, (t, root), np.linalg.lstsq(slope, gain(root - law(first, t)), rcond=None)[0])
         rho = _correlation(law(first, t) - root)
     gain = _whitening(t, rho)
     left = gain(law(first, t) - root)
@@ -88,6 +88,16 @@ def _fit(law: Callable[[Array, Array], Array], t: Array, root: Array) -> _Fit:
     cover = np.linalg.pinv(slope.T @ slope) * noise
     deviance = len(t) * np.log(noise * (len(t) - 3) / len(t)) + (len(t) - 1) * np.log(1 - rho**2)
     return _Fit(first, np.asarray(cover, float), float(deviance + 8))
+
+
+def _stepped(law: Callable[[Array, Array], Array], p: Array, seen: tuple[Array, Array], step: Array) -> Array:
+    """Return the parameters after the step, halved while it makes the fit worse."""
+    t, root = seen
+    before = float(np.sum((law(p, t) - root) ** 2))
+    for share in (1.0, 0.5, 0.25, 0.125):
+        if float(np.sum((law(p + share * step, t) - root) ** 2)) <= 1.1 * before:
+            return np.asarray(p + share * step)
+    return p
 
 
 def _start(law: Callable[[Array, Array], Array], t: Array, root: Array) -> Array:
@@ -157,9 +167,9 @@ def _growth(name: str, fit: _Fit, delta: float, t: Array) -> Growth:
 def steady(t_s: ArrayLike, values: ArrayLike) -> Array:
     """Return a series (T,) without flicker: the smoothest course that the scatter between frames allows.
 
-    Single frames that stand out are set to the median of five; then second differences are penalised (Whittaker), by
-    cosines, so much that generalised cross-validation is least (Garcia 2010, doi:10.1016/j.csda.2009.09.020). Straight
-    lines stay as they are.
+    Single frames that stand out are drawn straight between their neighbours; then second differences are penalised
+    (Whittaker), by cosines, so much that generalised cross-validation is least (Garcia 2010,
+    doi:10.1016/j.csda.2009.09.020). Straight lines stay as they are.
     """
     from scipy.fft import dct, idct
 
@@ -180,8 +190,11 @@ def steady(t_s: ArrayLike, values: ArrayLike) -> Array:
 
 
 def _without_spikes(series: Array) -> Array:
+    """Return the series with single values that stand out drawn straight between their neighbours."""
     padded = np.pad(series, 2, mode="reflect", reflect_type="odd")
-    middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
-    apart = np.abs(series - middle)
-    spread = 1.4826 * float(np.median(apart))
-    return np.where(apart > 5 * spread, middle, series) if spread > 0 else series
+    apart = np.abs(series - np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))
+    most = np.max(np.lib.stride_tricks.sliding_window_view(np.pad(apart, 2), 5), axis=1)
+    spread = max(1.4826 * float(np.median(apart)), float(np.median(np.abs(np.diff(series)))))
+    alone = (apart > 5 * spread) & (apart == most)
+    good = np.flatnonzero(~alone)
+    return np.asarray(np.interp(np.arange(len(series)), good, series[good]))

@@ -37,8 +37,9 @@ def train(
     """Train `spec` on samples of `sampler` and write weights and card to `out` (.safetensors).
 
     The network begins as `begin_from`, weights by name or path whose body is as wide and deep (heads of the same name
-    are kept, others begin anew), or at random. An interrupted training goes on from ``out.ckpt`` when `resume` is set and the settings are the same. Afterwards the
-    confidence is calibrated and the out-of-domain statistics are taken, both on fresh samples.
+    are kept, others begin anew), or at random. An interrupted training goes on from ``out.ckpt`` when `resume` is set
+    and the settings are the same. Afterwards the confidence is calibrated and the out-of-domain statistics are taken,
+    both on fresh samples.
     """
     torch.manual_seed(settings.seed)
     run = _Run.begin(spec, settings, None if begin_from is None else load(begin_from))
@@ -165,8 +166,8 @@ def _inherited(fresh: dict[str, Tensor], spec: NetSpec, older: Checkpoint) -> di
     old, new = ((one.base, one.levels, one.fold) for one in (older.spec, spec))
     if old != new:
         raise BrokenCheckpoint(
-            f"The weights to begin from have base, levels, fold {old}, the network to train {new}: begin from weights of "
-            "its own kind, or from none."
+            f"The weights to begin from have base, levels, fold {old}, the network to train {new}: begin from weights "
+            "of its own kind, or from none."
         )
     state = dict(older.part("net"))
     for name in ("head.weight", "head.bias"):

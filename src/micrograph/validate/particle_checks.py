@@ -1,4 +1,4 @@
-"""Checks of outlined particles: masks, outlines, counts, areas, heights, each beside its limit and a tuned threshold."""
+"""Checks of outlined particles: masks, outlines, counts, areas, heights, beside limits and tuned thresholds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 def mask_iou(trial: Trial, *, at_least: float) -> Check:
-    """Build the check: mean IoU of all outlines together with the truth. Limit: that of outlines at the edge's bound."""
+    """Build the check: mean IoU of all outlines with the truth. Limit: that of outlines at the edge's bound."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         rows = np.array([_ious(answer) for answer in trial.answers(analyser, rng)])
@@ -32,7 +32,7 @@ def mask_iou(trial: Trial, *, at_least: float) -> Check:
 
 
 def iou_gain(trial: Trial, *, at_least: float = 0.10) -> Check:
-    """Build the check: by how much the IoU exceeds that of the best of Otsu's and adaptive thresholds, image by image."""
+    """Build the check: by how much the IoU exceeds that of the best of tuned thresholds, image by image."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         rows = np.array([_ious(answer) for answer in trial.answers(analyser, rng)])

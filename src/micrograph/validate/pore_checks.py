@@ -21,7 +21,7 @@ Score = Callable[[Image, Image], float]
 
 
 def pore_dice(settings: PoreMovieSettings, movies: int = 12, *, at_least: float = 0.95) -> Check:
-    """Build the check: mean Dice of the pores' masks, one value a movie. Baseline: tuned Otsu's and adaptive thresholds.
+    """Build the check: mean Dice of the pores' masks, one value a movie. Baseline: tuned thresholds.
 
     Limit: outlines that err by the bound of an edge seen along a tenth of the perimeter.
     """

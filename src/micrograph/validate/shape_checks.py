@@ -102,8 +102,9 @@ def shape_ari(mixtures: Mixtures, *, at_least: float = 0.90) -> Check:
 def share_error(mixtures: Mixtures, *, at_most: float = 0.03) -> Check:
     """Build the check: largest error of a shape's weighted share, mean over recordings.
 
-    A class stands for the shape that is commonest in it. The truth is the share among all particles whose centre lies in an image, overlapped and cut ones too. Limit: what
-    counting as many particles allows. Baseline: shares of the same classes without weights.
+    A class stands for the shape that is commonest in it. The truth is the share among all particles whose centre lies
+    in an image, overlapped and cut ones too. Limit: what counting as many particles allows. Baseline: shares of the
+    same classes without weights.
     """
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:

@@ -42,8 +42,6 @@ class Sets:
         return Sorted(scenes, analyser.movie(recording))
 
 
-
-
 def search_precision(sets: Sets, *, at_least: float = 0.995) -> Check:
     """Build the check: share of the found particles that are true ones (IoU of 0.5 or more)."""
 
@@ -97,7 +95,8 @@ def search_seconds(sets: Sets, sought: Callable[[Recording], object], *, at_most
         begin = time.perf_counter()
         sought(recording)
         seconds = time.perf_counter() - begin
-        return Measurement(seconds, seconds, seconds, detail=f"{sets.images} images of {images[0].shape[0]} pixels a side")
+        detail = f"{sets.images} images of {images[0].shape[0]} pixels a side"
+        return Measurement(seconds, seconds, seconds, detail=detail)
 
     return Check("time of a search", measure, at_most, "<=", unit="s")
 

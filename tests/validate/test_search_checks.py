@@ -1,0 +1,95 @@
+"""Checks of the search: the truth passes, what is missed or invented does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from micrograph.core import Recording
+from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
+from micrograph.simulate.particles import Shadow
+from micrograph.validate.search_checks import object_precision, object_recall, sizes_agree
+from micrograph.validate.shape_checks import Mixtures
+
+PLAIN = ParticleSampler(
+    side_px=160, diameter_px=(18, 18), contrast_to_noise=(6, 6), covered=(0.12, 0.12), shapes=("sphere",),
+    gaps=("apart",), liquid=0, bright=0, texture=0, slope=0, empty=0, pixel_nm=(1, 1),
+)  # fmt: skip
+
+
+@dataclass
+class Remembering:
+    """A sampler that keeps its scenes, so that an analyser can know the truth."""
+
+    scenes: list[ParticleScene] = field(default_factory=list)
+
+    def scene(self, rng: np.random.Generator) -> ParticleScene:
+        self.scenes.append(PLAIN.scene(rng))
+        return self.scenes[-1]
+
+
+@dataclass
+class Oracle:
+    """An analyser that sees the truth, but for every third object where `misses`; adds squares where `invents`."""
+
+    sampler: Remembering
+    misses: bool = False
+    invents: bool = False
+
+    def movie(self, recording: Recording) -> Mapping[str, pd.DataFrame]:
+        scenes = self.sampler.scenes[-len(recording) :]
+        rows, points = [], []
+        for frame, scene in enumerate(scenes):
+            for number, one in enumerate(scene.field.shadows):
+                if self.misses and number % 3 == 0:
+                    continue
+                rows.append((frame, number, 2 * np.sqrt(one.area_px / np.pi), 1.0))
+                points += [(frame, number, y, x) for y, x in _outline(one)]
+            if self.invents:
+                rows.append((frame, 999, 6.0, 1.0))
+                points += [(frame, 999, y, x) for y, x in ((70.0, 70.0), (76.0, 70.0), (76.0, 76.0), (70.0, 76.0))]
+        table = pd.DataFrame(rows, columns=["frame", "id", "equivalent_diameter_nm", "weight"])
+        return {
+            "objects": table.drop(columns="weight"),
+            "classified": table[["frame", "id", "weight"]],
+            "outlines": pd.DataFrame(points, columns=["frame", "id", "y_nm", "x_nm"]),
+        }
+
+
+def _outline(one: Shadow) -> Any:
+    from skimage.measure import find_contours
+
+    padded = np.pad(one.coverage, 1)
+    return max(find_contours(padded, 0.5), key=len)[:-1] - 1 + (one.rows.start, one.columns.start)
+
+
+def _measured(builder: Any, **oracle: bool) -> Any:
+    sampler = Remembering()
+    mixtures = Mixtures("test", cast("ParticleSampler", sampler), recordings=2, images=3)
+    return builder(mixtures).measure(cast("Any", Oracle(sampler, **oracle)), np.random.default_rng(3))
+
+
+def test_the_truth_is_precise_and_complete() -> None:
+    precision, recall = _measured(object_precision), _measured(object_recall)
+    assert precision.value == 1
+    assert recall.value == 1
+    assert precision.baseline > 0.7 and recall.baseline > 0.7
+
+
+def test_missed_particles_lower_recall_alone() -> None:
+    assert _measured(object_recall, misses=True).value == pytest.approx(0.65, abs=0.12)
+    assert _measured(object_precision, misses=True).value == 1
+
+
+def test_invented_objects_lower_precision_alone() -> None:
+    assert _measured(object_precision, invents=True).value < 1
+    assert _measured(object_recall, invents=True).value == 1
+
+
+def test_sizes_of_the_truth_agree_with_it() -> None:
+    assert _measured(sizes_agree).value == 1
