@@ -74,6 +74,7 @@ least_px = 30
 most = 6
 solidity = 0.8
 contrast = 0.3
+leak = 0.3
 """
 
 

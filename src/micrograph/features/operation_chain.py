@@ -98,6 +98,7 @@ STAGES: Mapping[str, Mapping[str, Method]] = {
                 Parameter("most", 2.5, 12, least=1),
                 Parameter("solidity", 0.75, 0.9),
                 Parameter("contrast", 0.1, 0.5),
+                Parameter("leak", 0.05, 0.2),
             ),
         ),
     },

@@ -249,15 +249,16 @@ def by_erosion(parts: Parts, depth: float) -> Parts:
     return _cut(parts, -distance, parts.inside & (distance > depth * most[whole]))
 
 
-def accept(parts: Parts, least_px: float, most: float, solidity: float, contrast: float) -> Parts:
+def accept(parts: Parts, least_px: float, most: float, solidity: float, contrast: float, leak: float) -> Parts:
     """Return the objects that pass: at least `least_px` pixels, at most `most` times the median area, solid enough.
 
-    The contrast of inside and surroundings must be at least `contrast` times the median object's.
+    The contrast of inside and surroundings must be at least `contrast` times the median object's, and at most the share
+    `leak` of the surroundings may look like inside: what leaks is a part of something.
     """
     found = measure_labels(parts.grey, parts.labels)
     if len(found.area) == 0:
         return parts
-    kept = (found.area >= least_px) & (found.solidity >= solidity)
+    kept = (found.area >= least_px) & (found.solidity >= solidity) & (found.leak <= leak)
     if kept.any():
         kept &= (found.area <= most * np.median(found.area[kept])) & (
             found.contrast >= contrast * np.median(found.contrast[kept])

@@ -23,7 +23,9 @@ from micrograph.features.operations import Image, bin_image, gaussian_background
 #: Values of a changed parameter stay within this factor of its range for random ones.
 _BEYOND = 1.5
 #: Slow methods are drawn this much more rarely than others.
-_SLOW = {"bilateral": 0.15, "nonlocal_means": 0.3, "total_variation": 0.3}
+_SLOW = {"bilateral": 0.15, "nonlocal_means": 0.3, "total_variation": 0.1}
+#: A chain whose merit in the first piece is below this share of the best so far is judged by that piece alone.
+_HOPELESS = 0.75
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,10 @@ class _Judge:
         if chain not in self.known:
             if len(self.kept) > 300:
                 self.kept.clear()
-            self.known[chain] = float(np.mean([self._one(chain, index) for index in range(len(self.pieces))]))
+            first = self._one(chain, 0)
+            hopeless = first < _HOPELESS * max(self.known.values(), default=0.0)
+            rest = [] if hopeless else [self._one(chain, index) for index in range(1, len(self.pieces))]
+            self.known[chain] = float(np.mean([first, *rest]))
         return self.known[chain]
 
     def _one(self, chain: Chain, index: int) -> float:

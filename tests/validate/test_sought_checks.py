@@ -13,8 +13,7 @@ import pytest
 from micrograph.core import Recording
 from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
 from micrograph.simulate.particles import Shadow
-from micrograph.validate.search_checks import object_precision, object_recall, sizes_agree
-from micrograph.validate.shape_checks import Mixtures
+from micrograph.validate.sought_checks import Sets, search_precision, search_recall, size_agreement
 
 PLAIN = ParticleSampler(
     side_px=160, diameter_px=(18, 18), contrast_to_noise=(6, 6), covered=(0.12, 0.12), shapes=("sphere",),
@@ -70,26 +69,24 @@ def _outline(one: Shadow) -> Any:
 
 def _measured(builder: Any, **oracle: bool) -> Any:
     sampler = Remembering()
-    mixtures = Mixtures("test", cast("ParticleSampler", sampler), recordings=2, images=3)
-    return builder(mixtures).measure(cast("Any", Oracle(sampler, **oracle)), np.random.default_rng(3))
+    sets = Sets(cast("ParticleSampler", sampler), sets=2, images=3)
+    return builder(sets).measure(cast("Any", Oracle(sampler, **oracle)), np.random.default_rng(3))
 
 
 def test_the_truth_is_precise_and_complete() -> None:
-    precision, recall = _measured(object_precision), _measured(object_recall)
-    assert precision.value == 1
-    assert recall.value == 1
-    assert precision.baseline > 0.7 and recall.baseline > 0.7
+    assert _measured(search_precision).value == 1
+    assert _measured(search_recall).value == 1
 
 
 def test_missed_particles_lower_recall_alone() -> None:
-    assert _measured(object_recall, misses=True).value == pytest.approx(0.65, abs=0.12)
-    assert _measured(object_precision, misses=True).value == 1
+    assert _measured(search_recall, misses=True).value == pytest.approx(0.65, abs=0.12)
+    assert _measured(search_precision, misses=True).value == 1
 
 
 def test_invented_objects_lower_precision_alone() -> None:
-    assert _measured(object_precision, invents=True).value < 1
-    assert _measured(object_recall, invents=True).value == 1
+    assert _measured(search_precision, invents=True).value < 1
+    assert _measured(search_recall, invents=True).value == 1
 
 
 def test_sizes_of_the_truth_agree_with_it() -> None:
-    assert _measured(sizes_agree).value == 1
+    assert _measured(size_agreement).value == 1
