@@ -38,17 +38,20 @@ def tell(name: str, scores: MaskScores) -> None:
     print(f"{name}: {', '.join(parts)}, {scores.found} found of {scores.true} labelled", flush=True)
 
 
-def otsu(one: Labelled, sigma_px: float = 1.5) -> Compared:
-    """Return the comparison of what lies below Otsu's threshold after subtraction of a broad background."""
-    smooth = ndimage.gaussian_filter(one.image, sigma_px)
-    flat = smooth - ndimage.gaussian_filter(one.image, 0.15 * min(one.image.shape))
-    dark = flat < threshold_otsu(flat)
+def otsu(one: Labelled, sigma_px: float, flat: bool) -> Compared:
+    """Return the comparison of what lies below Otsu's threshold; `flat` subtracts a broad background first."""
+    seen = ndimage.gaussian_filter(one.image, sigma_px)
+    if flat:
+        seen = seen - ndimage.gaussian_filter(one.image, 0.15 * min(one.image.shape))
+    dark = seen < threshold_otsu(seen)
     return compare(one.labels, ndimage.label(dark)[0])
 
 
 def as_shipped(recipe: Recipe, read: Mapping[str, Labelled]) -> None:
     rng = np.random.default_rng(0)
-    tell("background subtraction, Gauss, Otsu", mask_scores([otsu(one) for one in read.values()], rng))
+    for sigma, flat in ((1.5, True), (3.0, False), (5.0, False)):
+        name = f"{'background subtraction, ' * flat}Gauss {sigma:g} px, Otsu"
+        tell(name, mask_scores([otsu(one, sigma, flat) for one in read.values()], rng))
     tell("as shipped", mask_scores(compare_all(recipe, load_predictor(recipe.model.weights or ""), read), rng))
 
 
