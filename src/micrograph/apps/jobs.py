@@ -270,9 +270,9 @@ def stand_in(recipe: Recipe, reason: str) -> Recording:
     import numpy as np
 
     from micrograph.core import Calibration
-    from micrograph.run import Learner
+    from micrograph.run import Learner, Searcher
 
-    assert not isinstance(recipe.data, Learner)
+    assert not isinstance(recipe.data, Learner | Searcher)
     sample = recipe.data(np.random.default_rng(7))
     note = f"This is a simulated image, not a real one: {reason}"
     return Recording(
@@ -313,7 +313,7 @@ def validate(
     predict = None if recipe.learner and not weights else predictor(recipe, weights)
     results = run_checks(checks, Analyser(recipe, predict), np.random.default_rng(seed), progress)
     if record:
-        digest = predict.digest if predict else LEARNED
+        digest = getattr(predict, "digest", LEARNED)
         record_measured(name, digest, [check.name for check in recipe.checks], results)
     return results
 

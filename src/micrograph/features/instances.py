@@ -39,7 +39,7 @@ def find_objects(
 
     inside = np.asarray(covered >= threshold)
     depth = ndi.gaussian_filter(np.asarray(depth, np.float32), _CALM)
-    labels, number = ndi.label(inside, output=np.int32)
+    labels, number = _parts(inside)
     tops = tops_of(np.where(inside, depth, 0), rise, max(1, least_px // 4))
     part_of = np.zeros(int(tops.max()) + 1, np.int64)
     part_of[tops] = labels
@@ -59,11 +59,9 @@ def find_objects(
 
 def tops_of(depth: Map, rise: float, least_px: int) -> Labels:
     """Return a label image (h, w) of the tops of `depth` that rise by `rise` above the saddles between them."""
-    from scipy import ndimage as ndi
-
-    kept, count = ndi.label(depth > _LEVELS[0], output=np.int32)
+    kept, count = _parts(depth > _LEVELS[0])
     for level in _LEVELS[1:]:
-        higher, number = ndi.label(depth > level, output=np.int32)
+        higher, number = _parts(depth > level)
         at = np.flatnonzero(higher)
         label = higher.ravel()[at]
         parent, peak = np.zeros(number + 1, np.int64), np.zeros(number + 1)
@@ -84,8 +82,16 @@ def _watershed(depth: Map, seeds: Labels, inside: NDArray[np.bool_]) -> Labels:
     """Return `inside` cut into one piece a seed, 1 .. n, along the valleys of the depth."""
     from skimage.segmentation import relabel_sequential, watershed
 
-    cut: Labels = relabel_sequential(watershed(-depth, seeds, mask=inside))[0].astype(np.int32)
-    return cut
+    cut = watershed(-depth, seeds, mask=inside)  # type: ignore[no-untyped-call]
+    return np.asarray(relabel_sequential(cut)[0], np.int32)  # type: ignore[no-untyped-call]
+
+
+def _parts(inside: NDArray[np.bool_]) -> tuple[Labels, int]:
+    """Return a label image (h, w) of the connected parts of a mask, and their number."""
+    from scipy import ndimage as ndi
+
+    labels = np.empty(inside.shape, np.int32)
+    return labels, int(ndi.label(inside, output=labels))
 
 
 def _ordered(labels: Labels, covered: Map, depth: Map, least_px: int) -> Instances:

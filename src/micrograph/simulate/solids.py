@@ -32,7 +32,7 @@ class Solid(Protocol):
 
 @dataclass(frozen=True)
 class Ball:
-    """An ellipsoid, turned by `angle_deg`, with semi-axes (nm) along y, x and the beam; a sphere where all are equal."""
+    """An ellipsoid, turned by `angle_deg`: semi-axes (nm) along y, x and the beam; a sphere where all are equal."""
 
     semi_axes_nm: tuple[float, float, float]
     angle_deg: float = 0.0
@@ -93,7 +93,9 @@ class Polyhedron:
         inside = np.zeros(3)
         if self.offsets_nm.min() <= 0:  # the middle of the largest ball that fits
             faces = np.column_stack([self.normals, np.ones(len(self.normals))])
-            inside = linprog([0, 0, 0, -1], faces, self.offsets_nm, bounds=[(None, None)] * 3 + [(0, None)]).x[:3]
+            found_inside = linprog([0, 0, 0, -1], faces, self.offsets_nm, bounds=[(None, None)] * 3 + [(0, None)]).x
+            assert found_inside is not None  # a body without inside has no corners
+            inside = found_inside[:3]
         found: Array = HalfspaceIntersection(np.column_stack([self.normals, -self.offsets_nm]), inside).intersections
         return found
 
@@ -131,7 +133,7 @@ class ConcaveCube:
     def thickness(self, y_nm: Array, x_nm: Array) -> Array:
         """Return the chord (nm) along the beam at points of the image plane."""
         dents = [pyramid.thickness(y_nm, x_nm) for pyramid in self.pyramids]
-        return np.clip(self.cube.thickness(y_nm, x_nm) - np.sum(dents, axis=0), 0, None)
+        return np.asarray(np.clip(self.cube.thickness(y_nm, x_nm) - np.sum(dents, axis=0), 0, None))
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Plate:
 
         points = np.stack([np.ravel(y_nm), np.ravel(x_nm)], axis=1)
         distance = np.asarray(cKDTree(_dense(self.outline_nm)).query(points)[0])
-        inside = points_in_poly(points, self.outline_nm)
+        inside = points_in_poly(points, self.outline_nm)  # type: ignore[no-untyped-call]
         return np.where(inside, distance, -distance).reshape(np.shape(y_nm))
 
 

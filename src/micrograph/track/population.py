@@ -111,7 +111,7 @@ class Population(Outlined):
             *(objects[name].to_numpy(float) for name in ("feret_max_nm", "feret_min_nm", "angle_deg"))
         )
         room = np.minimum(boxes, np.array([[0.9 * height], [0.9 * width]]))
-        weights = np.where(sure, edge_weights(*room, (height, width)), 0.0)
+        weights = np.where(sure, edge_weights(room[0], room[1], (height, width)), 0.0)
         area, perimeter = (objects[name].to_numpy(float)[sure] for name in ("area_nm2", "perimeter_nm"))
         if len(area):
             covered = min(float(frames["covered_nm2"].sum()), 0.95 * float(frames["area_nm2"].sum()))

@@ -171,8 +171,8 @@ def _inherited(fresh: dict[str, Tensor], spec: NetSpec, older: Checkpoint) -> di
         )
     state = dict(older.part("net"))
     for name in ("head.weight", "head.bias"):
-        rows = fresh[name].unflatten(0, (len(spec.heads), -1)).clone()
-        known = state[name].unflatten(0, (len(older.spec.heads), -1))
+        rows = fresh[name].reshape(len(spec.heads), -1, *fresh[name].shape[1:]).clone()
+        known = state[name].reshape(len(older.spec.heads), -1, *state[name].shape[1:])
         for place, head in enumerate(spec.names):
             if head in older.spec.names:
                 rows[place] = known[older.spec.names.index(head)]

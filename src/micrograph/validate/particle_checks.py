@@ -234,13 +234,14 @@ def _watershed(answer: Answer) -> list:  # type: ignore[type-arg]
 
     scene = answer.scene
     mask = tuned(scene.image, scene.field.coverage, -1.0 if scene.params["bright"] else 1.0)
-    mask = np.asarray(opening(mask, disk(1)))
+    mask = np.asarray(opening(mask, disk(1)))  # type: ignore[no-untyped-call]
     distance = ndi.distance_transform_edt(mask)
     apart = max(3, int(0.25 * scene.params["diameter_px"]))
     seeds = np.zeros(mask.shape, np.int32)
-    peaks = peak_local_max(distance, min_distance=apart, labels=ndi.label(mask)[0])
+    parts = ndi.label(mask)[0]
+    peaks = peak_local_max(distance, min_distance=apart, labels=parts)  # type: ignore[no-untyped-call]
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    labels = watershed(-distance, seeds, mask=mask)
+    labels = watershed(-distance, seeds, mask=mask)  # type: ignore[no-untyped-call]
     found = []
     for number, box in enumerate(ndi.find_objects(labels), start=1):
         if box is not None:

@@ -82,7 +82,7 @@ def found_in(tables: Mapping[str, DataFrame], shape: tuple[int, ...], pixel_nm: 
     """Return what each outline of one frame covers of an image of `shape`, in the order of table 'objects'."""
     outlines = tables["outlines"]
     points = outlines[outlines["frame"] == frame]
-    by_id = {int(name): rows[["y_nm", "x_nm"]].to_numpy(float) / pixel_nm for name, rows in points.groupby("id")}
+    by_id = {int(name): rows[["y_nm", "x_nm"]].to_numpy(float) / pixel_nm for name, rows in points.groupby("id")}  # type: ignore[arg-type]
     objects = tables["objects"]
     ids = objects.loc[objects["frame"] == frame, "id"]
     return [inside_of(by_id[int(number)], (shape[0], shape[1])) for number in ids]
@@ -136,7 +136,7 @@ def otsu(image: Image, sigma: float = 2.0) -> NDArray[np.bool_]:
     from skimage.filters import threshold_otsu
 
     smooth = gaussian_filter(image, sigma)
-    return np.asarray(smooth < threshold_otsu(smooth))
+    return np.asarray(smooth < threshold_otsu(smooth))  # type: ignore[no-untyped-call]
 
 
 def adaptive(image: Image, sigma: float = 2.0, window: int = 151) -> NDArray[np.bool_]:

@@ -114,8 +114,8 @@ def share_error(mixtures: Mixtures, *, at_most: float = 0.03) -> Check:
             commonest = pairs.groupby("shape")["true"].agg(lambda names: names.mode().iloc[0]).to_dict()
             shares, raw = dict.fromkeys(true, 0.0), dict.fromkeys(true, 0.0)
             known = one.tables["shapes"][one.tables["shapes"]["shape"].isin(list(commonest))]
-            for row in known.itertuples():
-                shares[commonest[row.shape]] += float(row.share) / float(known["share"].sum())
+            for name, share in zip(known["shape"], known["share"].to_numpy(float), strict=True):
+                shares[commonest[name]] += share / float(known["share"].sum())
             for name, number in pairs["shape"].value_counts().items():
                 raw[commonest[name]] += number / len(pairs)
             values.append(max(abs(shares[name] - true[name]) for name in true))
@@ -129,4 +129,4 @@ def share_error(mixtures: Mixtures, *, at_most: float = 0.03) -> Check:
 
 def _inside(y_nm: float, x_nm: float, scene: ParticleScene) -> bool:
     height, width = (size * scene.field.pixel_nm for size in scene.image.shape)
-    return 0 <= y_nm < height and 0 <= x_nm < width
+    return bool(0 <= y_nm < height and 0 <= x_nm < width)
