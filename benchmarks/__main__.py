@@ -18,6 +18,7 @@ from benchmarks.linear_model import linear_model
 from benchmarks.measured import Measured
 from benchmarks.memory import LONG, memory
 from benchmarks.movie import movie
+from benchmarks.particles import particles
 from benchmarks.start import start
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "end_to_end": end_to_end,
     "memory": memory,
     "movie": movie,
+    "particles": particles,
 }
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from micrograph.core import Calibration, Frame
-from micrograph.draw import sites_figure, to_png
+from micrograph.draw import outlines_figure, sites_figure, to_png
 from micrograph.infer import load_predictor
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.run import Recipe
-from micrograph.simulate import StemSampler
+from micrograph.simulate import ParticleSampler, PoreSampler, StemSampler
 from micrograph.validate import read_measured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +81,8 @@ def about(name: str) -> list[str]:
 
 def example(recipe: Recipe) -> str:
     """Return a file and the options that a user of the recipe gives."""
+    if "outlines" in recipe.task.answers:
+        return 'movie.dm4 --frame-time "0.1 s"       # or .npy/.tif with --pixel-size "0.2 nm"'
     if "frame_time_s" in recipe.task.needs or len(recipe.over_time) > 1:
         return 'movie.npy --pixel-size "0.0176 nm" --frame-time "0.5 s"'
     return 'my-scan.dm4          # or .npy/.tif with --pixel-size "0.0127 nm"'
@@ -145,6 +147,8 @@ def bench_table() -> str:
 def gallery_picture(name: str) -> None:
     """Draw one simulated image of a recipe's own kind with what the recipe finds in it."""
     recipe = find_recipe(name)
+    if isinstance(recipe.data, ParticleSampler | PoreSampler):
+        outlined_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1:
         return
     sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
@@ -153,6 +157,19 @@ def gallery_picture(name: str) -> None:
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
     (IMAGES / f"{name}.png").write_bytes(to_png(figure))
+
+
+def outlined_picture(recipe: Recipe) -> None:
+    """Draw one simulated image of outlined objects with their outlines."""
+    data: Any = recipe.data
+    easy: dict[str, Any] = {"contrast_to_noise": (2.0, 3.0), "empty": 0.0}
+    if isinstance(data, ParticleSampler):
+        easy |= {"diameter_px": (30.0, 36.0), "covered": (0.2, 0.25), "gaps": ("close",), "pixel_nm": (0.2, 0.201)}
+    sample = replace(data, side_px=384, **easy)(np.random.default_rng(11))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    tables = recipe.objects(load_predictor(str(recipe.model.weights))(frame))
+    figure = outlines_figure(sample.image, sample.pixel_nm, tables["objects"], tables["outlines"], recipe.title)
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def main() -> None:
