@@ -27,8 +27,8 @@ FIELDS = ParticleSampler(
     slope=0.5,
     empty=0.0,
 )
-CLEAR = Trial("contrast to noise 2 to 6", replace(FIELDS, contrast_to_noise=(2.0, 6.0)), 40)
-FAINT = Trial("contrast to noise 1", replace(FIELDS, contrast_to_noise=(1.0, 1.001)), 40)
+CLEAR = Trial("contrast to noise 2 to 6", replace(FIELDS, contrast_to_noise=(2.0, 6.0)), 60)
+FAINT = Trial("contrast to noise 1", replace(FIELDS, contrast_to_noise=(1.0, 1.001)), 80)
 MIXED = Mixtures(
     "four of them",
     replace(

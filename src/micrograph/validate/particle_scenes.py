@@ -147,9 +147,13 @@ def adaptive(image: Image, sigma: float = 2.0, window: int = 151) -> NDArray[np.
     return np.asarray(smooth < uniform_filter(smooth, window) - 0.5 * float(smooth.std()))
 
 
+#: The classical ways to a mask: a threshold and the width (px) of the smoothing before it.
+WAYS = tuple((way, sigma) for way in (otsu, adaptive) for sigma in (1.0, 2.0, 4.0))
+
+
 def tuned(image: Image, truth: Image, sign: float = 1.0) -> NDArray[np.bool_]:
     """Return the best mask, judged by the truth, of Otsu's and the adaptive threshold over several widths."""
     from micrograph.validate.masks import iou
 
-    masks = [method(sign * image, sigma) for method in (otsu, adaptive) for sigma in (1.0, 2.0, 4.0)]
+    masks = [way(sign * image, sigma) for way, sigma in WAYS]
     return max(masks, key=lambda mask: iou(truth, mask))

@@ -12,7 +12,7 @@ from micrograph.simulate.pore_movie import PoreMovie, PoreMovieSettings, pore_mo
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap
 from micrograph.validate.masks import dice, hausdorff95
-from micrograph.validate.particle_scenes import found_in, union
+from micrograph.validate.particle_scenes import WAYS, found_in, union
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -83,9 +83,7 @@ def _best(truth: Image, image: Image, score: Score) -> float:
 
 
 def _classical(image: Image) -> list[NDArray[np.bool_]]:
-    from micrograph.validate.particle_scenes import adaptive, otsu
-
-    return [way(sign * image, sigma) for way in (otsu, adaptive) for sign in (1, -1) for sigma in (1.0, 2.0, 4.0)]
+    return [way(sign * image, sigma) for way, sigma in WAYS for sign in (1, -1)]
 
 
 def _edge_dice(truth: Image, image: Image) -> float:
