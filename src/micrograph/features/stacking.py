@@ -58,9 +58,12 @@ def _alike(labels: Labels, others: Sequence[Labels]) -> Array:
     for column, other in enumerate(others):
         inside = (labels > 0) & (other > 0)
         theirs = np.bincount(other.ravel())
-        pairs, common = np.unique(np.stack([labels[inside], other[inside]]), axis=1, return_counts=True)
-        ratio = common / (area[pairs[0]] + theirs[pairs[1]] - common)
-        np.maximum.at(found[:, column], pairs[0] - 1, ratio)
+        width = len(theirs)
+        together = np.bincount(labels[inside].astype(np.int64) * width + other[inside], minlength=(count + 1) * width)
+        pairs = np.flatnonzero(together)
+        mine, common = pairs // width, together[pairs]
+        ratio = common / (area[mine] + theirs[pairs % width] - common)
+        np.maximum.at(found[:, column], mine - 1, ratio)
     return found
 
 
