@@ -96,9 +96,9 @@ STAGES: Mapping[str, Mapping[str, Method]] = {
             (
                 Parameter("least_px", 8, 120, least=1),
                 Parameter("most", 2.5, 12, least=1),
-                Parameter("solidity", 0.75, 0.9),
-                Parameter("contrast", 0.1, 0.5),
-                Parameter("leak", 0.05, 0.2),
+                Parameter("solidity", 0.8, 0.92),
+                Parameter("contrast", 0.25, 0.6),
+                Parameter("leak", 0.03, 0.12),
             ),
         ),
     },

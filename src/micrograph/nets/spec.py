@@ -25,8 +25,8 @@ class NetSpec:
     `fold` by `fold` pixels enter the finest level as channels and leave it as pixels again: for objects that are many
     pixels large it sees as much for a fraction of the work. Without `pixel_nm` the network looks at the frame's own
     pixels, whatever their size: for objects that are many pixels large. `spot_nm` is the 1-sigma of the Gaussian that
-    marks a site in training, `patch` the side (pixels) of the pieces that it learns from; `weights` names the shipped
-    checkpoint.
+    marks a site in training, `patch` the side (pixels) of the pieces that it learns from, `least_px` the width to which
+    objects may shrink when frames are binned for it; `weights` names the shipped checkpoint.
     """
 
     heads: tuple[Head, ...]
@@ -36,6 +36,7 @@ class NetSpec:
     pixel_nm: float | None = 0.03
     spot_nm: float = 0.035
     patch: int = 96
+    least_px: float = 20.0
     weights: str | None = None
 
     @property

@@ -54,6 +54,7 @@ RECIPE = Recipe(
         fold=2,
         pixel_nm=None,
         patch=192,
+        least_px=64.0,
         weights="pores-1",
     ),
     objects=OutlinedObjects(kind="pore", least_diameter_px=6.0),

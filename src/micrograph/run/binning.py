@@ -14,8 +14,8 @@ from micrograph.run.streaming import Predict, is_usable
 
 #: The choices, coarsest first.
 BINS = (8, 4, 2)
-#: After binning the image has at least so many pixels a side, and its objects are at least so many wide.
-LEAST_SIDE, LEAST_DIAMETER = 96, 20.0
+#: After binning the image has at least so many pixels a side.
+LEAST_SIDE = 96
 #: Objects that are smaller may cover this share of what all cover: specks of noise do.
 _SMALL = 0.1
 
@@ -25,7 +25,7 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
 
     A network that looks at the frame's own pixels is slow on the large objects of an oversampled frame, and noise that
     binning averages out misleads it. So the first usable frame is looked at coarsely first: the coarsest binning stands
-    in which all objects but the smallest, a tenth of what they cover together, are `LEAST_DIAMETER` pixels wide. What
+    in which all objects but the smallest, a tenth of what they cover together, are ``least_px`` of the network wide. What
     was chosen is written into the recording's notes, and from there into the run record.
     """
     if wish is not None:
@@ -35,7 +35,7 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
     for number in BINS:
         if min(recording.shape[-2:]) // number >= LEAST_SIDE:
             diameter = _small_diameter(recording.binned(number), predict)
-            if diameter >= LEAST_DIAMETER:
+            if diameter >= recipe.model.least_px:
                 return _noted(
                     recording, number, f"objects in the first frame are at least {diameter:.0f} such pixels wide"
                 )
