@@ -24,9 +24,9 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
     """Return the recording binned by `wish`, or as far as its objects allow where the recipe measures outlined objects.
 
     A network that looks at the frame's own pixels is slow on the large objects of an oversampled frame, and noise that
+    binning averages out misleads it. So the first usable frame is looked at coarsely first: the coarsest binning stands
     in which all objects but the smallest, a tenth of what they cover together, stay ``least_px`` of the network wide.
     What was chosen is written into the notes of the recording, and from there into the run record.
-    """
     """
     if wish is not None:
         return _noted(recording, wish, "as asked")
