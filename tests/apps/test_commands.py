@@ -189,5 +189,6 @@ def test_a_blank_recipe_is_ready_to_be_filled_in(command: Callable[..., Any], tm
 
 def test_a_sampler_of_another_kind_cannot_be_narrowed() -> None:
     recipe = replace(find_recipe("atoms"), data=lambda rng: None)  # type: ignore[arg-type, return-value]
-    with pytest.raises(BadInput, match="simulates nothing"):
-        making.own_sampler(recipe, making.Material())
+    assert making.own_sampler(recipe, making.Material()) is recipe.data
+    with pytest.raises(BadInput, match="simulates nothing that --structure"):
+        making.own_sampler(recipe, making.Material(voltage="80 kV"))
