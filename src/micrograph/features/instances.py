@@ -45,7 +45,7 @@ def find_objects(
     part_of[tops] = labels
     crowded = np.flatnonzero(np.bincount(part_of[1:], minlength=number + 1)[1:] > 1) + 1
     boxes = ndi.find_objects(labels)
-    for part in crowded:
+    for part in crowded.tolist():
         box = boxes[part - 1]
         mine = labels[box] == part
         cut = _watershed(depth[box], np.where(mine, tops[box], 0), mine)
@@ -53,8 +53,8 @@ def find_objects(
         number += int(cut.max())
     found = _ordered(labels, covered, depth, least_px)
     sure = np.concatenate([[False], found.scores >= least_score])
-    number = np.where(sure, np.cumsum(sure), 0).astype(np.int32)
-    return Instances(number[found.labels], found.scores[sure[1:]])
+    renumbered = np.where(sure, np.cumsum(sure), 0).astype(np.int32)
+    return Instances(renumbered[found.labels], found.scores[sure[1:]])
 
 
 def tops_of(depth: Map, rise: float, least_px: int) -> Labels:

@@ -79,7 +79,8 @@ def _fit(law: Callable[[Array, Array], Array], t: Array, root: Array) -> _Fit:
     for _ in range(_ROUNDS):
         gain = _whitening(t, rho)
         slope = np.column_stack([gain(column) for column in _slopes(law, first, t).T])
-        first = _stepped(law, first, (t, root), np.linalg.lstsq(slope, gain(root - law(first, t)), rcond=None)[0])
+        change = np.asarray(np.linalg.lstsq(slope, gain(root - law(first, t)), rcond=None)[0], np.float64)
+        first = _stepped(law, first, (t, root), change)
         rho = _correlation(law(first, t) - root)
     gain = _whitening(t, rho)
     left = gain(law(first, t) - root)
