@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.core.depth import normalised_depth
 from micrograph.simulate.solids import Ball, Rod, Solid, about_beam, concave_cube, cube, prism, random_rotation
 
 Array = NDArray[np.float64]
@@ -160,7 +161,7 @@ def field_of(
         one = shadows[index]
         place = (one.rows, one.columns)
         uncovered[place] *= 1 - one.coverage
-        depth[place] = np.maximum(depth[place], depth_of(one.coverage, _cut(one, shape)))
+        depth[place] = np.maximum(depth[place], depth_of(one.coverage))
         thick[place] += one.thickness_nm * (1.0 if darkness is None else float(darkness[index]))
     return Field(
         tuple(particles[index] for index in kept),
@@ -172,31 +173,9 @@ def field_of(
     )
 
 
-def depth_of(coverage: Image, cut: tuple[bool, bool, bool, bool]) -> Image:
-    """Return how deep each pixel lies inside a covered area (h, w), over the greatest depth: 0 outside, 1 innermost.
-
-    `cut`: whether the area goes on beyond the top, bottom, left, right side of the box.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    inside = coverage > 0.5
-    if not inside.any():
-        return np.zeros(coverage.shape, np.float32)
-    top, bottom, left, right = cut
-    padded = np.pad(inside, 1)
-    for open_side, edge in ((top, np.s_[0, :]), (bottom, np.s_[-1, :]), (left, np.s_[:, 0]), (right, np.s_[:, -1])):
-        if open_side:
-            padded[edge] = True
-    depth = distance_transform_edt(padded)[1:-1, 1:-1] - 0.5 * inside
-    share: Image = (np.clip(depth, 0, None) / depth.max()).astype(np.float32)
-    return share
-
-
-def _cut(one: Shadow, shape: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
-    touching = (one.coverage[0].any(), one.coverage[-1].any(), one.coverage[:, 0].any(), one.coverage[:, -1].any())
-    borders = (one.rows.start == 0, one.rows.stop == shape[0], one.columns.start == 0, one.columns.stop == shape[1])
-    top, bottom, left, right = (bool(t) and b for t, b in zip(touching, borders, strict=True))
-    return top, bottom, left, right
+def depth_of(coverage: Image) -> Image:
+    """Return how deep each pixel lies inside a covered area (h, w), see `normalised_depth`; it goes on past the box."""
+    return normalised_depth((coverage > 0.5).astype(np.int32))
 
 
 def scattered(

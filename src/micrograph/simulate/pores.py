@@ -72,10 +72,7 @@ def pore_maps(shadows: Sequence[Shadow], shape: tuple[int, int]) -> tuple[Image,
     for one in shadows:
         place = (one.rows, one.columns)
         pore[place] = np.maximum(pore[place], one.coverage)
-        cut = (one.rows.start == 0, one.rows.stop == shape[0], one.columns.start == 0, one.columns.stop == shape[1])
-        touching = (one.coverage[0].any(), one.coverage[-1].any(), one.coverage[:, 0].any(), one.coverage[:, -1].any())
-        top, bottom, left, right = (bool(a and b) for a, b in zip(cut, touching, strict=True))
-        core[place] = np.maximum(core[place], depth_of(one.coverage, (top, bottom, left, right)))
+        core[place] = np.maximum(core[place], depth_of(one.coverage))
     return pore, core
 
 
