@@ -94,7 +94,7 @@ RECIPE = Recipe(
         mask_iou(FAINT, at_least=0.85),
         iou_gain(CLEAR, at_least=0.10),
         outline_error(CLEAR, at_most=1.0),
-        area_bias(CLEAR, at_most=0.02),
+        area_bias(replace(CLEAR, images=90), at_most=0.02),
         height_error(RODS, at_most=1.5),
         rate_law_error(etched, at_most=0.10),
         kinetic_order_share(at_least=0.95),

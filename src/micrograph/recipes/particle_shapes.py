@@ -78,7 +78,7 @@ RECIPE = Recipe(
     checks=(
         detection_f1(CLEAR, at_least=0.97),
         detection_f1(FAINT, at_least=0.90),
-        size_bias(CLEAR, at_most=0.5),
+        size_bias(replace(CLEAR, images=140), at_most=0.5),
         shape_ari(MIXED, at_least=0.90),
         share_error(MIXED, at_most=0.03),
         foreign_auroc(CLEAR, at_least=0.95),
