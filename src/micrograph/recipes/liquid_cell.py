@@ -77,6 +77,9 @@ RECIPE = Recipe(
         texture=0.3,
         slope=0.6,
         bragg=0.15,
+        rough=0.15,
+        grainy=0.25,
+        banded=0.15,
     ),
     model=NetSpec(
         heads=(Head("particle", "region"), Head("core", "region")),
@@ -99,6 +102,6 @@ RECIPE = Recipe(
         rate_law_error(etched, at_most=0.10),
         kinetic_order_share(at_least=0.95),
     ),
-    training=TrainSettings(steps=900, reuse=6, learning_rate=2e-3),
+    training=TrainSettings(steps=2500, reuse=8, learning_rate=2e-3),
     begins_from="particles-1",
 )

@@ -63,7 +63,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1021/jacsau.0c00030",
     ),
-    data=ParticleSampler(),
+    data=ParticleSampler(liquid=0.35, rough=0.2, grainy=0.3, banded=0.25),
     model=NetSpec(
         heads=(Head("particle", "region"), Head("core", "region")),
         base=16,
@@ -83,5 +83,5 @@ RECIPE = Recipe(
         share_error(MIXED, at_most=0.03),
         foreign_auroc(CLEAR, at_least=0.95),
     ),
-    training=TrainSettings(steps=2400, reuse=6),
+    training=TrainSettings(steps=9000, reuse=8),
 )

@@ -37,7 +37,8 @@ class Camera:
     """Electrons per pixel of the unscattered beam, and the camera.
 
     mtf: the modulation transfer at the Nyquist frequency (1: perfect), falling like a Lorentzian; gain and offset:
-    counts per electron and counts without any; read_noise: 1-sigma in counts.
+    counts per electron and counts without any; read_noise: 1-sigma in counts; grain_px: 1-sigma width of the grains of
+    the counting noise, as in images that were scaled or compressed (0: every pixel for itself).
     """
 
     electrons: float
@@ -45,6 +46,7 @@ class Camera:
     gain: float = 1.0
     offset: float = 0.0
     read_noise: float = 0.0
+    grain_px: float = 0.0
 
 
 def transmission(thickness_nm: NDArray[np.floating], mean_free_path_nm: float, window: Window = VACUUM) -> Image:
@@ -55,11 +57,22 @@ def transmission(thickness_nm: NDArray[np.floating], mean_free_path_nm: float, w
 
 def record(share: NDArray[np.floating], camera: Camera, rng: np.random.Generator) -> Image:
     """Return the image (H, W) of a camera behind `share` (H, W) of its beam: Poisson, then MTF, gain and read noise."""
-    electrons = rng.poisson(np.clip(camera.electrons * np.asarray(share, dtype=float), 0, None)).astype(np.float32)
+    expected = np.clip(camera.electrons * np.asarray(share, dtype=float), 0, None)
+    electrons = rng.poisson(expected).astype(np.float32)
+    if camera.grain_px:
+        electrons = expected + grainy(electrons - expected, camera.grain_px)
     image = transferred(electrons, camera.mtf) * camera.gain + camera.offset
     if camera.read_noise:
         image = image + rng.normal(0, camera.read_noise, image.shape)
     return np.asarray(image, dtype=np.float32)
+
+
+def grainy(noise: NDArray[np.floating], grain_px: float) -> Image:
+    """Return `noise` (H, W) of one strength a pixel with grains of 1-sigma `grain_px`, as strong as before."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(np.asarray(noise, np.float32), grain_px, mode="wrap")
+    return np.asarray(smooth * (float(np.std(noise)) / max(float(smooth.std()), 1e-12)), dtype=np.float32)
 
 
 def transferred(image: NDArray[np.floating], mtf: float) -> Image:

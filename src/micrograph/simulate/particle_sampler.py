@@ -46,8 +46,10 @@ class ParticleSampler:
     lie ('apart', 'close', 'overlapping', 'anyhow'); spread: relative standard deviation of sizes in one image, up to;
     bright: share of images with particles brighter than their background; liquid: share of images through a liquid
     cell, with blurred particles that pass; texture, slope: strength of the support's speckle and of uneven illumination
-    over the particles' contrast, up to; bragg: spread of darkness from particle to particle, up to; empty: share of
-    images without any particle; offset: what the camera reads without beam.
+    over the particles' contrast, up to; rough: share of images whose support speckles as strongly as the particles, in
+    grains much smaller than these; grainy: share of images whose noise has grains (scaled, compressed); bragg: spread
+    of darkness from particle to particle, up to; banded: share of images whose particles show bands (bend contours,
+    twins); empty: share of images without any particle; offset: what the camera reads without beam.
     """
 
     side_px: int = 256
@@ -65,7 +67,10 @@ class ParticleSampler:
     liquid: float = 0.2
     texture: float = 0.45
     slope: float = 1.0
+    rough: float = 0.0
+    grainy: float = 0.0
     bragg: float = 0.3
+    banded: float = 0.0
     empty: float = 0.03
     offset: Range = (0.0, 50.0)
 
@@ -91,9 +96,13 @@ class ParticleSampler:
         if liquid:
             share = share * transmission(self._passing(pixel, diameter_px, shape, rng), path)
         share = self._uneven(share, contrast, rng)
+        if rng.random() < self.rough:
+            strength, grain = contrast * rng.uniform(0.15, 0.7), rng.uniform(0.6, max(0.7, 0.12 * diameter_px))
+            share = np.clip(share * (1 + strength * speckles(share.shape, 2 * grain, rng)), 1e-4, None)
         electrons = (cnr / contrast) ** 2 / float(np.median(share))
         mtf, gain, offset = (float(rng.uniform(*limits)) for limits in ((0.25, 1.0), (0.5, 5.0), self.offset))
-        camera = Camera(electrons, mtf, gain, offset)
+        grain = float(rng.uniform(0.4, 2.5)) if rng.random() < self.grainy else 0.0
+        camera = Camera(electrons, mtf, gain, offset, grain_px=grain)
         image = record(share, camera, rng)
         if bright:
             image = image.max() - image
@@ -124,7 +133,8 @@ class ParticleSampler:
         particles = scattered(solids, (side + 2 * margin,) * 2, rng, _GAPS[str(rng.choice(self.gaps))])
         moved = [replace(one, y_nm=one.y_nm - margin, x_nm=one.x_nm - margin) for one in particles]
         darkness = np.exp(rng.normal(0, rng.uniform(0, self.bragg), len(moved)))
-        return field_of(moved, pixel, (self.side_px,) * 2, darkness)
+        field = field_of(moved, pixel, (self.side_px,) * 2, darkness)
+        return banded(field, rng) if rng.random() < self.banded else field
 
     def _passing(self, pixel: float, diameter_px: float, shape: tuple[int, int], rng: np.random.Generator) -> Image:
         """Return the thickness (H, W) of particles that move during the exposure, smeared along their paths."""
@@ -148,6 +158,18 @@ class ParticleSampler:
         slow = strength * slow / max(float(np.ptp(slow)), 1e-9)
         speckle = contrast * float(rng.uniform(0, self.texture)) * speckles(share.shape, float(rng.uniform(1, 25)), rng)
         return np.asarray(np.clip(share * (1 + slow) * (1 + 0.5 * speckle), 1e-4, None), dtype=np.float32)
+
+
+def banded(field: Field, rng: np.random.Generator) -> Field:
+    """Return the field with bands of diffraction contrast in every particle, each with its own direction and width."""
+    thick, strength = field.thickness_nm.copy(), float(rng.uniform(0.1, 0.6))
+    for one in field.shadows:
+        y, x = np.ogrid[one.rows, one.columns]
+        width, turn, phase = np.sqrt(one.area_px) * rng.uniform(0.25, 1.5), rng.uniform(0, np.pi), rng.uniform(0, 6.3)
+        bands = np.cos(2 * np.pi * (np.cos(turn) * y + np.sin(turn) * x) / width + phase)
+        bands = np.sign(bands) if rng.random() < 0.3 else bands
+        thick[one.rows, one.columns] += (strength * one.thickness_nm * bands).astype(np.float32)
+    return replace(field, thickness_nm=np.clip(thick, 0, None))
 
 
 def speckles(shape: tuple[int, int], grain_px: float, rng: np.random.Generator) -> Image:
