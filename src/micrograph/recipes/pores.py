@@ -46,7 +46,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1088/1674-4926/43/8/081001",
     ),
-    data=PoreSampler(),
+    data=PoreSampler(fringes=(0.1, 1.3)),
     model=NetSpec(
         heads=(Head("pore", "region"), Head("core", "region")),
         base=16,
@@ -65,6 +65,6 @@ RECIPE = Recipe(
         closing_rate_error(closing, at_most=0.05),
         area_flicker(resting, at_most=0.01),
     ),
-    training=TrainSettings(steps=1200, reuse=4, learning_rate=3e-3),
+    training=TrainSettings(steps=3000, reuse=4, learning_rate=3e-3),
     begins_from="particles-1",
 )

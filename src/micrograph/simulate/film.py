@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.simulate.contaminate import smooth_field
+from micrograph.simulate.ranges import Range
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -85,17 +86,21 @@ class Fringes:
         return nearest
 
 
-def random_fringes(side_px: float, rng: np.random.Generator) -> Fringes:
+#: Amplitude of a set of fringes, in units of the film's contrast.
+FRINGES = (0.05, 1.0)
+
+
+def random_fringes(side_px: float, rng: np.random.Generator, strength: Range = FRINGES) -> Fringes:
     """Return fringes for a field of about `side_px` pixels: 1 to 3 sets 3 to 12 px apart, none in one of seven."""
     sets = int(rng.integers(1, 4)) if rng.random() < 6 / 7 else 0
     period = np.exp(rng.uniform(np.log(3.0), np.log(12.0)))
     angle = rng.uniform(0, np.pi) + np.arange(sets) * float(rng.choice([np.pi / 2, np.pi / 3, rng.uniform(0.8, 1.6)]))
     period = np.clip(period * rng.uniform(0.85, 1.18, sets), 2.6, 14)
-    strength = np.exp(rng.uniform(np.log(0.05), np.log(1.0))) / max(np.sqrt(sets), 1)
+    amplitude = np.exp(rng.uniform(*np.log(strength))) / max(np.sqrt(sets), 1)
     grains = int(rng.choice([1, 1, 1, 2, 3, 4]))
     return Fringes(
         frequency=np.stack([np.sin(angle), np.cos(angle)], axis=1).reshape(-1, 2) / period[:, None],
-        amplitude=strength * rng.uniform(0.6, 1.3, sets),
+        amplitude=amplitude * rng.uniform(0.6, 1.3, sets),
         phase=rng.uniform(0, 2 * np.pi, sets),
         seeds=rng.uniform(0, side_px, (grains, 2)),
         turn_deg=np.concatenate([[0.0], rng.uniform(4, 60, grains - 1)]),
@@ -170,13 +175,16 @@ class CrystalFilm:
         return share
 
 
-def random_film(side_px: float, contrast: float, rng: np.random.Generator) -> CrystalFilm:
-    """Return the look of a random film of the given contrast for a field of `side_px` pixels; either sign."""
+def random_film(side_px: float, contrast: float, rng: np.random.Generator, fringes: Range = FRINGES) -> CrystalFilm:
+    """Return the look of a random film of the given contrast for a field of `side_px` pixels; either sign.
+
+    fringes: amplitude of its lattice fringes in units of the contrast, drawn log-uniformly.
+    """
     dirty, spanned = rng.random() < 0.3, rng.random() < 0.4
     return CrystalFilm(
         contrast=contrast,
         dark_field=bool(rng.random() < 0.35),
-        fringes=random_fringes(side_px, rng),
+        fringes=random_fringes(side_px, rng, fringes),
         slope=waves(float(rng.uniform(0, 0.15)), side_px, rng),
         light=waves(contrast * float(rng.uniform(0, 0.2)), 1.5 * side_px, rng),
         rim_px=float(max(0.0, rng.uniform(-1.5, 8.0))),

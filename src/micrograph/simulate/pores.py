@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Sample, Sites
 from micrograph.simulate.bright_field import Camera, record
-from micrograph.simulate.film import random_film
+from micrograph.simulate.film import FRINGES, random_film
 from micrograph.simulate.particles import Shadow, depth_of
 from micrograph.simulate.ranges import Range
 
@@ -81,7 +81,8 @@ class PoreSampler:
     """Random images of pores in a crystalline film, `side_px` pixels a side, in bright or dark field.
 
     Ranges: radius_px of pores and contrast_to_noise (vacuum against film, per pixel) log-uniform; contrast (share of
-    the vacuum's intensity that the film takes) uniform; roughness of the outlines; most: pores in one image, up to;
+    the vacuum's intensity that the film takes) uniform; roughness of the outlines; fringes:
+    their amplitude in units of the contrast, log-uniform; most: pores in one image, up to;
     empty: share of images without any pore.
     """
 
@@ -90,6 +91,7 @@ class PoreSampler:
     contrast_to_noise: Range = (0.5, 10.0)
     contrast: Range = (0.08, 0.6)
     roughness: Range = (0.0, 0.2)
+    fringes: Range = FRINGES
     pixel_nm: Range = (0.02, 0.2)
     most: int = 8
     empty: float = 0.05
@@ -102,7 +104,7 @@ class PoreSampler:
         outlines = [] if rng.random() < self.empty else self._outlines(rng)
         shadows = [one for one in (inside_of(outline, shape) for outline in outlines) if one.area_px > 4]
         pore, core = pore_maps(shadows, shape)
-        film = random_film(self.side_px, contrast, rng)
+        film = random_film(self.side_px, contrast, rng, self.fringes)
         share = film.share(pore, rng)
         electrons = (cnr / contrast) ** 2 * float(np.median(share))
         camera = Camera(electrons, float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.5, 5)), float(rng.uniform(0, 50)))
