@@ -175,6 +175,9 @@ def train(
     curve: Annotated[bool, typer.Option(help="With --labels: measure what one more label would bring.")] = True,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
     seed: Seed = 0,
+    begin_from: Annotated[
+        str | None, typer.Option(metavar="WEIGHTS", help="Learn on from these weights (name or file).")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an earlier run.")] = True,
     quiet: Quiet = False,
 ) -> None:
@@ -192,7 +195,9 @@ def train(
         screen.labelled(out, report)
         return
     with screen.progress("training", quiet) as advance:
-        checkpoint = making.train_model(recipe, own, out, steps=steps, seed=seed, resume=resume, progress=advance)
+        checkpoint = making.train_model(
+            recipe, own, out, steps=steps, seed=seed, resume=resume, begin_from=begin_from, progress=advance
+        )
     screen.trained(out, checkpoint)
 
 

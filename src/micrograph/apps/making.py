@@ -118,9 +118,13 @@ def train_model(
     steps: int | None = None,
     seed: int = 0,
     resume: bool = True,
+    begin_from: str | Path | None = None,
     progress: Advance = silent,
 ) -> Checkpoint:
-    """Train a recipe's model on its sampler, narrowed to `material`, and write weights with their card to `out`."""
+    """Train a recipe's model on its sampler, narrowed to `material`, and write weights with their card to `out`.
+
+    It begins from the weights `begin_from`, by name or path, or from those that the recipe names.
+    """
     from micrograph.recipes import find_recipe
 
     recipe = find_recipe(name)
@@ -141,7 +145,7 @@ def train_model(
         resume=resume,
         progress=lambda done, total, loss: progress(done, total, f"loss {loss:.4f}"),
         card={"recipe": name, "domain": domain() if domain else {}, "material": material.as_dict()},
-        begin_from=recipe.begins_from,
+        begin_from=begin_from or recipe.begins_from,
     )
 
 

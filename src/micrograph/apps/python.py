@@ -104,12 +104,13 @@ def train(
     curve: bool = True,
     steps: int | None = None,
     seed: int = 0,
+    begin_from: str | Path | None = None,
 ) -> Checkpoint:
     """Train a recipe's model, for your structure and microscope where given; write weights with their card to `out`.
 
     With `labels`, a folder of images with masks or outlines, the recipe's shipped weights learn on from them: from
     `images` of them, the others being held out. The scores before and after, and with `curve` what one more label
-    would bring, are in the card under 'labels'.
+    would bring, are in the card under 'labels'. `begin_from` names weights to learn on from.
     """
     from micrograph.apps import labelling, making
     from micrograph.nets import load
@@ -120,7 +121,7 @@ def train(
         own = labelling.OwnLabels(Path(labels), images, curve)
         labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
         return load(out)
-    return making.train_model(recipe, material, Path(out), steps=steps, seed=seed)
+    return making.train_model(recipe, material, Path(out), steps=steps, seed=seed, begin_from=begin_from)
 
 
 def validate(recipe: str, *, weights: Sequence[str | Path] = (), seed: int = 0) -> list[CheckResult]:

@@ -83,5 +83,5 @@ RECIPE = Recipe(
         share_error(MIXED, at_most=0.03),
         foreign_auroc(CLEAR, at_least=0.95),
     ),
-    training=TrainSettings(steps=9000, reuse=8),
+    training=TrainSettings(steps=5000, reuse=8),
 )

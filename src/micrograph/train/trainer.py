@@ -42,7 +42,8 @@ def train(
     both on fresh samples.
     """
     torch.manual_seed(settings.seed)
-    run = _Run.begin(spec, settings, None if begin_from is None else load(begin_from))
+    older = None if begin_from is None else load(begin_from)
+    run = _Run.begin(spec, settings, older)
     kept = out.with_suffix(".ckpt")
     if resume:
         run.restore(kept)
@@ -59,6 +60,8 @@ def train(
     fresh = Examples(sampler, spec, spec.patch, settings.seed + 1_000_003, 1)
     found = calibrate(run.average, spec, fresh, settings.calibration_samples)
     training = {**asdict(settings), "loss": loss, "begin_from": None if begin_from is None else Path(begin_from).stem}
+    if older is not None:
+        training["before"] = older.card.get("training")
     checkpoint = Checkpoint(
         spec,
         {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | found.domain,
