@@ -15,6 +15,8 @@ from micrograph.train.targets import example
 
 #: Samples that are shuffled together; each is seen `reuse` times, augmented anew.
 BLOCK = 64
+#: Batches that a process has ready ahead: while old samples are turned anew, those of the next block are simulated.
+AHEAD = 32
 
 
 class Examples(Dataset[tuple[Tensor, Tensor]]):
@@ -73,7 +75,10 @@ class _From(Sampler[int]):
 def batches(examples: Examples, first: int, last: int, batch: int, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return the batches number `first` to `last` (exclusive), made by `workers` processes (0: in this one)."""
     order = _From(first * batch, last * batch)
-    return DataLoader(examples, batch_size=batch, sampler=order, num_workers=workers, worker_init_fn=_one_thread)
+    ahead = AHEAD if workers else None
+    return DataLoader(
+        examples, batch, sampler=order, num_workers=workers, worker_init_fn=_one_thread, prefetch_factor=ahead
+    )
 
 
 def _one_thread(worker: int) -> None:
