@@ -135,11 +135,11 @@ def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: in
     first = True
     while group := list(itertools.islice(iterator, batch)):
         began = time.perf_counter()
-        predictions = _predictions(group, predict)
+        predictions = predicted(group, predict)
         share = (time.perf_counter() - began) / len(group)
         for frame, prediction in zip(group, predictions, strict=True):
             began = time.perf_counter()
-            tables, flags = _tables(recipe, frame, prediction)
+            tables, flags = frame_tables(recipe, frame, prediction)
             if first and Flag.BAD_FRAME not in flags:
                 check_promises(recipe, tables)
                 first = False
@@ -214,7 +214,8 @@ def check_promises(recipe: Recipe, tables: Tables, *, final: bool = False) -> No
                 raise MicrographError(f"Column '{column}' of '{name}' has the unit {unit} but holds no numbers.")
 
 
-def _predictions(group: list[Frame], predict: Predict) -> list[Prediction | None]:
+def predicted(group: list[Frame], predict: Predict) -> list[Prediction | None]:
+    """Return the prediction of each frame, ``None`` for one that shows nothing."""
     usable = [frame for frame in group if is_usable(frame)]
     many = getattr(predict, "many", None)
     found = list(many(usable)) if many and len(usable) > 1 else [predict(frame) for frame in usable]
@@ -222,8 +223,8 @@ def _predictions(group: list[Frame], predict: Predict) -> list[Prediction | None
     return [by_frame.get(id(frame)) for frame in group]
 
 
-def _tables(recipe: Recipe, frame: Frame, prediction: Prediction | None) -> tuple[Tables, Flag]:
-    """Return the completed tables of one frame and its flags."""
+def frame_tables(recipe: Recipe, frame: Frame, prediction: Prediction | None) -> tuple[Tables, Flag]:
+    """Return the completed tables of one frame and its flags; without a prediction, empty ones and BAD_FRAME."""
     if prediction is None or Flag.BAD_FRAME in prediction.flags or not _is_finite(prediction):
         return _completed(_empty_tables(recipe), frame, None), Flag.BAD_FRAME
     tables = _completed(recipe.objects(prediction), frame, prediction)
