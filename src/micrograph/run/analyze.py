@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.core import BadInput, Prediction, Recording
-from micrograph.core.provenance import made_folder, versions
+from micrograph.core.provenance import made_folder
 from micrograph.run.budget import batch_within, frame_bytes
-from micrograph.run.parts import Part, fold_part, joined, merge, parts_of, tables_of
+from micrograph.run.finishing import MAPS, RECORD, record_of, write_tables
+from micrograph.run.parts import Part, fold_part, joined, parts_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
 from micrograph.run.streaming import Predict, check_promises, is_usable, observe, require_calibration
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 #: Called with (frames done, frames in all, what the last one held).
 Progress = Callable[[int, int, str], object]
 
-RECORD, PLAN, MAPS = "run.json", "plan.json", "maps.zarr"
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class LazyTables(Mapping[str, "DataFrame"]):
     folder: Path
 
     def __getitem__(self, name: str) -> DataFrame:
+        """Read the table called `name`."""
         from micrograph.io import read_table
 
         path = self.folder / f"{name}.parquet"
@@ -81,9 +83,11 @@ class LazyTables(Mapping[str, "DataFrame"]):
         return pd.read_parquet(self.folder / f"{name}.parquet", columns=list(columns))
 
     def __iter__(self) -> Iterator[str]:
+        """Yield the names of the tables that there are, in order."""
         return (path.stem for path in sorted(self.folder.glob("[!.]*.parquet")))
 
     def __len__(self) -> int:
+        """Number of tables."""
         return len(list(self.folder.glob("[!.]*.parquet")))
 
 
@@ -189,8 +193,10 @@ class _Run:
             state = fold_part(self.recipe.summary, state, tables)
         over_time = self.recipe.summary.result(state)
         check_promises(self.recipe, over_time, final=True)
-        rows = self._merge(parts, over_time)
-        record = self._record(tally, rows, time.perf_counter() - began)
+        rows = write_tables(self.recipe, self.folder, parts, over_time, maps=self.key["plan"]["maps"])
+        notes = self.recording.metadata.get("notes", ())
+        record = record_of(self.recipe, self.predict, self.key, tally, rows, notes)
+        record["seconds"] = round(time.perf_counter() - began, 3)
         write_json(self.folder / RECORD, record)
         self.forget()
         return record
@@ -218,48 +224,6 @@ class _Run:
         height, width = prediction.maps[names[0]].shape
         writer = MapWriter(self.parts_folder / MAPS, names, (height, width), prediction.pixel_nm)
         writer.write(prediction.frame.index, prediction.maps)
-
-    def _merge(self, parts: list[Part], over_time: Tables) -> dict[str, int]:
-        """Put the final tables in place of those of an older run and return how many rows each has."""
-        from micrograph.io import write_table
-
-        self._clear()
-        answers = self.recipe.task.answers
-        for name in tables_of(parts):
-            for half_written in self.folder.glob(f".{name}-????????.*"):
-                half_written.unlink()
-        rows = {name: merge(parts, name, self.folder / name, answers.get(name, ())) for name in tables_of(parts)}
-        for name, table in over_time.items():
-            write_table(table, self.folder / name, answers.get(name, ()))
-        if (self.parts_folder / MAPS).exists():
-            shutil.rmtree(self.folder / MAPS, ignore_errors=True)
-            (self.parts_folder / MAPS).replace(self.folder / MAPS)
-        return rows | {name: len(table) for name, table in over_time.items()}
-
-    def _clear(self) -> None:
-        """Remove the files of an older, finished run, its record first."""
-        old = read_json(self.folder / RECORD)
-        (self.folder / RECORD).unlink(missing_ok=True)
-        for name in (old or {}).get("tables", ()):
-            for ending in ("parquet", "csv"):
-                (self.folder / f"{name}.{ending}").unlink(missing_ok=True)
-        if not self.key["plan"]["maps"]:
-            shutil.rmtree(self.folder / MAPS, ignore_errors=True)
-
-    def _record(self, tally: Tally, rows: Mapping[str, int], seconds: float) -> dict[str, Any]:
-        """Return the content of run.json."""
-        task = self.recipe.task
-        return {
-            "recipe": {"name": self.recipe.name, "title": self.recipe.title, "reference": task.reference},
-            "key": dict(self.key),
-            "card": getattr(self.predict, "card", None),
-            "versions": versions(),
-            "frames": tally.frames,
-            "flags": dict(tally.flags),
-            "warnings": [*map(str, self.recording.metadata.get("notes", ())), *tally.warnings()],
-            "tables": dict(rows),
-            "seconds": round(seconds, 3),
-        }
 
 
 def _preview(recording: Recording, predict: Predict, kept: list[Prediction]) -> Prediction | None:
