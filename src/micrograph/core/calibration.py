@@ -54,6 +54,11 @@ class Calibration:
         """Where the centre of the first pixel lies, along each axis, from that of the first pixel before binning."""
         return 0.0 if self.pixel_nm is None else (1 - 1 / self.binning) / 2 * self.pixel_nm
 
+    def binned(self, number: int) -> Calibration:
+        """Return the scale of frames of which `number` x `number` pixels were averaged into one."""
+        pixel = None if self.pixel_nm is None else self.pixel_nm * number
+        return replace(self, binning=self.binning * number, pixel_nm=pixel)
+
     def with_known(self, **values: Any) -> Calibration:
         """Return a copy in which every value that is not ``None`` replaces the present one."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})

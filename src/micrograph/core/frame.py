@@ -55,9 +55,11 @@ class Recording:
     known: Callable[[int], Mapping[str, float]] | None = None
 
     def __len__(self) -> int:
+        """Number of frames chosen."""
         return len(self.indices)
 
     def __getitem__(self, frames: slice) -> Recording:
+        """Return the recording of a slice of the frames; nothing is read."""
         return replace(self, indices=self.indices[frames])
 
     def frame(self, position: int) -> Frame:
@@ -70,19 +72,17 @@ class Recording:
         """Return the recording with `number` x `number` pixels averaged into one; what is left over is cut."""
         if number == 1:
             return self
-        pixel = self.calibration.pixel_nm
-        height, width = (size // number * number for size in self.shape[-2:])
-        binned = replace(self.calibration, binning=self.calibration.binning * number)
-        known = binned if pixel is None else replace(binned, pixel_nm=pixel * number)
+        height, width = (size // number for size in self.shape[-2:])
         return replace(
             self,
-            read=lambda index: _binned(np.asarray(self.read(index), np.float32)[:height, :width], number),
-            calibration=known,
-            shape=(height // number, width // number),
+            read=lambda index: binned(np.asarray(self.read(index), np.float32), number),
+            calibration=self.calibration.binned(number),
+            shape=(height, width),
             dtype="float32",
         )
 
     def __iter__(self) -> Iterator[Frame]:
+        """Read the frames in order, one at a time."""
         return (self.frame(position) for position in range(len(self)))
 
     def calibrated(self, **values: Any) -> Recording:
@@ -90,8 +90,9 @@ class Recording:
         return replace(self, calibration=self.calibration.with_known(**values))
 
 
-def _binned(image: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """Return the means (H / n, W / n) of blocks of n x n pixels."""
-    height, width = image.shape
-    means: NDArray[np.float32] = image.reshape(height // number, number, width // number, number).mean(axis=(1, 3))
+def binned(image: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Return the means (H // n, W // n) of blocks of n x n pixels; what is left over at the far ends is cut."""
+    height, width = (size // number for size in image.shape)
+    blocks = image[: height * number, : width * number].reshape(height, number, width, number)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3))
     return means

@@ -19,9 +19,11 @@ class Sites:
     label: NDArray[np.str_]
 
     def __len__(self) -> int:
+        """Number of sites."""
         return len(self.y_nm)
 
     def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Sites:
+        """Return the sites of a mask, rows or a slice."""
         return Sites(self.y_nm[which], self.x_nm[which], self.label[which])
 
 

@@ -51,7 +51,7 @@ class Shown(Protocol):
         """Return a table, or its rows of one frame; empty where there is none (yet). Names as in the results' folder.
 
         'frames' has one row a frame (count, t_s, what a log told, ...), 'summary' the curves over time, 'objects' points
-        (y_nm, x_nm) or outlined objects (with table 'outlines': frame, id, point, y_nm, x_nm), 'tracks' where linked.
+        (y_nm, x_nm) or outlined ones (with table 'outlines': frame, id, point, y_nm, x_nm), 'tracks' where linked.
         """
         ...
 

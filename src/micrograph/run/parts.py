@@ -53,6 +53,12 @@ class Part:
         paths = sorted(self.folder.glob(f"*{ending}"))
         return {path.name.removesuffix(ending): pd.read_parquet(path) for path in paths}
 
+    def remove(self) -> None:
+        """Remove all files of this part, 'frames' first, so that it is not finished any more."""
+        ending = self.path("").name
+        for path in sorted(self.folder.glob(f"*{ending}"), key=lambda path: path != self.path("frames")):
+            path.unlink()
+
 
 def parts_of(indices: range, most: int, folder: Path) -> list[Part]:
     """Return the parts of a recording: 1, 1, 2, 4, ... frames, never more than `most` in one.

@@ -38,22 +38,28 @@ SENTENCES = {
 def key_of(recipe: Recipe, recording: Recording, predict: object, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the result to the last byte, as plain JSON: input, recipe, settings, weights, plan."""
     frames = recording.indices
+    given = {
+        "name": recording.name,
+        "signal": recording.metadata.get("number", 0),
+        "digest": input_digest(recording),
+        "frames": [frames.start, frames.stop, frames.step],
+        "shape": list(recording.shape),
+        "calibration": dataclasses.asdict(recording.calibration),
+        "log": log_digest(recording),
+    }
+    return key_for(recipe, predict, given, plan)
+
+
+def key_for(recipe: Recipe, predict: object, given: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `key_of` for an input that `given` describes."""
     key = {
-        "input": {
-            "name": recording.name,
-            "signal": recording.metadata.get("number", 0),
-            "digest": input_digest(recording),
-            "frames": [frames.start, frames.stop, frames.step],
-            "shape": list(recording.shape),
-            "calibration": dataclasses.asdict(recording.calibration),
-            "log": log_digest(recording),
-        },
+        "input": dict(given),
         "recipe": recipe.name,
         "settings": {name: _plain(value) for name, value in recipe.settings().items()},
         "weights": str(getattr(predict, "digest", "unknown")),
         "plan": dict(plan),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(key))
+    plain: dict[str, Any] = json.loads(json.dumps(key, default=_plain))
     return plain
 
 
