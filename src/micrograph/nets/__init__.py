@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from micrograph.nets.checkpoint import Checkpoint, find_weights, load, read_card, save, shipped
-from micrograph.nets.spec import Head, NetSpec
+from micrograph.nets.spec import Head, NetSpec, outlining
 
 if TYPE_CHECKING:
     from micrograph.nets.grid import normalise, to_model_grid
@@ -20,6 +20,7 @@ __all__ = [
     "find_weights",
     "load",
     "normalise",
+    "outlining",
     "read_card",
     "save",
     "shipped",

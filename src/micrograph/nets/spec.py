@@ -65,3 +65,17 @@ class NetSpec:
             return NetSpec(**{**values, "heads": heads})
         except (KeyError, TypeError) as error:
             raise BrokenCheckpoint(f"The card's network specification is not understood ({error}).") from error
+
+
+def outlining(kind: str, weights: str, least_px: float = NetSpec.least_px) -> NetSpec:
+    """Return the network that outlines objects of many pixels: where they are (map `kind`), and how deep ('core')."""
+    return NetSpec(
+        heads=(Head(kind, "region"), Head("core", "region")),
+        base=16,
+        levels=4,
+        fold=2,
+        pixel_nm=None,
+        patch=192,
+        least_px=least_px,
+        weights=weights,
+    )

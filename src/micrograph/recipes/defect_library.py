@@ -11,7 +11,6 @@ import pandas as pd
 
 from micrograph.core import Prediction, Task
 from micrograph.core.provenance import whole
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.fragments import (
     FRAGMENT_BONDS,
     FRAGMENTS,
@@ -20,17 +19,15 @@ from micrograph.features.fragments import (
     fragments,
     library_table,
 )
-from micrograph.features.occupancy import CLASS_P
-from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
+from micrograph.features.named_atoms import NAMED_ATOMS
 from micrograph.features.second_look import read_twice
 from micrograph.features.sheet import SheetSettings
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.io import Entry, Library
 from micrograph.nets import shipped
 from micrograph.run import Recipe, Result
-from micrograph.simulate import StemSampler, brightness
-from micrograph.structures import random_graphene
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import GRAPHENE_IMAGES
 from micrograph.validate.library_checks import NamedFields, bond_bias, bond_scatter, name_accuracy
 
 #: Side of the crops that a library keeps.
@@ -104,9 +101,7 @@ RECIPE = Recipe(
         question="Which defects are there, how are they bonded, and which others are bonded or look alike?",
         needs=("pixel_nm",),
         answers={
-            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
-            "defects": DEFECT_COLUMNS,
-            "frames": FRAME_COLUMNS,
+            **NAMED_ATOMS,
             "library": LIBRARY,
             "fragments": FRAGMENTS,
             "fragment_bonds": FRAGMENT_BONDS,
@@ -114,14 +109,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1126/sciadv.aaw8989",
     ),
-    data=StemSampler(
-        structure=random_graphene,
-        pixel_nm=(0.009, 0.03),
-        voltage_kV=(60.0, 80.0),
-        dose_e_per_A2=(8e3, 2e6),
-        microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-        scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
-    ),
+    data=GRAPHENE_IMAGES,
     model=shipped("graphene-1"),
     objects=Defects(),
     summary=ArealDensity(always=("C", "Si")),

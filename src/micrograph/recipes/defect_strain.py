@@ -18,22 +18,17 @@ from micrograph.features.class_strain import (
     SurroundingsSettings,
     surroundings,
 )
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.monolayer import MonolayerSettings, read_monolayer
-from micrograph.features.occupancy import CLASS_P
-from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
+from micrograph.features.named_atoms import NAMED_ATOMS
 from micrograph.features.summary import SUMMARY
 from micrograph.nets import shipped
 from micrograph.run import Recipe
-from micrograph.simulate import Microscope, StemSampler, brightness
-from micrograph.structures import MATERIALS, random_monolayer
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import MONOLAYER_IMAGES, MONOLAYER_MICROSCOPE
+from micrograph.structures import MATERIALS
 from micrograph.validate.average_checks import average_over_limit, ring_bias, ring_strain_error
 from micrograph.validate.class_checks import DefectFields, folded_classes
 from micrograph.validate.trials import Trial
-
-#: The microscope where the recording does not say.
-USUAL = Microscope(voltage_kV=80.0, convergence_mrad=30.0, inner_mrad=65.0, outer_mrad=200.0)
 
 #: Vacancies whose three neighbours stand 1 pm farther away than in the perfect crystal.
 RINGS = DefectFields("WSe2", kinds=("V",), ring_pm=1.0, size_nm=8.5, apart_nm=0.85)
@@ -49,7 +44,7 @@ class Surroundings(SurroundingsSettings, MonolayerSettings):
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables of `read_monolayer` and the sums over the frame's defects that the fold adds up."""
-        layer = read_monolayer(prediction, self, brightness(prediction.frame.calibration, USUAL))
+        layer = read_monolayer(prediction, self, brightness(prediction.frame.calibration, MONOLAYER_MICROSCOPE))
         pixel = prediction.frame.calibration.pixel_nm
         assert pixel is not None
         metal = (layer.table["class"] == MATERIALS[str(layer.frames["material"].iloc[0])].metal).to_numpy()
@@ -57,15 +52,6 @@ class Surroundings(SurroundingsSettings, MonolayerSettings):
         return {**layer.tables(), **surroundings(seen, self)}
 
 
-DATA = StemSampler(
-    structure=random_monolayer,
-    pixel_nm=(0.009, 0.03),
-    voltage_kV=(60.0, 120.0),
-    dose_e_per_A2=(1.5e3, 1e6),
-    microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-    scan={"line_noise": (0.0, 0.02), "background": (0.0, 1e-3)},
-)
-MODEL = shipped("tmd-1")
 RECIPE = Recipe(
     name="defect-strain",
     title="Class-averaged strain around single-atom defects",
@@ -73,9 +59,7 @@ RECIPE = Recipe(
         question="How do the columns around each kind of defect of a TMD monolayer move, averaged over many of them?",
         needs=("pixel_nm",),
         answers={
-            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
-            "defects": DEFECT_COLUMNS,
-            "frames": FRAME_COLUMNS,
+            **NAMED_ATOMS,
             "classes": CLASSES,
             "class_columns": CLASS_COLUMNS,
             "strain_rings": STRAIN_RINGS,
@@ -84,8 +68,8 @@ RECIPE = Recipe(
         },
         reference="doi:10.1021/acs.nanolett.0c00269",
     ),
-    data=DATA,
-    model=MODEL,
+    data=MONOLAYER_IMAGES,
+    model=shipped("tmd-1"),
     objects=Surroundings(),
     summary=ClassStrain(),
     checks=(

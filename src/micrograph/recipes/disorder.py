@@ -29,8 +29,8 @@ from micrograph.features.windows import Windows, WindowSettings, windows_of
 from micrograph.nets import shipped
 from micrograph.nets.rvae_spec import Encoded, RvaeSpec
 from micrograph.run import Recipe
-from micrograph.simulate import StemSampler, brightness
-from micrograph.structures import random_graphene
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import GRAPHENE_IMAGES
 from micrograph.validate.order_checks import (
     angle_correlation,
     class_advantage,
@@ -128,14 +128,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1126/sciadv.abd5084",
     ),
-    data=StemSampler(
-        structure=random_graphene,
-        pixel_nm=(0.009, 0.03),
-        voltage_kV=(60.0, 80.0),
-        dose_e_per_A2=(8e3, 2e6),
-        microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-        scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
-    ),
+    data=GRAPHENE_IMAGES,
     model=shipped("graphene-1"),
     objects=Surroundings(),
     summary=LocalOrder(),

@@ -11,16 +11,13 @@ import pandas as pd
 from micrograph.core import Prediction, Task
 from micrograph.features.bond_sites import SITES, STRAIN_MAP, SUBLATTICES, TRACKS, site_tables, strain_map
 from micrograph.features.bonds import BOND_STRAIN, BONDS, bonds_of, trusted, with_bond_strain
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
-from micrograph.features.occupancy import CLASS_P
-from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
+from micrograph.features.named_atoms import NAMED_ATOMS
 from micrograph.features.sheet import A_NM, SheetSettings, read_sheet
 from micrograph.features.summary import SUMMARY, ArealDensity, Counts
 from micrograph.nets import shipped
 from micrograph.run import Recipe
-from micrograph.simulate import StemSampler, brightness
-from micrograph.structures import random_graphene
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import GRAPHENE_IMAGES
 from micrograph.track import (
     DRIFT,
     DriftSettings,
@@ -103,9 +100,8 @@ RECIPE = Recipe(
         question="Where does every silicon go, how long are its bonds, do they differ, and how is the sheet strained?",
         needs=("pixel_nm",),
         answers={
-            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS, *BOND_STRAIN),
-            "defects": DEFECT_COLUMNS,
-            "frames": FRAME_COLUMNS,
+            **NAMED_ATOMS,
+            "objects": (*NAMED_ATOMS["objects"], *BOND_STRAIN),
             "bonds": BONDS,
             "tracks": TRACKS,
             "drift": DRIFT,
@@ -117,14 +113,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1088/1361-6528/abb8a6",
     ),
-    data=StemSampler(
-        structure=random_graphene,
-        pixel_nm=(0.009, 0.03),
-        voltage_kV=(60.0, 80.0),
-        dose_e_per_A2=(8e3, 2e6),
-        microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-        scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
-    ),
+    data=GRAPHENE_IMAGES,
     model=shipped("graphene-1"),
     objects=Bonds(),
     summary=Motion(),

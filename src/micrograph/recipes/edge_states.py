@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from micrograph.core import Column, Flag, Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
-from micrograph.features.occupancy import CLASS_P
-from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
+from micrograph.features.named_atoms import NAMED_ATOMS
 from micrograph.features.sheet import SheetSettings, read_sheet
 from micrograph.features.silicon_states import P_COLUMNS, SILICON, silicon_states
 from micrograph.features.silicon_templates import STATES
 from micrograph.features.summary import SUMMARY, ArealDensity, Counts
 from micrograph.nets import shipped
 from micrograph.run import Recipe
-from micrograph.simulate import StemSampler, brightness
-from micrograph.structures import random_graphene
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import GRAPHENE_IMAGES
 from micrograph.track import (
     COUNTS,
     DRIFT,
@@ -128,9 +125,7 @@ RECIPE = Recipe(
         question="How is every silicon bonded in each frame, and how often does it change?",
         needs=("pixel_nm",),
         answers={
-            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
-            "defects": DEFECT_COLUMNS,
-            "frames": FRAME_COLUMNS,
+            **NAMED_ATOMS,
             "silicon": SILICON,
             "tracks": TRACKS,
             "drift": DRIFT,
@@ -142,14 +137,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1002/adfm.201904480",
     ),
-    data=StemSampler(
-        structure=random_graphene,
-        pixel_nm=(0.009, 0.03),
-        voltage_kV=(60.0, 80.0),
-        dose_e_per_A2=(8e3, 2e6),
-        microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-        scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
-    ),
+    data=GRAPHENE_IMAGES,
     model=shipped("graphene-1"),
     objects=Silicon(),
     summary=States(),

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
-from micrograph.features.occupancy import CLASS_P
-from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
+from micrograph.features.named_atoms import NAMED_ATOMS
 from micrograph.features.sheet import SheetSettings, read_sheet
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate import StemSampler, brightness
-from micrograph.structures import random_graphene
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import GRAPHENE_IMAGES
 from micrograph.validate import (
     Trial,
     atom_f1,
@@ -45,14 +42,6 @@ class Graphene(SheetSettings):
         return read_sheet(prediction, self, brightness(prediction.frame.calibration)).tables()
 
 
-DATA = StemSampler(
-    structure=random_graphene,
-    pixel_nm=(0.009, 0.03),
-    voltage_kV=(60.0, 80.0),
-    dose_e_per_A2=(8e3, 2e6),
-    microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-    scan={"line_noise": (0.0, 0.01), "background": (0.0, 3e-4)},
-)
 MODEL = NetSpec(
     heads=(Head("atom", "spots", labels=("C", "Si")), Head("contamination", "region")),
     weights="graphene-1",
@@ -63,15 +52,10 @@ RECIPE = Recipe(
     task=Task(
         question="Where is every atom, is it carbon or silicon, and which defects are there?",
         needs=("pixel_nm",),
-        answers={
-            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
-            "defects": DEFECT_COLUMNS,
-            "frames": FRAME_COLUMNS,
-            "summary": SUMMARY,
-        },
+        answers={**NAMED_ATOMS, "summary": SUMMARY},
         reference="doi:10.1021/acsnano.7b07504",
     ),
-    data=DATA,
+    data=GRAPHENE_IMAGES,
     model=MODEL,
     objects=Graphene(),
     summary=ArealDensity(always=("C", "Si", "V1")),

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from micrograph.core import Task
-from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
-from micrograph.nets import Head, NetSpec
+from micrograph.features.outlined import OutlinedObjects
+from micrograph.nets import outlining
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleMovie, ParticleSampler, etching_movie
-from micrograph.track import BOUNDARIES, COUNTS, GROWTH, LEVELS, RATE_BINS, RATE_LAW, SIZES
+from micrograph.track.answers import BORDER_ANSWERS
 from micrograph.track.assembling import KINETICS, Assembling
 from micrograph.track.chaining import CHAINS
 from micrograph.train import TrainSettings
@@ -51,18 +51,9 @@ RECIPE = Recipe(
         question="Where are the particles of every frame, how thick, and how do their outlines move with curvature?",
         needs=("pixel_nm",),
         answers={
-            "objects": OUTLINED,
-            "outlines": OUTLINES,
-            "frames": COVERED,
-            "boundaries": BOUNDARIES,
-            "rate_law": RATE_LAW,
-            "rate_bins": RATE_BINS,
-            "growth": GROWTH,
-            "stages": LEVELS,
-            "counts": COUNTS,
+            **BORDER_ANSWERS,
             "chains": CHAINS,
             "kinetics": KINETICS,
-            "summary": SIZES,
         },
         reference="doi:10.1021/acscentsci.0c00430",
     ),
@@ -81,15 +72,7 @@ RECIPE = Recipe(
         grainy=0.25,
         banded=0.15,
     ),
-    model=NetSpec(
-        heads=(Head("particle", "region"), Head("core", "region")),
-        base=16,
-        levels=4,
-        fold=2,
-        pixel_nm=None,
-        patch=192,
-        weights="liquid-cell-1",
-    ),
+    model=outlining("particle", weights="liquid-cell-1"),
     objects=OutlinedObjects(),
     summary=Assembling(),
     checks=(

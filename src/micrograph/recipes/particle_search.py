@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micrograph.core import Recording, Task
-from micrograph.features.distributions import SHAPES, SIZES
-from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
+from micrograph.features.outlined import OutlinedObjects
 from micrograph.features.searched import Chains, sought
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleSampler
-from micrograph.track import COUNTS
-from micrograph.track import SIZES as SUMMARY
-from micrograph.track.population import CLASSIFIED, Population
+from micrograph.track.answers import SHAPE_ANSWERS
+from micrograph.track.population import Population
 from micrograph.validate.sought_checks import Sets, search_precision, search_recall, search_seconds, size_agreement
 
 
@@ -61,16 +59,7 @@ RECIPE = Recipe(
     task=Task(
         question="Which chain of image operations finds these particles, and how large and of which shapes are they?",
         needs=("pixel_nm",),
-        answers={
-            "objects": OUTLINED,
-            "outlines": OUTLINES,
-            "frames": COVERED,
-            "classified": CLASSIFIED,
-            "shapes": SHAPES,
-            "sizes": SIZES,
-            "counts": COUNTS,
-            "summary": SUMMARY,
-        },
+        answers=SHAPE_ANSWERS,
         reference="doi:10.1021/acsnano.0c06809",
     ),
     data=Search(),

@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 from micrograph.core import Task
-from micrograph.features.distributions import SHAPES, SIZES
-from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
-from micrograph.nets import Head, NetSpec
+from micrograph.features.outlined import OutlinedObjects
+from micrograph.nets import outlining
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleSampler
-from micrograph.track import COUNTS
-from micrograph.track import SIZES as SUMMARY
-from micrograph.track.population import CLASSIFIED, Population
+from micrograph.track.answers import SHAPE_ANSWERS
+from micrograph.track.population import Population
 from micrograph.train import TrainSettings
 from micrograph.validate.particle_checks import detection_f1, foreign_auroc, size_bias
 from micrograph.validate.particle_scenes import Trial
@@ -51,28 +49,11 @@ RECIPE = Recipe(
     task=Task(
         question="How many particles of which sizes and shapes are there, in stills or over time?",
         needs=("pixel_nm",),
-        answers={
-            "objects": OUTLINED,
-            "outlines": OUTLINES,
-            "frames": COVERED,
-            "classified": CLASSIFIED,
-            "shapes": SHAPES,
-            "sizes": SIZES,
-            "counts": COUNTS,
-            "summary": SUMMARY,
-        },
+        answers=SHAPE_ANSWERS,
         reference="doi:10.1021/jacsau.0c00030",
     ),
     data=ParticleSampler(liquid=0.35, rough=0.2, grainy=0.3, banded=0.25),
-    model=NetSpec(
-        heads=(Head("particle", "region"), Head("core", "region")),
-        base=16,
-        levels=4,
-        fold=2,
-        pixel_nm=None,
-        patch=192,
-        weights="particles-1",
-    ),
+    model=outlining("particle", weights="particles-1"),
     objects=OutlinedObjects(),
     summary=Population(),
     checks=(

@@ -3,11 +3,12 @@
 import numpy as np
 
 from micrograph.core import Task
-from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES, OutlinedObjects
-from micrograph.nets import Head, NetSpec
+from micrograph.features.outlined import OutlinedObjects
+from micrograph.nets import outlining
 from micrograph.run import Recipe
 from micrograph.simulate import PoreMovie, PoreMovieSettings, PoreSampler, pore_movie
-from micrograph.track import BOUNDARIES, COUNTS, GROWTH, LEVELS, RATE_BINS, RATE_LAW, SIZES, Outlined
+from micrograph.track import Outlined
+from micrograph.track.answers import BORDER_ANSWERS
 from micrograph.train import TrainSettings
 from micrograph.validate.growth_checks import area_flicker, closing_rate_error
 from micrograph.validate.pore_checks import pore_dice, pore_hausdorff
@@ -32,31 +33,11 @@ RECIPE = Recipe(
     task=Task(
         question="Where is the border of every pore, how large is its area, and how fast does it close?",
         needs=("pixel_nm",),
-        answers={
-            "objects": OUTLINED,
-            "outlines": OUTLINES,
-            "frames": COVERED,
-            "boundaries": BOUNDARIES,
-            "rate_law": RATE_LAW,
-            "rate_bins": RATE_BINS,
-            "growth": GROWTH,
-            "stages": LEVELS,
-            "counts": COUNTS,
-            "summary": SIZES,
-        },
+        answers=BORDER_ANSWERS,
         reference="doi:10.1088/1674-4926/43/8/081001",
     ),
     data=PoreSampler(fringes=(0.1, 1.3)),
-    model=NetSpec(
-        heads=(Head("pore", "region"), Head("core", "region")),
-        base=16,
-        levels=4,
-        fold=2,
-        pixel_nm=None,
-        patch=192,
-        least_px=64.0,
-        weights="pores-1",
-    ),
+    model=outlining("pore", weights="pores-1", least_px=64.0),
     objects=OutlinedObjects(kind="pore", least_diameter_px=6.0),
     summary=Outlined(),
     checks=(

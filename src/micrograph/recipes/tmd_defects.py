@@ -8,16 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.monolayer import MonolayerSettings, read_monolayer
-from micrograph.features.occupancy import CLASS_P
-from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
+from micrograph.features.named_atoms import NAMED_ATOMS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate import Microscope, StemSampler, brightness
-from micrograph.structures import random_monolayer
+from micrograph.simulate import brightness
+from micrograph.simulate.sheets import MONOLAYER_IMAGES, MONOLAYER_MICROSCOPE
 from micrograph.validate import (
     TMD,
     TmdFields,
@@ -36,8 +33,6 @@ from micrograph.validate import (
 WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3, of="WSe2")
 SULPHIDES = Trial(("tmd_mos2_0", "tmd_mos2_1", "tmd_ws2_0"), 1e5, of="MoS2 and WS2")
 MOSE2 = Trial(("tmd_mose2_0",), 5e3, of="MoSe2")
-#: The microscope where the recording does not say.
-USUAL = Microscope(voltage_kV=80.0, convergence_mrad=30.0, inner_mrad=65.0, outer_mrad=200.0)
 
 
 @dataclass(frozen=True)
@@ -49,17 +44,9 @@ class Sites(MonolayerSettings):
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'defects' and 'frames' of one frame."""
-        return read_monolayer(prediction, self, brightness(prediction.frame.calibration, USUAL)).tables()
+        return read_monolayer(prediction, self, brightness(prediction.frame.calibration, MONOLAYER_MICROSCOPE)).tables()
 
 
-DATA = StemSampler(
-    structure=random_monolayer,
-    pixel_nm=(0.009, 0.03),
-    voltage_kV=(60.0, 120.0),
-    dose_e_per_A2=(1.5e3, 1e6),
-    microscope={"defocus_nm": (-4.0, 4.0), "astigmatism_nm": (0.0, 2.0), "coma_nm": (0.0, 60.0)},
-    scan={"line_noise": (0.0, 0.02), "background": (0.0, 1e-3)},
-)
 MODEL = NetSpec(
     heads=(
         Head("bright", "spots", labels=("bright",)),
@@ -74,15 +61,10 @@ RECIPE = Recipe(
     task=Task(
         question="What is on every site of a MoS2, WS2, MoSe2 or WSe2 monolayer, and how dense are its defects?",
         needs=("pixel_nm",),
-        answers={
-            "objects": (*POINTS, CLASS_P, *STRAIN_COLUMNS),
-            "defects": DEFECT_COLUMNS,
-            "frames": FRAME_COLUMNS,
-            "summary": SUMMARY,
-        },
+        answers={**NAMED_ATOMS, "summary": SUMMARY},
         reference="doi:10.1002/advs.202101099",
     ),
-    data=DATA,
+    data=MONOLAYER_IMAGES,
     model=MODEL,
     objects=Sites(),
     summary=ArealDensity(),
