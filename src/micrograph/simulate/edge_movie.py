@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +47,7 @@ class EdgeSample:
     count: int = 4
 
     def __post_init__(self) -> None:
+        """Refuse a hole too small for its silicon."""
         if min(self.hole_nm) < 2.1 or not 1 <= self.count <= 4 or not 0 <= self.bearded <= 0.4:
             raise BadInput(
                 f"A hole of {self.hole_nm} nm with {self.count} silicon atoms and a beard of {self.bearded} was asked "
@@ -63,18 +64,13 @@ def edge_movie(sample: EdgeSample | None = None, settings: MovieSettings | None 
     sample, settings = sample or EdgeSample(), settings or MovieSettings()
     holed = _Holed(sample, settings)
     history = edge_history(sample, settings)
-    scene = Scene(
-        atoms=lambda t_s: holed.atoms(history, t_s),
-        objects=lambda t_s: holed.objects(history, t_s),
-        events=holed.events(history),
-        rates={
-            f"{a}>{b}": sample.rates_per_s[i][j]
-            for i, a in enumerate(EDGE_STATES)
-            for j, b in enumerate(EDGE_STATES)
-            if i != j
-        },
-        realised=history.realised(),
-    )
+    rates = {
+        f"{a}>{b}": sample.rates_per_s[i][j]
+        for i, a in enumerate(EDGE_STATES)
+        for j, b in enumerate(EDGE_STATES)
+        if i != j
+    }
+    scene = replace(Scene.of(holed, history, rates), events=holed.events(history))
     return render_movie(scene, settings)
 
 

@@ -13,7 +13,7 @@ from micrograph.core import BadInput
 from micrograph.simulate.history import KINDS, Events, History
 from micrograph.simulate.lattice import SiteGraph
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Process, Split, Vanish
-from micrograph.simulate.rates import Conditions, Rate, Schedule
+from micrograph.simulate.rates import Schedule, rate_per_s
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ class Pool(Generic[T]):
         self._place = {item: i for i, item in enumerate(self.items)}
 
     def __len__(self) -> int:
+        """Number of items."""
         return len(self.items)
 
     def add(self, item: T) -> None:
@@ -138,7 +139,7 @@ class Engine:
         ends = [*schedule.start_s[1:], end_s]
         for conditions, until in zip(schedule.conditions, ends, strict=True):
             for course in self._courses:
-                course.rate = _value(course.process.rate, conditions)
+                course.rate = rate_per_s(course.process.rate, conditions)
             self._run_until(min(until, end_s), most_events)
 
     def _run_until(self, until_s: float, most_events: int) -> None:
@@ -359,14 +360,6 @@ class _Pairs:
         for other in self._beside.pop(one, ()):
             self.able.discard((min(one, other), max(one, other)))
             self._beside[other].discard(one)
-
-
-def _value(rate: Rate | float, conditions: Conditions) -> float:
-    if isinstance(rate, Rate):
-        return rate.under(conditions)
-    if rate < 0:
-        raise BadInput(f"A rate is {rate} per second: it must be zero or greater.")
-    return float(rate)
 
 
 def _uniforms(rng: np.random.Generator) -> Iterator[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Calibration, Recording, Sites
 from micrograph.simulate.adf import MARGIN_NM, adf_points
 from micrograph.simulate.contaminate import contamination
+from micrograph.simulate.history import History
 from micrograph.simulate.optics import Microscope
 from micrograph.simulate.rates import Schedule, schedule
 from micrograph.simulate.scan import Distortion, Scan, draw_distortion, expose
@@ -64,6 +65,7 @@ class MovieSettings:
     film_layers: float = 2.0
 
     def __post_init__(self) -> None:
+        """Refuse sizes and times that are not positive."""
         if self.frames < 1 or min(self.size_px) < 8 or not self.pixel_nm > 0 or not self.frame_time_s > 0:
             raise BadInput(
                 f"{self.frames} frames of {self.size_px} pixels of {self.pixel_nm} nm, {self.frame_time_s} s each, "
@@ -113,6 +115,18 @@ class Objects:
     more: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
+class OnSites(Protocol):
+    """A sample whose objects sit on sites: what it is like at a time follows from what happened to them."""
+
+    def atoms(self, history: History, t_s: float) -> Atoms:
+        """Return all atoms, in the sample's frame."""
+        ...
+
+    def objects(self, history: History, t_s: float) -> Objects:
+        """Return the objects of interest."""
+        ...
+
+
 @dataclass(frozen=True)
 class Scene:
     """A sample that changes: ``atoms(t_s)`` (ASE, in the sample's frame) and the ``objects(t_s)`` in it.
@@ -126,6 +140,17 @@ class Scene:
     events: DataFrame | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     realised: DataFrame | None = None
+
+    @classmethod
+    def of(cls, sample: OnSites, history: History, rates: Mapping[str, float]) -> Scene:
+        """Return the scene of a sample to which `history` happens, by processes of the given `rates` per second."""
+        return cls(
+            atoms=lambda t_s: sample.atoms(history, t_s),
+            objects=lambda t_s: sample.objects(history, t_s),
+            events=history.table(),
+            rates=rates,
+            realised=history.realised(),
+        )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Rate:
     barrier_eV: float = 0.0
 
     def __post_init__(self) -> None:
+        """Refuse negative parts."""
         if min(self.per_s, self.per_dose, self.attempts_per_s) < 0:
             raise BadInput(f"The rate {self} has a negative part: rates must be zero or greater.")
 
@@ -43,6 +44,18 @@ class Rate:
         if self.attempts_per_s > 0:
             thermal = arrhenius(self.attempts_per_s, self.barrier_eV, conditions.temperature_K)
         return self.per_s + self.per_dose * conditions.dose_rate_e_per_A2_s + thermal
+
+
+def rate_per_s(rate: Rate | float, conditions: Conditions) -> float:
+    """Return a rate (1/s) under the given conditions; a number is the same under all of them.
+
+    Raises `BadInput` for a negative number.
+    """
+    if isinstance(rate, Rate):
+        return rate.under(conditions)
+    if rate < 0:
+        raise BadInput(f"A rate is {rate} per second: it must be zero or greater.")
+    return float(rate)
 
 
 def arrhenius(attempts_per_s: float, barrier_eV: float, temperature_K: float) -> float:
@@ -64,6 +77,7 @@ class Schedule:
     conditions: tuple[Conditions, ...] = (Conditions(),)
 
     def __post_init__(self) -> None:
+        """Refuse times that do not ascend from 0, or are not as many as the conditions."""
         ascending = all(a < b for a, b in zip(self.start_s, self.start_s[1:], strict=False))
         if len(self.start_s) != len(self.conditions) or not ascending or self.start_s[:1] != (0.0,):
             raise BadInput("A schedule needs ascending start times from 0 on, and as many conditions as start times.")

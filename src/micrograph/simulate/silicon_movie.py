@@ -14,7 +14,7 @@ from micrograph.simulate.history import History
 from micrograph.simulate.lattice import Array, Index, SiteGraph, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, render_movie, sample_box
 from micrograph.simulate.processes import Change, Hop
-from micrograph.simulate.rates import Conditions, Rate
+from micrograph.simulate.rates import Conditions, Rate, rate_per_s
 from micrograph.simulate.surroundings import (
     CARBON,
     SILICON,
@@ -69,15 +69,7 @@ def silicon_movie(sample: SiliconSample | None = None, settings: MovieSettings |
     """
     sample, settings = sample or SiliconSample(), settings or MovieSettings()
     sheet = _Sheet(sample, settings)
-    history = sheet.history()
-    scene = Scene(
-        atoms=lambda t_s: sheet.atoms(history, t_s),
-        objects=lambda t_s: sheet.objects(history, t_s),
-        events=history.table(),
-        rates=sheet.rates(),
-        realised=history.realised(),
-    )
-    return render_movie(scene, settings)
+    return render_movie(Scene.of(sheet, sheet.history(), sheet.rates()), settings)
 
 
 class _Sheet:
@@ -128,8 +120,7 @@ class _Sheet:
     def rates(self) -> dict[str, float]:
         """Return the planted rates per second."""
         beam = Conditions(self.settings.dose_rate_e_per_A2_s)
-        rates = {name: getattr(self.sample, name) for name in ("hop", "lose", "catch")}
-        planted = {name: rate.under(beam) if isinstance(rate, Rate) else rate for name, rate in rates.items()}
+        planted = {name: rate_per_s(getattr(self.sample, name), beam) for name in ("hop", "lose", "catch")}
         return planted | {"d_nm2_per_s": planted["hop"] * bond_nm() ** 2 / 4}
 
     def _rows(self, row: int, offset: Array) -> Index:

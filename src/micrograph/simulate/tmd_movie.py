@@ -14,7 +14,7 @@ from micrograph.simulate.lattice import Array, Index, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, render_movie, sample_box
 from micrograph.simulate.optics import Microscope
 from micrograph.simulate.processes import Bind, Change, Create, Hop, Process, Vanish
-from micrograph.simulate.rates import Conditions, Rate
+from micrograph.simulate.rates import Conditions, Rate, rate_per_s
 from micrograph.simulate.scan import Scan
 
 if TYPE_CHECKING:
@@ -73,15 +73,7 @@ def tmd_movie(sample: TmdSample | None = None, settings: MovieSettings = TMD_SET
     """
     sample = sample or TmdSample()
     layer = _Monolayer(sample, settings)
-    history = layer.history()
-    scene = Scene(
-        atoms=lambda t_s: layer.atoms(history, t_s),
-        objects=lambda t_s: layer.objects(history, t_s),
-        events=history.table(),
-        rates=layer.rates(),
-        realised=history.realised(),
-    )
-    return render_movie(scene, settings)
+    return render_movie(Scene.of(layer, layer.history(), layer.rates()), settings)
 
 
 class _Monolayer:
@@ -137,9 +129,7 @@ class _Monolayer:
     def rates(self) -> dict[str, float]:
         """Return the planted rates per second under the beam of the movie."""
         beam = Conditions(self.settings.dose_rate_e_per_A2_s)
-        planted = {
-            name: rate.under(beam) if isinstance(rate, Rate) else rate for name, rate in vars(self.sample.rates).items()
-        }
+        planted = {name: rate_per_s(rate, beam) for name, rate in vars(self.sample.rates).items()}
         return planted | {"d_nm2_per_s": planted["hop"] * self.material.a_nm**2 / 4}
 
     def _shoved(self, t_s: float) -> Array:
