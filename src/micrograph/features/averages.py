@@ -54,6 +54,7 @@ class AverageSettings:
     outlier_nm: float = 0.05
 
     def __post_init__(self) -> None:
+        """Refuse radii that leave no ring."""
         if not (self.radius_nm > 0 and 0 < self.inner_nm < self.outer_nm):
             raise BadInput(
                 f"Columns within {self.radius_nm} nm and a ring from {self.inner_nm} to {self.outer_nm} nm were asked "

@@ -28,6 +28,7 @@ class Background:
         self._fine_y, self._fine_x = self.along_y.astype(np.float32), self.along_x.astype(np.float32)
 
     def __len__(self) -> int:
+        """Number of nodes N."""
         return self.number[0] * self.number[1]
 
     def draw(self, nodes: Array) -> Image:

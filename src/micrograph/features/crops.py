@@ -29,6 +29,7 @@ class Disc:
     step_nm: float = 0.05
 
     def __post_init__(self) -> None:
+        """Refuse a step that is no fraction of the radius."""
         if not 0 < self.step_nm < self.radius_nm < np.inf:
             raise BadInput(
                 f"Sub-images of radius {self.radius_nm} nm with a step of {self.step_nm} nm were asked for: "
@@ -78,9 +79,11 @@ class Crops:
     source: NDArray[np.int64]
 
     def __len__(self) -> int:
+        """Number of crops."""
         return len(self.values)
 
     def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Crops:
+        """Return the crops of a mask or of rows."""
         return replace(self, values=self.values[which], source=self.source[which])
 
 

@@ -55,6 +55,7 @@ class Defects:
     ring_sizes: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
+        """Number of defects."""
         return len(self.name)
 
     def columns(self) -> dict[str, list[object]]:

@@ -43,9 +43,11 @@ class LatticeSites:
     index: Index
 
     def __len__(self) -> int:
+        """Number of sites."""
         return len(self.y_nm)
 
     def __getitem__(self, which: NDArray[np.bool_] | Index) -> LatticeSites:
+        """Return the sites of a mask or of rows."""
         return LatticeSites(self.y_nm[which], self.x_nm[which], self.index[which])
 
 

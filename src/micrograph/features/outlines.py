@@ -47,9 +47,11 @@ class Outlines:
     holes_px2: Array = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
+        """Number of outlines."""
         return len(self.points_px)
 
     def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Outlines:
+        """Return the outlines of a mask or of rows."""
         rows = np.arange(len(self))[which]
         points = tuple(self.points_px[row] for row in rows)
         holes = self.holes_px2[rows] if len(self.holes_px2) else self.holes_px2

@@ -19,6 +19,7 @@ class Peaks:
     score: Array
 
     def __len__(self) -> int:
+        """Number of peaks."""
         return len(self.y)
 
 

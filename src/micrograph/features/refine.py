@@ -86,6 +86,7 @@ class Fit:
     model: Callable[[], Image]
 
     def __len__(self) -> int:
+        """Number of columns."""
         return len(self.y_px)
 
 

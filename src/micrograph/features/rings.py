@@ -39,6 +39,7 @@ class Rings:
     outer: NDArray[np.bool_]
 
     def __len__(self) -> int:
+        """Number of rings."""
         return len(self.size)
 
     def members(self, ring: int) -> Index:

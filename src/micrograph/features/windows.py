@@ -54,6 +54,7 @@ class Windows:
     images: NDArray[np.float16]
 
     def __len__(self) -> int:
+        """Number of windows."""
         return len(self.key)
 
     @staticmethod

@@ -25,6 +25,7 @@ class Dataset:
     name: str
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Read a part of the data set."""
         import h5py
 
         with h5py.File(self.path, "r") as file:

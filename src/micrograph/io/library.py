@@ -59,6 +59,7 @@ class Fragment:
     length_sigma_nm: Array
 
     def __post_init__(self) -> None:
+        """Refuse arrays that do not fit one another, and bonds to atoms that are not there."""
         n, e = len(self.element), len(self.bonds)
         shapes = (self.place_nm.shape, self.sigma_nm.shape, self.core.shape, (len(self.rings),), self.bonds.shape)
         if shapes != ((n, 2), (n, 2), (n,), (n,), (e, 2)) or not len(self.length_nm) == len(self.length_sigma_nm) == e:
@@ -184,6 +185,7 @@ class Library:
         return cls(path)
 
     def __len__(self) -> int:
+        """Number of entries."""
         with _opened(self.path) as file:
             return len(file["entries"])
 
@@ -205,6 +207,7 @@ class Library:
             yield self[number]
 
     def __getitem__(self, number: int) -> Entry:
+        """Read entry `number`; raises `BadInput` where there is none."""
         with _opened(self.path) as file:
             if f"{number:08d}" not in file["entries"]:
                 raise BadInput(f"The library {self.path} has no entry {number}: it has {len(file['entries'])}.")

@@ -43,6 +43,7 @@ class RawArray:
     dtype: np.dtype[Any]
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Read a part of the array: from the file only what leading whole numbers choose."""
         leading = [part for part in key[: _leading(key)] if isinstance(part, int)]
         rest = self.shape[len(leading) :]
         count = math.prod(rest)
@@ -63,6 +64,7 @@ class HeldArray:
     member: str | None
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Return a part of the array; all of it is read, once."""
         return _held(self.path, self.member, self.path.stat().st_mtime_ns)[key]
 
 
@@ -75,6 +77,7 @@ class PackedArray:
     header: Header
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Read a part of the member: only what leading whole numbers choose."""
         leading = [part for part in key[: _leading(key)] if isinstance(part, int)]
         rest = self.header.shape[len(leading) :]
         size = math.prod(rest) * self.header.dtype.itemsize

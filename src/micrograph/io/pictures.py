@@ -30,6 +30,7 @@ class Picture:
     path: Path
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Return a part of the decoded picture, its channels last; refuse a file that cannot be read."""
         from PIL import Image
 
         try:
@@ -50,6 +51,7 @@ class Folder:
     open_file: Callable[[Path], list[Signal]]
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Read the frame that the first number chooses; refuse one of another shape."""
         from micrograph.io.recording import FrameReader
 
         path = self.files[cast(int, key[0])]

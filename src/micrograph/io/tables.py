@@ -116,11 +116,13 @@ class TableWriter:
         self._sinks: tuple[Any, Any] | None = None
 
     def __enter__(self) -> Self:
+        """Open the files under temporary names."""
         self._stack.__enter__()
         self._files = [self._stack.enter_context(whole(path)) for path in self.paths]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Finish the files and put them in place; after an error leave none."""
         try:
             if kind is None:
                 self._finish()

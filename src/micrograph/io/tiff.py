@@ -38,6 +38,7 @@ class Pages:
     numbers: tuple[int, ...]
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Read a part of the one page that the key names."""
         import tifffile
 
         leading = cast(tuple[int, ...], key[: self.outer])
@@ -54,6 +55,7 @@ class Stack:
     arrays: tuple[Sliceable, ...]
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Return a part of the page that the first number chooses."""
         first, *rest = key
         assert isinstance(first, int)
         return self.arrays[first][tuple(rest)]

@@ -32,6 +32,7 @@ class VendorArray:
     number: int
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
+        """Read a part of the signal, and no more than that where its reader can."""
         with quiet():
             data = _opened(self.path, self.reader, self.path.stat().st_mtime_ns)[self.number]["data"]
             part = data[key]

@@ -34,6 +34,7 @@ class RvaeSpec:
     turn_rad: float = 0.5
 
     def __post_init__(self) -> None:
+        """Refuse numbers below one."""
         if min(self.symmetry, self.latents, self.classes) < 1:
             raise BadInput(
                 f"Symmetry {self.symmetry}, {self.latents} latents and {self.classes} classes were asked for: "
@@ -71,6 +72,7 @@ class Encoded:
         return np.asarray(each.mean(axis=0))
 
     def __getitem__(self, rows: NDArray[np.intp]) -> Encoded:
+        """Return what is said of the given rows."""
         return Encoded(**{name: values[rows] for name, values in vars(self).items()})
 
     @staticmethod

@@ -56,6 +56,7 @@ class Bath:
     periodic: bool = False
 
     def __post_init__(self) -> None:
+        """Refuse a negative diffusivity or an empty box."""
         if self.d_nm2_per_s < 0 or min(self.box_nm) <= 0:
             raise BadInput(f"D = {self.d_nm2_per_s} nm2/s in a box of {self.box_nm} nm: give D >= 0 and a box.")
 

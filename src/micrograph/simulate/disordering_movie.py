@@ -52,6 +52,7 @@ class DisorderSample:
     silicon: float = 0.004
 
     def __post_init__(self) -> None:
+        """Refuse a field without patches, and disorder outside 0 to 1."""
         if self.patches < 1 or not all(0 <= end <= 1 for pair in self.disorder for end in pair):
             raise BadInput(f"{self.patches} patches with disorder {self.disorder}: give at least one, within 0 to 1.")
 

@@ -28,6 +28,7 @@ class Configuration:
     y_x_nm: Array
 
     def __len__(self) -> int:
+        """Number of objects."""
         return len(self.object)
 
 

@@ -28,6 +28,7 @@ class SiteGraph:
     period_nm: tuple[float, float] | None = None
 
     def __len__(self) -> int:
+        """Number of sites."""
         return len(self.y_x_nm)
 
     @property

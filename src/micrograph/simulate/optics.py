@@ -36,6 +36,7 @@ class Microscope:
     source_fwhm_nm: float = 0.0
 
     def __post_init__(self) -> None:
+        """Refuse a voltage or a convergence that is not positive."""
         if not (self.voltage_kV > 0 and self.convergence_mrad > 0):
             raise BadInput(
                 f"The microscope has {self.voltage_kV} kV and a convergence of {self.convergence_mrad} mrad: "

@@ -63,6 +63,7 @@ class View:
     drift_nm: float = 0.0
 
     def __post_init__(self) -> None:
+        """Refuse sizes and times that are not positive."""
         if self.frames < 1 or min(self.size_px) < 8 or not self.pixel_nm > 0 or not self.frame_time_s > 0:
             raise BadInput(
                 f"{self.frames} frames of {self.size_px} pixels of {self.pixel_nm} nm were asked for: "

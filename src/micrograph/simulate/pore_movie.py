@@ -48,6 +48,7 @@ class PoreMovieSettings:
     drift_px: float = 6.0
 
     def __post_init__(self) -> None:
+        """Refuse fewer than two frames, and unknown laws."""
         if self.frames < 2 or self.pores < 0 or not set(self.laws) <= set(LAWS) or not self.laws:
             raise BadInput(
                 f"{self.frames} frames, {self.pores} pores, laws {self.laws}: give two frames, laws of {LAWS}."

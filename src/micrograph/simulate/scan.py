@@ -45,6 +45,7 @@ class Scan:
     hot_fraction: float = 0.0
 
     def __post_init__(self) -> None:
+        """Refuse a dose that is not positive, and impossible shares of pixels."""
         if not self.dose_e_per_A2 > 0:
             raise BadInput(f"The dose is {self.dose_e_per_A2} e/A^2: it must be greater than zero.")
         if not (0 <= self.dead_fraction < 1 and 0 <= self.hot_fraction < 1):

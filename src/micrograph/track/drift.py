@@ -47,6 +47,7 @@ class DriftSettings:
     longest: int = 4096
 
     def __post_init__(self) -> None:
+        """Refuse lengths that are not positive."""
         for name in ("tolerance_nm", "most_nm", "longest"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:

@@ -45,6 +45,7 @@ class LinkSettings:
     block_frames: int = 100
 
     def __post_init__(self) -> None:
+        """Refuse limits that are not positive, and negative costs and gaps."""
         for name in ("max_speed_nm_per_s", "reach_nm", "crowding"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:

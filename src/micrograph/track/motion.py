@@ -46,6 +46,7 @@ class MotionSettings:
     least_steps: int = 1
 
     def __post_init__(self) -> None:
+        """Refuse an exposure that is no share of the frame, and too few steps."""
         if not 0 <= self.exposure_share <= 1:
             raise BadInput(f"Setting exposure_share is {self.exposure_share}: it must lie between 0 and 1.")
         if self.least_steps < 1:

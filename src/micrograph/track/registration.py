@@ -42,6 +42,7 @@ class Cloud:
         return cls(place, known, cKDTree(place))
 
     def __len__(self) -> int:
+        """Number of places."""
         return len(self.place)
 
 

@@ -28,9 +28,11 @@ class Steps:
     sigma_known: bool
 
     def __len__(self) -> int:
+        """Number of steps."""
         return len(self.nm)
 
     def __getitem__(self, which: NDArray[np.bool_]) -> Steps:
+        """Return the steps of a mask (N,)."""
         whole = (self.track[which], self.before[which], self.after[which])
         return Steps(self.nm[which], self.dt_s[which], *whole, self.sigma_known)
 

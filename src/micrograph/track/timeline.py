@@ -22,6 +22,7 @@ class Timeline:
     t_s: Array
 
     def __len__(self) -> int:
+        """Number of frames."""
         return len(self.number)
 
     @property

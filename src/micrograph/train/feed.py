@@ -27,6 +27,7 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        """Return sample number `item`, augmented, as (image, targets)."""
         block, place = divmod(item, BLOCK * self.reuse)
         image, targets = self._sample(block * BLOCK + place % BLOCK)
         return augment(image, targets, self.patch, np.random.default_rng([self.seed, 1, item]))

@@ -55,6 +55,7 @@ class DefectFields:
     ring_pm: float = 0.0
 
     def __str__(self) -> str:
+        """Name the fields as the screen shows them."""
         return f"{self.material} at {dose_text(self.dose_e_per_A2)} e/A^2"
 
     def __call__(self, rng: np.random.Generator) -> DefectField:

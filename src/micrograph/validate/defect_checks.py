@@ -178,6 +178,7 @@ class TmdFields:
     microscope: Microscope = _TMD_MICROSCOPE
 
     def __str__(self) -> str:
+        """Name the fields as the screen shows them."""
         return f"densities in {self.material} at {dose_text(self.dose_e_per_A2)} e/A^2"
 
     def __call__(self, rng: np.random.Generator) -> Field:

@@ -52,6 +52,7 @@ class NamedFields:
     pixel_nm: float = 0.02
 
     def __str__(self) -> str:
+        """Name the fields as the screen shows them."""
         shaken = f", {100 * self.affine:g} % scan distortion" if self.affine else ""
         return f"{dose_text(self.dose_e_per_A2)} e/A^2{shaken}"
 

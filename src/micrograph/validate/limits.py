@@ -78,6 +78,7 @@ class Columns:
     reach_nm: float = 0.45
 
     def __len__(self) -> int:
+        """Number of columns."""
         return len(self.y_nm)
 
 

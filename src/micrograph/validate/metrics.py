@@ -22,6 +22,7 @@ class Match:
     distance: Array
 
     def __len__(self) -> int:
+        """Number of pairs."""
         return len(self.true)
 
 

@@ -43,9 +43,11 @@ class Planted:
     best_deg: Array
 
     def __len__(self) -> int:
+        """Number of crops."""
         return len(self.crops)
 
     def __getitem__(self, which: NDArray[np.intp]) -> Planted:
+        """Return the crops of the given rows."""
         return Planted(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 

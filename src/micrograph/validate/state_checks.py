@@ -46,6 +46,7 @@ class EdgeTrial:
     radius_nm: float = 0.1
 
     def __str__(self) -> str:
+        """Name the movies as the screen shows them."""
         return f"{self.dose_e_per_A2:.0e} e/A^2".replace("e+0", "e")
 
     def pairs(self, analyser: Analyser, rng: np.random.Generator) -> list[tuple[str, str, str, str]]:

@@ -72,6 +72,7 @@ class Trial:
         return replace(self, dose_e_per_A2=dose_e_per_A2, repeats=self.repeats if repeats is None else repeats)
 
     def __str__(self) -> str:
+        """Name the trial as the screen shows it."""
         return f"{dose_text(self.dose_e_per_A2)} e/A^2" + (f", {self.of}" if self.of else "")
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Answer]:
