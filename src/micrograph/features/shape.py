@@ -11,7 +11,7 @@ narrower ones).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -51,10 +51,6 @@ class ColumnShape:
             tail_sigma=self.tail_sigma * factor,
             tail_weight=self.tail_weight,
         )
-
-    def without_tail(self) -> ColumnShape:
-        """Return the core alone."""
-        return replace(self, tail_sigma=0.0, tail_weight=0.0)
 
 
 @dataclass(frozen=True)

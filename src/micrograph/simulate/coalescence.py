@@ -35,11 +35,6 @@ class Fused:
         return float((4 / 3 * np.pi * self.radius_nm**3 / half) ** (1 / 3))
 
     @property
-    def neck_nm(self) -> float:
-        """Radius of the neck."""
-        return self.neck * self.reach_nm
-
-    @property
     def half_width_nm(self) -> float:
         """Greatest radius about the axis."""
         return float(self.reach_nm * np.sqrt(_profile(np.linspace(0, 1, 501), self.neck).max()))
