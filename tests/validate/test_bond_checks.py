@@ -24,7 +24,7 @@ class Knowing:
         self.asked = 0
 
     def __call__(self, image: object, pixel_nm: float) -> Mapping[str, pd.DataFrame]:
-        raise NotImplementedError
+        raise AssertionError("bonds are judged over movies, never in a single image")
 
     def movie(self, recording: Recording) -> Mapping[str, pd.DataFrame]:
         movie = MOVIES(self.asked)
