@@ -1,10 +1,13 @@
-"""What tests of several rooms share: every recipe's predictor, loaded once."""
+"""What tests of several rooms share: every recipe's predictor, loaded once, and a toy recipe without a network."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -53,3 +56,14 @@ def predictor_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pr
         return learned(recipe.with_settings({"steps": 40}), defective_layer(), weights)
 
     return functools.cache(of)
+
+
+@pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    """Return the module of the toy recipe (toy.py)."""
+    spec = importlib.util.spec_from_file_location("micrograph_toy_recipe", Path(__file__).with_name("toy.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -16,7 +16,7 @@ from micrograph.io import read_columns
 from micrograph.run import RunSettings, analyze, stream
 
 TABLES = ("objects", "frames", "summary")
-TOY = Path(__file__).with_name("toy.py")
+TOY = Path(__file__).parents[1] / "toy.py"
 
 
 def everything(folder: Path) -> dict[str, bytes]:
