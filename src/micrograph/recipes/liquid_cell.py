@@ -85,6 +85,6 @@ RECIPE = Recipe(
         rate_law_error(etched, at_most=0.10),
         kinetic_order_share(at_least=0.95),
     ),
-    training=TrainSettings(steps=2000, reuse=8, learning_rate=2e-3),
+    training=TrainSettings(steps=1600, reuse=8, learning_rate=2e-3),
     begins_from="particles-1",
 )

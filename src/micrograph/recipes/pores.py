@@ -46,6 +46,6 @@ RECIPE = Recipe(
         closing_rate_error(closing, at_most=0.05),
         area_flicker(resting, at_most=0.01),
     ),
-    training=TrainSettings(steps=2000, reuse=4, learning_rate=3e-3),
+    training=TrainSettings(steps=1400, reuse=4, learning_rate=3e-3),
     begins_from="particles-1",
 )
