@@ -105,9 +105,7 @@ class FolderSource:
             names.frame_time_s = 1 / rate
         return names.frame_time_s
 
-    def _next(
-        self, lineup: Lineup, done: Callable[[int], bool], stop: threading.Event, say: Rationed
-    ) -> Taken | None:
+    def _next(self, lineup: Lineup, done: Callable[[int], bool], stop: threading.Event, say: Rationed) -> Taken | None:
         """Return the next frame that is not done, once it is complete; ``None`` at the end."""
         while not stop.is_set():
             lineup.look(say)

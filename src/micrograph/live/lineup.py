@@ -215,4 +215,4 @@ class Lineup:
     def _back(self, say: Rationed) -> None:
         if self._gone:
             self._gone = False
-            say("back", "The folder is back: going on after the last frame; numbers that came before do not come again.")
+            say("back", "The folder is back: going on after the last frame; earlier numbers do not come again.")
