@@ -1,0 +1,86 @@
+"""Drop a file, get an answer: what the page needs to open a file, propose recipes for it, and run one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from micrograph.live.shown import Shown
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One recipe for a file: whether it fits, and a sentence that says why or why not.
+
+    distance: how far the file lies from the images that its model was trained on (below 1: like them), where known.
+    """
+
+    recipe: str
+    title: str
+    reason: str
+    fits: bool
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What a file holds, by name of the fact (frames, pixel size, ...), and recipes for it, the best first."""
+
+    name: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    proposals: tuple[Proposal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is: `done` of `total` steps (0: not known yet), what it does, and how it ended.
+
+    ended: '' while it runs, else 'done', 'failed' (`note` is then the reason, in one sentence) or 'stopped'.
+    """
+
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    ended: str = ""
+
+
+class Job(Protocol):
+    """One analysis that runs in a thread or process of its own. May be asked from any thread at any time."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        ...
+
+    @property
+    def shown(self) -> Shown | None:
+        """Its results for the page, as soon as there are any."""
+        ...
+
+    @property
+    def report(self) -> Path | None:
+        """The HTML report, once it is written."""
+        ...
+
+    def stop(self) -> None:
+        """Stop it; does nothing once it has ended."""
+        ...
+
+
+class Lab(Protocol):
+    """Opens files and runs recipes. Methods may take long and are called from threads of the server."""
+
+    @property
+    def root(self) -> Path:
+        """The folder whose files may be opened; nothing outside it is listed or read."""
+        ...
+
+    def open(self, path: Path) -> Proposals:
+        """Return what a file (or folder of images) holds and which recipes fit it; raises `BadInput`."""
+        ...
+
+    def run(self, recipe: str, path: Path) -> Job:
+        """Start an analysis and return at once; raises `BadInput`."""
+        ...
