@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.features.label_quality import each_good, explained, measure_labels, merit
 from micrograph.features.operation_chain import STAGES, Chain, Step, coverage_of
-from micrograph.features.operations import Parts, noise_of
+from micrograph.features.operations import Parts, join, noise_of
 from micrograph.features.searching import _random_chain
 
 Image = NDArray[np.float32]
@@ -231,3 +231,25 @@ def test_merit_is_lower_for_a_disc_that_is_cut_in_two() -> None:
 def test_noise_is_that_of_the_pixels(rng: np.random.Generator) -> None:
     image = 40 * _discs([(48, 48, 20)]) + np.arange(96) + rng.normal(0, 3, (96, 96))
     assert noise_of(image.astype(np.float32)) == pytest.approx(3, rel=0.1)
+
+
+def _in_two(shape: tuple[int, int], inside: NDArray[np.bool_], column: int) -> Parts:
+    """Return an object that a straight cut at a column has taken in two."""
+    labels = np.where(inside, np.where(np.arange(shape[1]) < column, 1, 2), 0).astype(np.int32)
+    return Parts(inside.astype(np.float32), inside, labels)
+
+
+def test_halves_of_a_rod_are_joined_and_two_discs_are_not() -> None:
+    y, x = np.mgrid[:40, :80]
+    rod = np.hypot(np.clip(np.abs(x - 40) - 20, 0, None), y - 20) < 8
+    assert join(_in_two(rod.shape, rod, 37), 0.9, 0.8).labels.max() == 1
+    discs = np.minimum(np.hypot(x - 30, y - 20), np.hypot(x - 48, y - 20)) < 12
+    assert len(np.unique(join(_in_two(discs.shape, discs, 39), 0.9, 0.8).labels)) == 3
+
+
+def test_a_rod_that_stands_on_another_stays_its_own_though_the_cut_is_as_wide() -> None:
+    y, x = np.mgrid[:60, :80]
+    lying, standing = (np.abs(y - 45) < 6) & (np.abs(x - 40) < 30), (np.abs(x - 40) < 6) & (y > 5) & (y < 40)
+    labels = np.where(lying, 1, np.where(standing, 2, 0)).astype(np.int32)
+    joined = join(Parts(labels.astype(np.float32), labels > 0, labels), 0.9, 0.8)
+    assert np.array_equal(joined.labels, labels)

@@ -61,12 +61,26 @@ def measure_labels(grey: Image, labels: Labels, blur: float = 1.5) -> Quality:
         present,
         area[present],
         np.isin(present, edges),
-        _solidity(labels, present, area),
+        _solidity(labels, present),
         (inside - outside)[present],
         shared[present],
         (here / np.maximum(best, 1e-12))[present],
         leak[present],
     )
+
+
+def solidity_of(mask: NDArray[np.bool_]) -> float:
+    """Return the area of a mask (h, w) over that of the hull of its pixels' centres, widened by half a pixel, 0..1."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    left, right = mask.argmax(axis=1), mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+    rows = np.flatnonzero(mask.any(axis=1))
+    points = np.concatenate([np.stack([rows, left[rows]], 1), np.stack([rows, right[rows]], 1)])
+    try:
+        hull = ConvexHull(points)
+    except QhullError:
+        return 1.0
+    return min(float(np.count_nonzero(mask)) / (hull.volume + hull.area / 2 + 1), 1.0)
 
 
 def _rims(labels: Labels, count: int) -> tuple[tuple[NDArray[np.intp], Labels], tuple[NDArray[np.intp], Labels], Array]:
@@ -86,24 +100,11 @@ def _rims(labels: Labels, count: int) -> tuple[tuple[NDArray[np.intp], Labels], 
     return (at, labels.ravel()[at]), (beyond, around.ravel()[beyond]), np.minimum(shared, 1.0)
 
 
-def _solidity(labels: Labels, present: NDArray[np.int64], area: Array) -> Array:
-    """Return area over that of the convex hull of the pixels' centres, widened by half a pixel all around."""
+def _solidity(labels: Labels, present: NDArray[np.int64]) -> Array:
     from scipy import ndimage as ndi
-    from scipy.spatial import ConvexHull, QhullError
 
-    found = np.ones(len(present))
     boxes = ndi.find_objects(labels)
-    for row, label in enumerate(present):
-        mine = labels[boxes[label - 1]] == label
-        left, right = mine.argmax(axis=1), mine.shape[1] - 1 - mine[:, ::-1].argmax(axis=1)
-        rows = np.flatnonzero(mine.any(axis=1))
-        points = np.concatenate([np.stack([rows, left[rows]], 1), np.stack([rows, right[rows]], 1)])
-        try:
-            hull = ConvexHull(points)
-        except QhullError:
-            continue
-        found[row] = min(area[label] / (hull.volume + hull.area / 2 + 1), 1.0)
-    return found
+    return np.array([solidity_of(labels[boxes[label - 1]] == label) for label in present.tolist()], float)
 
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)

@@ -90,6 +90,9 @@ STAGES: Mapping[str, Mapping[str, Method]] = {
         "blobs": Method(operations.by_blobs, (Parameter("sigma", 0.15, 0.4, True, 1),)),
         "erosion": Method(operations.by_erosion, (Parameter("depth", 0.3, 0.85),)),
     },
+    "whole": {
+        "join": Method(operations.join, (Parameter("solidity", 0.84, 0.92, least=0.5), Parameter("neck", 0.7, 0.85))),
+    },
     "accept": {
         "objects": Method(
             operations.accept,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.label_quality import measure_labels
+from micrograph.features.label_quality import measure_labels, solidity_of
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -249,6 +250,32 @@ def by_erosion(parts: Parts, depth: float) -> Parts:
     return _cut(parts, -distance, parts.inside & (distance > depth * most[whole]))
 
 
+def join(parts: Parts, solidity: float, neck: float) -> Parts:
+    """Return neighbours joined that a cut took from one convex object: a rod's two halves, but not two discs.
+
+    Two are joined where the joint object has at least this `solidity` and where the widest place of their common border
+    is at least `neck` times as wide as the narrower of the two; the widest borders come first.
+    """
+    from scipy import ndimage as ndi
+
+    distance = _distance(parts.inside)
+    pairs, saddles = _borders(parts.labels, distance)
+    number = int(parts.labels.max()) + 1
+    tops = np.zeros(number, np.float32)
+    np.maximum.at(tops, parts.labels.ravel(), distance.ravel())
+    boxes, owner = ndi.find_objects(parts.labels), np.arange(number, dtype=np.int32)
+    members = {label: [label] for label in range(1, number)}
+    for row in np.argsort(-saddles / np.maximum(tops[pairs].min(axis=1), 1e-9), kind="stable"):
+        one, other = (int(owner[label]) for label in pairs[row])
+        if one == other or saddles[row] < neck * min(tops[one], tops[other]):
+            continue
+        both = [*members[one], *members[other]]
+        box = _around([boxes[label - 1] for label in both])
+        if solidity_of(np.isin(parts.labels[box], both)) >= solidity:
+            members[one], owner[both], tops[one] = both, one, max(tops[one], tops[other])
+    return Parts(parts.grey, parts.inside, owner[parts.labels])
+
+
 def accept(parts: Parts, least_px: float, most: float, solidity: float, contrast: float, leak: float) -> Parts:
     """Return the objects that pass: at least `least_px` pixels, at most `most` times the median area, solid enough.
 
@@ -308,6 +335,27 @@ def _distance(inside: Mask) -> Image:
     if inside.all():
         return np.full(inside.shape, float(max(inside.shape)), np.float32)
     return np.asarray(ndi.distance_transform_edt(inside), dtype=np.float32)
+
+
+def _borders(labels: Labels, distance: Image) -> tuple[NDArray[np.int64], Image]:
+    """Return the pairs (N, 2) of labels that touch along a side of a pixel, and the greatest distance there (N,)."""
+    sides = []
+    for axis in (0, 1):
+        (a, b), (near, far) = (
+            (np.moveaxis(whole, axis, 0)[:-1], np.moveaxis(whole, axis, 0)[1:]) for whole in (labels, distance)
+        )
+        met = (a != b) & (a > 0) & (b > 0)
+        sides.append((np.minimum(a, b)[met], np.maximum(a, b)[met], np.minimum(near, far)[met]))
+    low, high, height = (np.concatenate(part) for part in zip(*sides, strict=True))
+    pairs, place = np.unique(np.stack([low, high], 1).astype(np.int64), axis=0, return_inverse=True)
+    saddles = np.zeros(len(pairs), np.float32)
+    np.maximum.at(saddles, place.ravel(), height)
+    return pairs, saddles
+
+
+def _around(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
+    """Return the smallest box that holds all boxes."""
+    return tuple(slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*boxes, strict=True))
 
 
 def _opened(inside: Mask, radius: float) -> Mask:
