@@ -64,7 +64,7 @@ RECIPE = Recipe(
     ),
     data=Search(),
     model=NetSpec(heads=(Head("particle", "region"), Head("core", "region")), pixel_nm=None),
-    objects=OutlinedObjects(),
+    objects=OutlinedObjects(least_score=0.5),
     summary=Population(),
     checks=(
         search_precision(SETS, at_least=0.995),
