@@ -138,6 +138,71 @@ def analyze(
 
 
 @app.command()
+def live(
+    recipe: RecipeName,
+    source: Annotated[str, typer.Argument(help="folder:PATH, zmq://HOST:PORT or replay:FILE.")],
+    out: Out,
+    pixel_size: PixelSize = None,
+    frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.5 s".')] = None,
+    voltage: Voltage = None,
+    weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
+    device: Device = "auto",
+    bin_: Annotated[
+        int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
+    ] = None,
+    triggers: Annotated[
+        Path | None, typer.Option(readable=False, help="Rules: 'when frames.count > 12 for 3 frames: mark'.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Record what the rules would do, and do nothing.")] = False,
+    speed: Annotated[str, typer.Option(help="Of a replay: own, fastest, or a factor such as 2.")] = "own",
+    until_idle: Annotated[str | None, typer.Option(help='End when nothing came for so long, "30 s".')] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="all: frames wait; newest: the oldest are dropped. Default: as fits the source.")
+    ] = None,
+    ring: Annotated[int, typer.Option(min=1, help="Newest frames kept as they came.")] = 256,
+    page: Annotated[bool, typer.Option(help="Serve the page.")] = True,
+    host: Annotated[str, typer.Option(help="Address of this machine that serves the page.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
+    set_: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """Analyse frames while they are being recorded: the tables of analyze, a page in the browser, triggers."""
+    from micrograph.apps import jobs, screen, watching
+
+    request = jobs.Request(
+        recipe=recipe,
+        calibration={"pixel_nm": pixel_size, "frame_time_s": frame_time, "voltage_kV": voltage},
+        weights=tuple(weights or ()),
+        device=device,
+        bin=bin_,
+        resume=resume,
+        settings=jobs.parse_settings(set_ or []),
+    )
+    asked = watching.LiveRequest(request, source, speed, until_idle, policy, ring, triggers, dry_run)
+    with screen.standing(quiet) as tell:
+        served = watching.PageRequest(page, host, port)
+        record = watching.live(asked, out, served, opened=screen.opened, tell=tell)
+    screen.lived(out, record)
+
+
+@app.command()
+def view(
+    folder: Annotated[
+        Path | None, typer.Argument(readable=False, help="Folder of results; without it, files can be dropped.")
+    ] = None,
+    files: Annotated[Path, typer.Option(help="Folder whose files may be opened on the page.")] = Path(),
+    out: Out = Path("micrograph-results"),
+    host: Annotated[str, typer.Option(help="Address of this machine that serves the page.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 0,
+) -> None:
+    """Show results in the browser, or open a file there and get an answer."""
+    from micrograph.apps import screen, watching
+
+    watching.view(folder, files, out, watching.PageRequest(True, host, port), opened=screen.opened)
+
+
+@app.command()
 def simulate(
     recipe: RecipeName,
     out: Out,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from micrograph.apps.labelling import LabelReport
+    from micrograph.live.shown import State
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe, Result
     from micrograph.validate import CheckResult
@@ -76,6 +77,60 @@ def several(quiet: bool) -> Iterator[Callable[[str], Advance]]:
             return advance
 
         yield begin
+
+
+@contextlib.contextmanager
+def standing(quiet: bool) -> Iterator[Callable[[State], None]]:
+    """Show on one line of standard error how a live analysis stands; new notes stay above it.
+
+    Yields the function that is told. Without a terminal only the notes are shown; when `quiet`, nothing.
+    """
+    console = _console(error=True)
+    told: list[str] = []
+    with console.status("waiting for the first frame") if console.is_terminal and not quiet else _no_status() as line:
+
+        def tell(state: State) -> None:
+            new = [note for note in state.notes if note not in told]
+            told.extend(new)
+            for note in () if quiet else new:
+                console.print(note, markup=False)
+            if line is not None and state.frames is not None:
+                line.update(standing_line(state))
+
+        yield tell
+
+
+@contextlib.contextmanager
+def _no_status() -> Iterator[None]:
+    yield None
+
+
+def standing_line(state: State) -> str:
+    """Return in one line how a live analysis stands."""
+    known = state.counters
+    words = [f"frame {state.frames[1]}" if state.frames else "no frame yet"]
+    if "frames_per_s" in known:
+        words.append(f"{known['frames_per_s']:.1f} frames/s, row after {known['latency_ms']:.0f} ms")
+    words += [f"{known[fate]:.0f} {fate}" for fate in ("waiting", "dropped", "lost", "bad") if known.get(fate)]
+    return ", ".join(words)
+
+
+def opened(address: str) -> None:
+    """Print the address of the page."""
+    say(f"The page: {address}")
+
+
+def lived(out: Path, record: Mapping[str, Any] | None) -> None:
+    """Print what a live analysis left."""
+    if record is None:
+        say("No frame came: nothing was written.")
+        return
+    counts = record["live"]
+    fates = ", ".join(f"{counts[fate]} {fate}" for fate in ("dropped", "lost", "bad") if counts[fate])
+    late = f"; row after {counts['latency_p95_ms']:.0f} ms (95 %)" if "latency_p95_ms" in counts else ""
+    say(f"{record['frames']} frames{f', {fates}' if fates else ''}{late}; results are in {out}")
+    for warning in record["warnings"]:
+        say(warning)
 
 
 def catalogue(recipes: Sequence[Recipe]) -> None:
