@@ -5,6 +5,7 @@ close the image's window to stop. Needs pyzmq in that Python. What the analysis 
 the numbers of the frames say so. Change TO when the analysis runs on another computer.
 """
 
+import contextlib
 import json
 import time
 import uuid
@@ -20,22 +21,24 @@ socket.connect("tcp://" + TO)
 
 
 class Sender(DM.Py_ScriptObject):
+    """Hears of every change of an image."""
+
     def __init__(self, image):
         self.image, self.number, self.run = image, 0, uuid.uuid4().hex
         DM.Py_ScriptObject.__init__(self)
 
     def HandleDataChangedEvent(self, flags, image):
+        """Send the image, or leave it out while the line is full."""
         data = np.ascontiguousarray(self.image.GetNumArray())
         _, scale, unit = self.image.GetDimensionCalibration(0, 0)
         header = {"micrograph": 1, "run": self.run, "frame": self.number, "time": time.time()}
         header.update(shape=data.shape, dtype=data.dtype.str, pixel_nm=scale * NM[unit] if unit in NM else None)
         self.number += 1
-        try:
+        with contextlib.suppress(zmq.Again):
             socket.send_multipart([json.dumps(header).encode(), data.tobytes()], zmq.NOBLOCK)
-        except zmq.Again:
-            pass
 
     def HandleWindowClosedEvent(self, flags, window):
+        """Say that the recording is over."""
         socket.send(json.dumps({"micrograph": 1, "end": True, "run": self.run}).encode(), zmq.NOBLOCK)
         self.UnregisterAllListeners()
 

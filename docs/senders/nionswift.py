@@ -1,6 +1,6 @@
 """Send every frame of a camera or scan of Nion Swift to `micrograph live`.
 
-Run it in Swift with File > Scripts > Run Script. SOURCE is the identifier of the camera or scan, TO the address of the
+Run it in Nion Swift as a script (File > Scripts). SOURCE is the identifier of the camera or scan, TO the address of the
 analysis. Needs pyzmq in Swift's Python. What the analysis cannot take in time is left out, and the numbers of the
 frames say so.
 """
@@ -18,6 +18,7 @@ NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "pm": 1e-3}
 
 
 def script_main(api_broker):
+    """Send frames; Swift calls this."""
     api = api_broker.get_api(version="1")
     run, socket = uuid.uuid4().hex, zmq.Context.instance().socket(zmq.PUSH)
     socket.set_hwm(4)
@@ -32,7 +33,3 @@ def script_main(api_broker):
             with contextlib.suppress(zmq.Again):
                 socket.send_multipart([json.dumps(header).encode(), data.tobytes()], zmq.NOBLOCK)
         socket.send(json.dumps({"micrograph": 1, "end": True, "run": run}).encode())
-
-
-if __name__ == "__main__":
-    script_main(api_broker)  # noqa: F821  Swift gives it to scripts that it runs

@@ -26,8 +26,8 @@ class FolderSource:
     """Frames from the files of a folder, each once and in order, as soon as they are complete.
 
     A file is complete when it can be read and its size and time of change have stayed for ``waits.settle_s``. One that
-    cannot be read is left out, with a word, when it has not changed for ``waits.patience_s``; a frame that is missing is
-    waited for as long. The source ends when nothing has come for `idle_s` after the first frame, never where that is
+    cannot be read is left out, with a word, when it has not changed for ``waits.patience_s``; a frame that is missing
+    is waited for as long. The source ends when nothing has come for `idle_s` after the first frame, never where that is
     ``None``. Values that `given` knows win over those of the files.
     """
 
