@@ -13,6 +13,7 @@ import pytest
 from micrograph.core import Recording
 from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
 from micrograph.simulate.particles import Shadow
+from micrograph.validate.checks import run_checks
 from micrograph.validate.sought_checks import Sets, search_precision, search_recall, size_agreement
 
 PLAIN = ParticleSampler(
@@ -34,7 +35,10 @@ class Remembering:
 
 @dataclass
 class Oracle:
-    """An analyser that sees the truth, but for every third object where `misses`; adds squares where `invents`."""
+    """An analyser that sees the truth, but for every third object where `misses`; adds squares where `invents`.
+
+    Objects that the border cuts have no weight: they do not show their size.
+    """
 
     sampler: Remembering
     misses: bool = False
@@ -47,7 +51,7 @@ class Oracle:
             for number, one in enumerate(scene.field.shadows):
                 if self.misses and number % 3 == 0:
                     continue
-                rows.append((frame, number, 2 * np.sqrt(one.area_px / np.pi), 1.0))
+                rows.append((frame, number, 2 * np.sqrt(one.area_px / np.pi), float(_whole(one))))
                 points += [(frame, number, y, x) for y, x in _outline(one)]
             if self.invents:
                 rows.append((frame, 999, 6.0, 1.0))
@@ -58,6 +62,11 @@ class Oracle:
             "classified": table[["frame", "id", "weight"]],
             "outlines": pd.DataFrame(points, columns=["frame", "id", "y_nm", "x_nm"]),
         }
+
+
+def _whole(one: Shadow) -> bool:
+    side = PLAIN.side_px
+    return one.rows.start > 0 and one.columns.start > 0 and one.rows.stop < side and one.columns.stop < side
 
 
 def _outline(one: Shadow) -> Any:
@@ -90,3 +99,23 @@ def test_invented_objects_lower_precision_alone() -> None:
 
 def test_sizes_of_the_truth_agree_with_it() -> None:
     assert _measured(size_agreement).value == 1
+
+
+def test_recall_is_told_by_overlap_beside_a_classical_baseline() -> None:
+    found = _measured(search_recall)
+    assert found.detail.endswith("by overlap: to 0.001 1.00 of " + found.detail.split()[-1])
+    assert 0.7 < found.baseline <= 1
+    assert 0.7 < _measured(search_precision).baseline <= 1
+
+
+def test_checks_of_one_run_share_their_searches() -> None:
+    sampler = Remembering()
+    sets = Sets(cast("ParticleSampler", sampler), sets=2, images=2)
+    checks = [search_precision(sets), search_recall(sets), size_agreement(sets)]
+    oracle = cast("Any", Oracle(sampler))
+    first = run_checks(checks, oracle, np.random.default_rng(0))
+    assert len(sampler.scenes) == 4
+    alone = run_checks(checks[1:2], cast("Any", Oracle(sampler)), np.random.default_rng(0))
+    assert len(sampler.scenes) == 8
+    assert alone[0].value == first[1].value
+    assert alone[0].detail == first[1].detail

@@ -62,7 +62,8 @@ class Measurement:
 class Check:
     """One bar of a recipe: `measure` must give a value whose whole 95 % interval clears `bound` in its direction.
 
-    With `times_limit` the bound moves with the measured physical limit: ``bound + times_limit * limit``.
+    With `times_limit` the bound moves with the measured physical limit: ``bound + times_limit * limit``. Checks that
+    name the same `data` draw the same random numbers, and so may share what was found in the same images.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Check:
     direction: Direction
     unit: str = ""
     times_limit: float = 0.0
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,15 @@ def run_checks(
 ) -> list[CheckResult]:
     """Measure all `checks` in order; one that fails to measure is reported as failed and hides no other.
 
-    Every check draws from a stream of its own, named after it: alone or among others, it gives the same number.
+    Every check draws from a stream of its own, named after it or its `data`: alone or among others, it gives the same
+    number.
     """
     seed = int(rng.integers(2**32))
     results = []
     for done, check in enumerate(checks):
         if progress is not None:
             progress(done, len(checks), check.name)
-        results.append(_measured(check, analyser, np.random.default_rng([seed, *check.name.encode()])))
+        results.append(_measured(check, analyser, np.random.default_rng([seed, *(check.data or check.name).encode()])))
     if progress is not None:
         progress(len(checks), len(checks), "")
     return results

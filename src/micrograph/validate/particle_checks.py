@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from micrograph.core import Flag
 from micrograph.simulate.bright_field import Camera, record
 from micrograph.simulate.particle_sampler import ParticleScene
+from micrograph.simulate.particles import Shadow
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap
 from micrograph.validate.masks import contour_error, iou
 from micrograph.validate.metrics import auroc
-from micrograph.validate.particle_scenes import WAYS, Answer, Trial, otsu, same, tuned
+from micrograph.validate.particle_scenes import WAYS, Answer, Trial, cut_apart, otsu, same, tuned
 
 Array = NDArray[np.float64]
 
@@ -225,32 +226,11 @@ def _area_ratios(answer: Answer) -> Array:
     return np.array([area[j] / true[i].area_px - 1 for i, j in answer.pairs if free[i]])
 
 
-def _watershed(answer: Answer) -> list:  # type: ignore[type-arg]
+def _watershed(answer: Answer) -> list[Shadow]:
     """Return the objects of the classical chain: tuned threshold, opening, watershed of the distance."""
-    from scipy import ndimage as ndi
-    from skimage.feature import peak_local_max
-    from skimage.morphology import disk, opening
-    from skimage.segmentation import watershed
-
-    from micrograph.simulate.particles import Shadow
-
     scene = answer.scene
     mask = tuned(scene.image, scene.field.coverage, -1.0 if scene.params["bright"] else 1.0)
-    mask = np.asarray(opening(mask, disk(1)))  # type: ignore[no-untyped-call]
-    distance = ndi.distance_transform_edt(mask)
-    apart = max(3, int(0.25 * scene.params["diameter_px"]))
-    seeds = np.zeros(mask.shape, np.int32)
-    parts = ndi.label(mask)[0]
-    peaks = peak_local_max(distance, min_distance=apart, labels=parts)  # type: ignore[no-untyped-call]
-    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    labels = watershed(-distance, seeds, mask=mask)  # type: ignore[no-untyped-call]
-    found = []
-    for number, box in enumerate(ndi.find_objects(labels), start=1):
-        if box is not None:
-            covered = (labels[box] == number).astype(np.float32)
-            if covered.sum() >= 12:
-                found.append(Shadow(box[0], box[1], covered, covered))
-    return found
+    return cut_apart(mask, scene.params["diameter_px"])
 
 
 def _heights(answer: Answer, averaged_px: int) -> list[tuple[float, float, float]]:

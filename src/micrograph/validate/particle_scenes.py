@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
+from micrograph.simulate.particle_sampler import ParticleScene
 from micrograph.simulate.particles import Shadow
 from micrograph.simulate.pores import inside_of
 from micrograph.validate.checks import Analyser
@@ -24,6 +24,26 @@ Image = NDArray[np.float32]
 SAME = 0.5
 
 
+class Scenes(Protocol):
+    """A data class that draws images of particles with their truth, of `shapes`, or where given of all `kinds`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """Names of the shapes that it knows."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the shapes that each image holds; none: a choice of `shapes`."""
+        ...
+
+    def scene(self, rng: np.random.Generator) -> ParticleScene:
+        """Return one image with all particles in it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Trial:
     """So many images of a sampler's kind; `name` says of which kind in the names of checks.
@@ -32,7 +52,7 @@ class Trial:
     """
 
     name: str
-    sampler: ParticleSampler
+    sampler: Scenes
     images: int = 20
     alone: bool = False
 
@@ -157,3 +177,28 @@ def tuned(image: Image, truth: Image, sign: float = 1.0) -> NDArray[np.bool_]:
 
     masks = [way(sign * image, sigma) for way, sigma in WAYS]
     return max(masks, key=lambda mask: iou(truth, mask))
+
+
+def cut_apart(mask: NDArray[np.bool_], diameter_px: float) -> list[Shadow]:
+    """Return the objects of a mask (H, W) the classical way: opening, watershed of the distance to the background.
+
+    Tops of the distance that lie a quarter of `diameter_px` apart are objects of their own; under 12 pixels are none.
+    """
+    from scipy import ndimage as ndi
+    from skimage.feature import peak_local_max
+    from skimage.morphology import disk, opening
+    from skimage.segmentation import watershed
+
+    mask = np.asarray(opening(mask, disk(1)))  # type: ignore[no-untyped-call]
+    distance = ndi.distance_transform_edt(mask)
+    seeds = np.zeros(mask.shape, np.int32)
+    peaks = peak_local_max(distance, min_distance=max(3, int(0.25 * diameter_px)), labels=ndi.label(mask)[0])  # type: ignore[no-untyped-call]
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    labels = watershed(-distance, seeds, mask=mask)  # type: ignore[no-untyped-call]
+    found = []
+    for number, box in enumerate(ndi.find_objects(labels), start=1):
+        if box is not None:
+            covered = (labels[box] == number).astype(np.float32)
+            if covered.sum() >= 12:
+                found.append(Shadow(box[0], box[1], covered, covered))
+    return found
