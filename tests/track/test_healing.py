@@ -41,6 +41,33 @@ def test_a_pore_whose_edge_moves_evenly_closes_when_its_radius_is_used_up():
     assert found.radius_rate[0] == pytest.approx(-0.2, rel=1e-4)
 
 
+def test_intervals_hold_where_part_of_the_error_is_alike_over_many_frames():
+    inside = []
+    for seed in range(40):
+        time, _, true = areas("constant edge velocity", np.random.default_rng(seed), frames=30)
+        rng, slow = np.random.default_rng([seed, 1]), np.zeros(30)
+        for i in range(1, 30):
+            slow[i] = 0.9 * slow[i - 1] + rng.normal(0, np.sqrt(1 - 0.9**2))
+        seen = (np.sqrt(true) + np.sqrt(20.0) * (0.01 * slow + rng.normal(0, 0.01, 30))) ** 2
+        found = growth(time, seen)
+        inside.append(found.area_rate[1] <= (true[-1] - true[0]) / time[-1] <= found.area_rate[2])
+    assert sum(inside) >= 34
+
+
+def test_frames_that_stand_out_are_set_aside_and_counted():
+    time, seen, true = areas("constant edge velocity", np.random.default_rng(0))
+    seen[[5, 6, 20, 38]] *= 1.5
+    found = growth(time, seen)
+    assert found.aside == 4
+    assert found.area_rate[0] == pytest.approx((true[-1] - true[0]) / time[-1], rel=0.03)
+
+
+def test_rates_are_means_over_the_time_asked_for():
+    time = np.arange(10.0, 30.0)
+    found = growth(time, np.pi * (10 - 0.2 * time) ** 2, (0.0, 30.0))
+    assert found.area_rate[0] == pytest.approx(np.pi * (4.0**2 - 10.0**2) / 30, rel=1e-4)
+
+
 def test_too_few_areas_say_nothing_and_wrong_ones_are_refused():
     assert np.isnan(growth([0, 1, 2], [3.0, 2.0, 1.0]).area_rate[0])
     with pytest.raises(BadInput, match="Times must increase"):

@@ -37,12 +37,12 @@ def law_of(movie, baseline=4):
 def test_circles_without_noise_give_the_law_to_a_percent(baseline):
     law = law_of(circles(np.random.default_rng(0), -0.05, -0.4), baseline)
     assert law.v0 == pytest.approx(-0.05, rel=0.01)
-    assert law.k == pytest.approx(-0.4, rel=0.02)
+    assert law.k == pytest.approx(-0.4, rel=0.01)
 
 
 def test_noise_of_outlines_does_not_flatten_the_law():
-    laws = [law_of(circles(np.random.default_rng(seed), -0.05, -0.4, noise_nm=0.1)) for seed in range(3)]
-    assert np.mean([law.k for law in laws]) == pytest.approx(-0.4, rel=0.1)
+    laws = [law_of(circles(np.random.default_rng(seed), -0.05, -0.4, noise_nm=0.1)) for seed in range(4)]
+    assert np.mean([law.k for law in laws]) == pytest.approx(-0.4, rel=0.08)
     assert np.mean([law.v0 for law in laws]) == pytest.approx(-0.05, rel=0.08)
 
 

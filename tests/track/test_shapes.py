@@ -40,6 +40,20 @@ def test_the_planted_law_comes_back_from_noisy_outlines_of_moving_particles(resu
     assert result["rate_law"]["track"].tolist() == [-1, 0, 1, 2, 3]
 
 
+def test_a_particle_that_passes_for_a_frame_does_not_bend_the_law(movie):
+    spoilt = [list(one) for one in movie]
+    for frame, (i, first) in {3: (0, 50), 8: (1, 200), 9: (2, 10), 12: (0, 300), 14: (3, 90)}.items():
+        outline = spoilt[i][frame].copy()
+        away = outline[first : first + 40] - outline.mean(axis=0)
+        bump = np.hanning(len(away))[:, None]
+        outline[first : first + 40] += 4.0 * bump * away / np.hypot(*away.T)[:, None]
+        spoilt[i][frame] = outline
+    law = Outlined().result(folded(spoilt, Outlined()))["rate_law"].iloc[0]
+    assert law["v0_nm_per_s"] == pytest.approx(V0 / 2, rel=0.08)
+    assert law["k_nm2_per_s"] == pytest.approx(K / 2, rel=0.1)
+    assert law["aside"] > 0
+
+
 def test_bins_follow_the_law_without_the_attenuation_by_noise(result):
     bins = result["rate_bins"]
     law = (V0 + K * bins["curvature_per_nm"]) / 2

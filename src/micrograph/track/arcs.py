@@ -13,6 +13,8 @@ from micrograph.track.timeline import Array
 _REACH = 8
 #: Rounds of laying one curve on another, and the points by which it is done.
 _ROUNDS, _MARKS = 4, 120
+#: Cauchy's weights: their width in standard deviations (95 % efficient), and how often they are renewed.
+_CAUCHY, _WEIGHINGS = 2.385, 3
 #: Outlines whose radius changes less than this per radian (root mean square, over the radius) are round.
 _ROUND = 0.06
 
@@ -65,12 +67,26 @@ def laid_on(moved: Smoothed, fixed: Smoothed) -> Smoothed:
         seen = np.isfinite(apart)
         if seen.sum() < 8:
             return result
-        found = np.linalg.lstsq(design[seen], apart[seen], rcond=None)[0]
+        found = _robust(design[seen], apart[seen])
         turn = float(np.rad2deg(found[3])) if len(found) == 4 else 0.0
         result = _placed(result, np.asarray(-found[1:3], float), -turn, centre)
         if np.abs(found[1:3]).max() < 1e-3 * step_of(fixed):
             break
     return result
+
+
+def _robust(design: Array, values: Array) -> Array:
+    """Return the least squares (C,) of `values` (N,) in which those that stand out count little (Cauchy's weights).
+
+    A stretch of outline that something else has bent must not move the whole.
+    """
+    half = np.ones(len(values))
+    for _ in range(_WEIGHINGS):
+        found = np.linalg.lstsq(design * half[:, None], values * half, rcond=None)[0]
+        left = values - design @ found
+        size = _CAUCHY * 1.4826 * float(np.median(np.abs(left))) + 1e-12
+        half = 1 / np.sqrt(1 + (left / size) ** 2)
+    return np.asarray(found, float)
 
 
 def step_of(one: Smoothed) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,14 @@ from micrograph.track.timeline import Array, Index
 _CHANGED = 0.2
 #: Outlines whose area changes more than this from one to the next are not of one object.
 _BROKEN = 0.4
+#: So many frames in a row may be of another size, as where something passes, before they are another object's.
+_PASSING = 2
 #: Points kept of one window.
 _POINTS = 60
 #: A track by itself follows a law from so many windows of time on.
-_OWN = 4
+_OWN = 2
+#: The window with which a track ends has so many frames at least.
+_LAST = 4
 
 
 @dataclass(frozen=True)
@@ -48,20 +52,25 @@ class _Waiting:
     t_s: tuple[float, ...] = ()
     outline: tuple[Array, ...] = ()
     area: tuple[float, ...] = ()
+    broken: int = 0
 
     def last(self) -> _Waiting:
         return _Waiting(self.frame[-1:], self.t_s[-1:], self.outline[-1:], self.area[-1:])
 
     def plus(self, frame: int, t_s: float, outline: Array) -> _Waiting:
+        """Return it with one more outline; one that is of another size is left out, several begin anew."""
         area = abs(enclosed(outline))
         if self.area and not 1 - _BROKEN < area / self.area[-1] < 1 + _BROKEN:
+            if self.broken < _PASSING:
+                return replace(self, broken=self.broken + 1)
             return _Waiting((frame,), (t_s,), (outline,), (area,))
         return _Waiting((*self.frame, frame), (*self.t_s, t_s), (*self.outline, outline), (*self.area, area))
 
     def full(self, frames: int) -> bool:
         if len(self.area) > frames:
             return True
-        return len(self.area) > 1 and abs(self.area[-1] / self.area[0] - 1) > _CHANGED
+        change = np.abs(np.array(self.area[-2:]) / np.median(self.area[:3]) - 1)
+        return len(self.area) > 2 and bool((change > _CHANGED).all())
 
 
 @dataclass(frozen=True)
@@ -79,29 +88,44 @@ class Boundaries:
     def after(self, seen: Seen, alive: Index, pending: Pending) -> Boundaries:
         """Return the state after one more frame, in which the tracks `alive` may still go on."""
         living = set(alive.tolist())
-        waiting = {track: one for track, one in self.waiting.items() if track in living}
-        sums, points, stride = self.sums, self.points, self.stride
+        state = self._ended([track for track in self.waiting if track not in living], pending)
+        waiting = dict(state.waiting)
         for track, outline in seen.outlines.items():
             now = waiting.get(track, _Waiting()).plus(seen.frame, seen.t_s, outline)
             if now.full(pending.frames):
-                found = window(now.outline, now.t_s, pending.smooth_nm, _POINTS)
-                middle = len(now.frame) // 2
-                head = [track, now.frame[middle], now.t_s[middle]]
-                now = now.last()
-                if found is not None:
-                    sums = _with(sums, _sums_row(head, found))
-                    if head[1] // pending.frames % stride == 0:
-                        points = _with(points, _point_rows(head, found))
+                state, now = state._measured(track, now, pending), now.last()
             waiting[track] = now
+        return replace(state, waiting=waiting)
+
+    def _ended(self, tracks: Iterable[int], pending: Pending) -> Boundaries:
+        """Return the state without these tracks, whose last outlines make a window if they are many enough."""
+        state, waiting = self, dict(self.waiting)
+        for track in tracks:
+            last = waiting.pop(track)
+            if len(last.frame) >= _LAST:
+                state = state._measured(track, last, pending)
+        return replace(state, waiting=waiting)
+
+    def _measured(self, track: int, now: _Waiting, pending: Pending) -> Boundaries:
+        """Return the state with what one window of time gave."""
+        found = window(now.outline, now.t_s, pending.smooth_nm, _POINTS)
+        if found is None:
+            return self
+        middle = len(now.frame) // 2
+        head = [track, now.frame[middle], now.t_s[middle]]
+        points, stride = self.points, self.stride
+        if head[1] // pending.frames % stride == 0:
+            points = _with(points, _point_rows(head, found))
         while sum(map(len, points)) > pending.most_points:
             stride *= 2
             every = _joined(points, len(_PLACES))
             points = (every[every[:, 1] // pending.frames % stride == 0],)
-        return Boundaries(waiting, sums, points, stride)
+        return replace(self, sums=_with(self.sums, _sums_row(head, found)), points=points, stride=stride)
 
-    def tables(self, names: Mapping[int, object]) -> dict[str, pd.DataFrame]:
+    def tables(self, names: Mapping[int, object], pending: Pending) -> dict[str, pd.DataFrame]:
         """Return 'boundaries', 'rate_law' and 'rate_bins'; `names` are the classes of the tracks."""
-        sums, points = _joined(self.sums, len(_SUMS)), _joined(self.points, len(_PLACES))
+        ended = self._ended(list(self.waiting), pending)
+        sums, points = _joined(ended.sums, len(_SUMS)), _joined(ended.points, len(_PLACES))
         sums = sums[np.lexsort([sums[:, 2], sums[:, 0]])]
         points = points[np.lexsort([points[:, 2], points[:, 0]])]
         table = pd.DataFrame(points, columns=list(_PLACES)).astype({"track": np.int64, "frame": np.int64})
@@ -114,12 +138,12 @@ class Boundaries:
         }
 
 
-_SUMS = ("track", "frame", "t_s", "left", "left", "left", "left", "right", "right", "stretches")
+_SUMS = ("track", "frame", "t_s", "left", "left", "left", "left", "right", "right", "stretches", "aside")
 _PLACES = ("track", "frame", "t_s", "y_nm", "x_nm", "_one", "_other", "velocity_nm_per_s", "velocity_sigma_nm_per_s")
 
 
 def _sums_row(head: list[float], found: Window) -> Array:
-    return np.concatenate([head, found.left.ravel(), found.right, [found.stretches]])[None]
+    return np.concatenate([head, found.left.ravel(), found.right, [found.stretches, found.aside]])[None]
 
 
 def _point_rows(head: list[float], found: Window) -> Array:
@@ -143,7 +167,8 @@ def _laws(sums: Array, names: Mapping[int, object]) -> pd.DataFrame:
 
 def _law_row(name: object, track: int, sums: Array) -> list[object]:
     law: Law = rate_law(sums[:, 0], sums[:, 3:7].reshape(-1, 2, 2), sums[:, 7:9], sums[:, 9])
-    return [name, track, law.v0, law.v0_sigma, law.k, law.k_sigma, law.points, law.tracks]
+    aside = float(sums[:, 10].mean())
+    return [name, track, law.v0, law.v0_sigma, law.k, law.k_sigma, law.points, law.tracks, aside]
 
 
 def _with(chunks: tuple[Array, ...], rows: Array) -> tuple[Array, ...]:

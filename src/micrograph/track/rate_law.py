@@ -1,23 +1,25 @@
 """How fast a boundary moves and how that depends on its curvature: v = v0 + k * curvature, from outlines with noise.
 
-Three things would bend the law. Noise of the outline makes curvature look more varied than it is, and a straight fit
-then too flat: curvature of some frames is therefore the instrument for that of others, whose noise is independent
-(Wald 1940, doi:10.1214/aoms/1177731868). Averages along the outline flatten corners: velocity and curvature are
-averaged with the same weights, between which a linear law holds as it does point by point. Moving particles would
-add their own velocity: shift and turn along the normal are fitted with the law, window by window.
+Four things would bend the law. What passes a particle spoils its outline for a frame: velocities are those of straight
+courses through several frames, from which such stretches are set aside. Noise of the outline makes curvature look more
+varied than it is, and a straight fit then too flat: curvature of some frames is therefore the instrument for that of
+others, whose noise is independent (Wald 1940, doi:10.1214/aoms/1177731868). Averages along the outline flatten corners:
+velocity and curvature are averaged with the same weights, between which a linear law holds as it does point by point.
+Moving particles would add their own velocity: shift and turn along the normal are fitted with the law in each window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from micrograph.core import Column
-from micrograph.features.closed_curves import Smoothed
+from micrograph.features.closed_curves import Smoothed, perimeter, smoothed
 from micrograph.track.arcs import averaged, between, curve, filled, laid_on, rigid_motion, step_of
+from micrograph.track.courses import course
 from micrograph.track.timeline import Array, Index
 
 RATE_LAW = (
@@ -29,6 +31,7 @@ RATE_LAW = (
     Column("k_sigma_nm2_per_s", "nm^2 s^-1", "1-sigma of it"),
     Column("points", "", "independent stretches of outline that count"),
     Column("tracks", "", "tracks that count"),
+    Column("aside", "", "share of the outlines set aside: stretches that stand out from the frames before and after"),
 )
 BOUNDARIES = (
     Column("track", "", "the object"),
@@ -49,6 +52,10 @@ RATE_BINS = (
 )
 #: Share of the points of an outline that may not be met by the others.
 _UNMET = 0.05
+#: Share of the frames that must be met.
+_MET = 0.6
+#: Outlines are not trusted to less than this share of the step between their points.
+_EXACT = 0.02
 #: So many tracks tell the error of the law by their differences; fewer do it by their times.
 _MANY = 8
 
@@ -57,9 +64,9 @@ _MANY = 8
 class Window:
     """What one object's outline did between two frames.
 
-    left (2, 2), right (2,): sums of the law's normal equations; length_nm: outline that went in; mean: mean velocity
-    (nm/s); stretches: independent stretches of outline. points (P, 6): y, x, one and another curvature, velocity and
-    its 1-sigma.
+    left (2, 2), right (2,): sums of the law's normal equations, over the square of the velocity's error; length_nm:
+    outline that went in; mean: mean velocity (nm/s); stretches: independent stretches of outline. points (P, 6): y, x,
+    one and another curvature, velocity and its 1-sigma; aside: share of the outlines that was set aside.
     """
 
     left: Array
@@ -68,6 +75,7 @@ class Window:
     mean: float
     stretches: float
     points: Array
+    aside: float = 0.0
 
 
 def window(
@@ -79,31 +87,36 @@ def window(
     steps between its points at least. At most `most` points are kept. ``None`` where the outlines do not fit together.
     """
     step = float(np.median([np.hypot(*np.diff(one, axis=0).T).mean() for one in outlines]))
-    curves = [curve(one, 2 * step) for one in outlines]
-    if any(one is None for one in curves):
-        return None
     wide_nm = max(0.04 * step * len(outlines[0]) / np.pi, 4 * step) if smooth_nm is None else smooth_nm
     fixed = curve(outlines[len(outlines) // 2], wide_nm / 2)
-    if fixed is None:
+    curves = [curve(one, 2 * step) for one in outlines]
+    if fixed is None or any(one is None for one in curves):
         return None
-    met = [between(fixed, laid_on(one, fixed)) for one in curves if one is not None]
-    if any(np.isnan(way).mean() > _UNMET for way, _ in met):
+    ways = [between(fixed, laid_on(one, fixed))[0] for one in curves if one is not None]
+    met = [i for i, way in enumerate(ways) if np.isnan(way).mean() <= _UNMET]
+    if len(met) < 2 or len(met) < _MET * len(ways):
         return None
     wide = wide_nm / step_of(fixed)
-    raw = filled(met[-1][0] - met[0][0]) / (times_s[-1] - times_s[0])
-    bends = [averaged(filled(bend), wide) for _, bend in met]
-    one, other = _halves(bends)
-    return _summed(fixed, averaged(raw, wide), (one, other), _noise(raw, wide), wide, most)
+    times = np.asarray(times_s, float)[met]
+    seen = course(np.stack([filled(ways[i]) for i in met]), times, wide / 2)
+    bends = [averaged(_bend(fixed, place, wide), wide) for place in (seen.first, seen.second)]
+    noise = _noise(seen.velocity, wide)
+    aside = 1 - (1 - seen.aside) * len(met) / len(ways)
+    found = _summed(_moved(fixed, seen.place), averaged(seen.velocity, wide), (bends[0], bends[1]), noise, wide, most)
+    sure = 1 / (noise**2 + (_EXACT * step / np.ptp(times)) ** 2)
+    return replace(found, left=sure * found.left, right=sure * found.right, aside=aside)
 
 
-def _halves(bends: list[Array]) -> tuple[Array, Array]:
-    """Return two averages of the curvature whose noise is independent; that of the ends must enter the same way."""
-    if len(bends) == 2:
-        return bends[0], bends[1]
-    if len(bends) == 3:
-        return bends[1], (bends[0] + bends[2]) / 2
-    inner = bends[1:-1]
-    return np.mean(inner[0::2], axis=0), np.mean(inner[1::2], axis=0)
+def _moved(fixed: Smoothed, place: Array) -> Smoothed:
+    """Return the curve with its points moved by `place` (K,) along their normals."""
+    return replace(fixed, points=fixed.points + place[:, None] * fixed.normals)
+
+
+def _bend(fixed: Smoothed, place: Array, wide: float) -> Array:
+    """Return the curvature (K,) of the curve moved so."""
+    moved = _moved(fixed, place).points
+    length = perimeter(moved)
+    return smoothed(moved, length, min(wide / 2, 2.0) * length / len(moved)).curvature
 
 
 def _summed(

@@ -48,7 +48,8 @@ class Outlined:
     reach_nm: how far an object may go from frame to frame (None: half the typical diameter); gap_frames: frames it may
     be missed in a row; least_frames: shorter tracks do not count in growth and motion; smoothing_nm: length along the
     outline over which velocity and curvature are averaged (None: 4 % of the diameter); baseline_frames: frames over
-    which a velocity is measured; most_points: rows of 'boundaries' at most.
+    which the velocity of 'stages' is measured; law_frames: frames over which outlines are followed for 'boundaries' and
+    'rate_law', fewer where the area changes by a fifth; most_points: rows of 'boundaries' at most.
     """
 
     reach_nm: float | None = None
@@ -56,6 +57,7 @@ class Outlined:
     least_frames: int = 5
     smoothing_nm: float | None = None
     baseline_frames: int = 4
+    law_frames: int = 12
     most_points: int = 20_000
 
     def start(self) -> Shapes:
@@ -96,9 +98,9 @@ class Outlined:
             "summary": sizes_table(whole.assign(**{"class": _kind(whole)}), frames),
             "tracks": steady_areas(tracks),
             "counts": counts,
-            "growth": growth_table(moving),
+            "growth": growth_table(moving, tracks),
             "stages": stages_of(tracks, frames, self.baseline_frames),
-            **state.boundaries.tables(dict(zip(tracks["track"], _kind(tracks), strict=True))),
+            **state.boundaries.tables(dict(zip(tracks["track"], _kind(tracks), strict=True)), self._pending),
             "motion": msd_table(moving),
             "diffusion": diffusion_table(moving),
         }
@@ -109,7 +111,7 @@ class Outlined:
 
     @property
     def _pending(self) -> Pending:
-        return Pending(self.baseline_frames, self.smoothing_nm, self.most_points)
+        return Pending(self.law_frames, self.smoothing_nm, self.most_points)
 
     def _typical(self, state: Shapes, objects: pd.DataFrame) -> float:
         """Return the typical diameter (nm), slowly following that of the frames."""

@@ -38,6 +38,7 @@ GROWTH = (
         for end, meaning in (("", ""), ("_low", ": lower end of the 95 % interval"), ("_high", ": upper end"))
     ),
     Column("frames", "", "frames in which it was measured"),
+    Column("aside", "", "frames of these that stand out and were set aside"),
 )
 
 
@@ -71,15 +72,24 @@ def _mean(values: Array) -> tuple[float, float, float]:
     return mean, mean - wide, mean + wide
 
 
-def growth_table(tracks: pd.DataFrame) -> pd.DataFrame:
-    """Return growth or closing (`GROWTH`) of every track of 4 rows or more with ``t_s`` and ``area_nm2``."""
+def growth_table(tracks: pd.DataFrame, followed: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return growth or closing (`GROWTH`) of every track of 4 rows or more with ``t_s`` and ``area_nm2``.
+
+    followed: all rows of the tracks, where `tracks` holds those alone whose areas are sure: rates are means over the
+    time in which an object was followed, by the law of its sure areas.
+    """
+    times = (tracks if followed is None else followed).groupby("track")["t_s"].agg(["min", "max"])
     found = []
     for track, rows in tracks.groupby("track"):
         if len(rows) >= 4:
-            answer = growth(rows["t_s"].to_numpy(float), rows["area_nm2"].to_numpy(float))
+            answer = growth(rows["t_s"].to_numpy(float), rows["area_nm2"].to_numpy(float), _ends(times.loc[track]))
             name = rows["class"].iloc[0] if "class" in rows else rows["shape"].iloc[0] if "shape" in rows else "object"
             found.append([track, name, *_growth_row(answer, _perimeter(rows))])
     return pd.DataFrame(found, columns=[column.name for column in GROWTH])
+
+
+def _ends(times: pd.Series[float]) -> tuple[float, float]:
+    return float(times["min"]), float(times["max"])
 
 
 def _perimeter(rows: pd.DataFrame) -> float:
@@ -91,7 +101,8 @@ def _perimeter(rows: pd.DataFrame) -> float:
 
 def _growth_row(found: Growth, perimeter: float) -> list[object]:
     edge = (rate / perimeter for rate in found.area_rate)
-    return [found.law, found.delta_aic, *found.area_rate, *found.radius_rate, *edge, *found.closing_s, found.frames]
+    rates = (*found.area_rate, *found.radius_rate, *edge, *found.closing_s)
+    return [found.law, found.delta_aic, *rates, found.frames, found.aside]
 
 
 def steady_areas(tracks: pd.DataFrame) -> pd.DataFrame:
