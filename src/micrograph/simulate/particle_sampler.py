@@ -96,12 +96,12 @@ class ParticleSampler:
         if liquid:
             share = share * transmission(self._passing(pixel, diameter_px, shape, rng), path)
         share = self._uneven(share, contrast, rng)
-        if rng.random() < self.rough:
+        if _happens(self.rough, rng):
             strength, grain = contrast * rng.uniform(0.15, 0.7), rng.uniform(0.6, max(0.7, 0.12 * diameter_px))
             share = np.clip(share * (1 + strength * speckles(share.shape, 2 * grain, rng)), 1e-4, None)
         electrons = (cnr / contrast) ** 2 / float(np.median(share))
         mtf, gain, offset = (float(rng.uniform(*limits)) for limits in ((0.25, 1.0), (0.5, 5.0), self.offset))
-        grain = float(rng.uniform(0.4, 2.5)) if rng.random() < self.grainy else 0.0
+        grain = float(rng.uniform(0.4, 2.5)) if _happens(self.grainy, rng) else 0.0
         camera = Camera(electrons, mtf, gain, offset, grain_px=grain)
         image = record(share, camera, rng)
         if bright:
@@ -134,7 +134,7 @@ class ParticleSampler:
         moved = [replace(one, y_nm=one.y_nm - margin, x_nm=one.x_nm - margin) for one in particles]
         darkness = np.exp(rng.normal(0, rng.uniform(0, self.bragg), len(moved)))
         field = field_of(moved, pixel, (self.side_px,) * 2, darkness)
-        return banded(field, rng) if rng.random() < self.banded else field
+        return banded(field, rng) if _happens(self.banded, rng) else field
 
     def _passing(self, pixel: float, diameter_px: float, shape: tuple[int, int], rng: np.random.Generator) -> Image:
         """Return the thickness (H, W) of particles that move during the exposure, smeared along their paths."""
@@ -158,6 +158,11 @@ class ParticleSampler:
         slow = strength * slow / max(float(np.ptp(slow)), 1e-9)
         speckle = contrast * float(rng.uniform(0, self.texture)) * speckles(share.shape, float(rng.uniform(1, 25)), rng)
         return np.asarray(np.clip(share * (1 + slow) * (1 + 0.5 * speckle), 1e-4, None), dtype=np.float32)
+
+
+def _happens(share: float, rng: np.random.Generator) -> bool:
+    """Return whether something that happens in a share of images happens; nothing is drawn for what never does."""
+    return share > 0 and rng.random() < share
 
 
 def banded(field: Field, rng: np.random.Generator) -> Field:
