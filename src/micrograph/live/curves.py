@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Flag
 from micrograph.live.pages import View, plain
+from micrograph.live.units import unit_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,12 +41,6 @@ NO_CURVES = frozenset(
 #: Columns that number or mark rows.
 _NO_VALUES = frozenset(["frame", "t_s", "flags", "id", "track", "point", "row"])
 _GROUPS = ("class", "state", "name", "label", "kind")
-#: Endings of column names with the unit as a reader writes it; longest first.
-UNITS = {
-    "_nm2_per_s": "nm² s⁻¹", "_per_nm2": "nm⁻²", "_per_nm": "nm⁻¹", "_per_s": "s⁻¹", "_percent": "%", "_nm2": "nm²",
-    "_mrad": "mrad", "_mbar": "mbar", "_deg": "°", "_ms": "ms", "_nm": "nm", "_kV": "kV", "_mV": "mV", "_nA": "nA",
-    "_pA": "pA", "_eV": "eV", "_Pa": "Pa", "_C": "°C", "_K": "K", "_V": "V", "_A": "A", "_s": "s",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,11 +64,6 @@ def curves(view: View) -> dict[str, Any]:
     order = {"summary": 0, "frames": 1}
     found.sort(key=lambda curve: order.get(curve["table"], 2))
     return {"axis": "s" if clock else "frame", "curves": found, "fired": fired, **_frames(frames, clock)}
-
-
-def unit_of(column: str) -> str:
-    """Return the unit that ends a column's name, '' if none does."""
-    return next((unit for ending, unit in UNITS.items() if column.endswith(ending)), "")
 
 
 def band_of(column: str, names: frozenset[str]) -> Band:

@@ -162,9 +162,9 @@ def _add_jobs(app: FastAPI, desk: Desk, views: Views) -> None:
     @app.get("/api/lab/jobs/{name}")
     def job(name: str) -> Response:
         found = desk.job(name)
+        said = asdict(found.progress)  # first, so that a job that has ended has its results
         if (shown := found.shown) is not None:
             views.add(name, shown)
-        said = asdict(found.progress)
         return JSONResponse(said | {"view": name if shown is not None else None, "report": found.report is not None})
 
     @app.post("/api/lab/jobs/{name}/stop")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from micrograph.core import Flag
 from micrograph.draw.style import GREEN, KNOWN, ORANGE, PURPLE, RED, SKY, YELLOW, looks
 from micrograph.live.shown import Shown
+from micrograph.live.units import unit_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -121,9 +122,15 @@ class View:
             "frame": frame, "before": before, "after": after, "known": plain(known),
             "flags": [flag.name.lower() for flag in Flag if flag in flags and flag.name and flag],
             "by": by, "kinds": [{"name": n, "count": c, **marked[n]} for n, c in zip(names, counts, strict=True)],
-            "points": _points(objects, which), "objects": columns_of(objects, MOST_ROWS),
+            "points": _points(objects, which),
+            "objects": self.columns("objects", objects.drop(columns="frame", errors="ignore")),
             "outlined": "outlines" in self.shown.tables, "tracks": self.tracks(frame, tail) if tail else [],
         }  # fmt: skip
+
+    def columns(self, name: str, table: DataFrame) -> dict[str, Any]:
+        """Return the first rows of a table with the units of its columns."""
+        units = self.shown.state.units
+        return columns_of(table) | {"units": {str(c): units.get(f"{name}.{c}") or unit_of(str(c)) for c in table}}
 
     def outlines(self, frame: int) -> bytes:
         """Return the outlines of a frame: their number N, N ids, N lengths (int32), then all y, x in nm (float32)."""
@@ -179,12 +186,19 @@ def _points(objects: DataFrame, which: NDArray[np.intp]) -> dict[str, Any]:
 
 
 def columns_of(table: DataFrame, most: int = MOST_ROWS) -> dict[str, Any]:
-    """Return the first rows of a table: names of its columns, their values (one list each), how many rows there are."""
+    """Return the first rows of a table: names of its columns, their values (one list each), how many rows there are.
+
+    Flags are given as words.
+    """
     part = table.iloc[:most]
     names = [str(name) for name in part.columns]
+    values = [plain(part.iloc[:, k].to_numpy()) for k in range(len(names))]
+    if "flags" in names:
+        at = names.index("flags")
+        values[at] = [Flag(int(one or 0)).words() for one in values[at]]
     return {
         "columns": names,
-        "values": [plain(part.iloc[:, k].to_numpy()) for k in range(len(names))],
+        "values": values,
         "rows": len(table),
     }
 

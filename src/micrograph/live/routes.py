@@ -23,7 +23,7 @@ from micrograph.core import BadInput
 from micrograph.live.curves import curves
 from micrograph.live.exports import Layers, frame_png, movie_file, table_file
 from micrograph.live.hub import Hub, news
-from micrograph.live.pages import View, columns_of
+from micrograph.live.pages import View
 from micrograph.live.pictures import Levels, levels, tile
 from micrograph.live.security import REPORT_POLICY
 from micrograph.live.views import Views
@@ -73,9 +73,7 @@ def _add_reading(app: FastAPI, views: Views) -> None:
         view = views.get(name)
         _require_table(view, table)
         rows = view.table(table) if frame is None else view.shown.table(table, _within(frame))
-        units = view.shown.state.units
-        found = columns_of(rows) | {"units": {str(c): units.get(f"{table}.{c}", "") for c in rows.columns}}
-        return _json(json.dumps(found, allow_nan=False))
+        return _json(json.dumps(view.columns(table, rows), allow_nan=False))
 
 
 def _within(frame: int) -> int:
@@ -244,9 +242,10 @@ async def _heard(socket: WebSocket, ready: asyncio.Event) -> None:
 
 def _is_ready(text: str) -> bool:
     try:
-        return bool(json.loads(text) == {"ready": True})
+        said = json.loads(text)
     except (ValueError, RecursionError):
         return False
+    return isinstance(said, dict) and list(said) == ["ready"] and said["ready"] is True
 
 
 async def _said(socket: WebSocket, ready: asyncio.Event, slot: asyncio.Queue[str]) -> None:

@@ -18,6 +18,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -133,8 +135,11 @@ class Guard:
         return f"{self.lock.cookie}={self.lock.session}; Path=/; HttpOnly; SameSite=Strict"
 
 
-class TooLarge(Exception):
+class TooLarge(HTTPException):
     """A body has more bytes than were allowed."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "The request is too large.")
 
 
 def names_for(host: str, own: Iterable[str] = ()) -> frozenset[str]:

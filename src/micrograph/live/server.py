@@ -20,7 +20,7 @@ from starlette.requests import Request
 from micrograph.core import BadInput
 from micrograph.live import lab_routes, routes
 from micrograph.live.lab import Lab
-from micrograph.live.security import MOST_BODY, Guard, Lock, TooLarge, names_for
+from micrograph.live.security import MOST_BODY, Guard, Lock, names_for
 from micrograph.live.shown import Shown
 from micrograph.live.views import Views
 
@@ -173,10 +173,6 @@ def _add_errors(app: FastAPI) -> None:
     def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         return said(error.status_code, str(error.detail))
-
-    @app.exception_handler(TooLarge)
-    def too_large(request: Request, error: Exception) -> JSONResponse:
-        return said(413, "The request is too large.")
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -202,7 +202,7 @@ export class Curves {
     }
     const name = this.data.axis === "s" ? "time (s)" : "frame";
     const wide = context.measureText(name).width;
-    const x = ticks(...xRange, Math.max(2, Math.floor((to - from) / (6 * em))));
+    const x = ticks(...xRange, Math.max(2, Math.floor((to - from) / (4 * em))));
     context.textBaseline = "alphabetic";
     context.fillText(name, to, bottom + 1.05 * em);
     context.textAlign = "center";

@@ -69,7 +69,7 @@ export class Levels {
     if (!part || !this.range) return;
     const { context, width, height } = fitted(this.canvas);
     const em = rem();
-    const [bar, text] = [0.55 * em, 1.05 * em];
+    const [bar, text] = [0.55 * em, 1.28 * em];
     const room = height - bar - text;
     const [low, high] = this.limits || part.limits;
     const at = (value) => ((value - this.range[0]) / (this.range[1] - this.range[0] || 1)) * (width - 16) + 8;

@@ -45,6 +45,7 @@ function shown({ look, picture, outlines }) {
   store.look = look;
   store.outlines = outlines;
   wished = null;
+  $("stage").dataset.frame = look.frame;
   viewer.pixel = store.state?.pixel_nm ?? null;
   viewer.show(look.frame, picture);
   if (picture) levels.show(picture);
@@ -169,7 +170,9 @@ async function heard(state) {
   panels.status($("status"), state, connected);
   tabs.state(state, store.view);
   document.querySelector("[data-layer=tracks]").hidden = !state.tables.includes("tracks");
-  document.querySelector("[data-layer=outlines]").hidden = !state.tables.includes("outlines");
+  const outlined = state.tables.includes("outlines");
+  document.querySelector("[data-layer=outlines]").hidden = !outlined;
+  if (!before && outlined === store.layers.points) toggleLayer("points"); // points where there are no outlines
   $("report").hidden = state.running;
   const newest = state.frames?.[1] ?? null;
   if (newest === null) {

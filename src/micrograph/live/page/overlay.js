@@ -49,7 +49,7 @@ export function overlay(store) {
     const rows = rowOf(look);
     if (layers.tracks) drawTracks(context, viewer, look.tracks);
     if (layers.outlines && store.outlines) drawOutlines(context, viewer, store, rows);
-    if (layers.points && !(layers.outlines && store.outlines?.length)) drawPoints(context, viewer, store);
+    if (layers.points) drawPoints(context, viewer, store);
     if (store.selected !== null) drawSelected(context, viewer, store);
   };
 }

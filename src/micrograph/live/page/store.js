@@ -7,7 +7,7 @@ export const store = {
   state: null,
   look: null,
   outlines: null,
-  layers: { outlines: true, points: true, tracks: false },
+  layers: { outlines: true, points: false, tracks: false },
   hidden: new Set(),
   selected: null,
   following: true,

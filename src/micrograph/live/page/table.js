@@ -1,6 +1,6 @@
 // A table of any length: only the rows in the window are elements. Sorts by a click on a column's name.
 
-import { made, number, rem, unit } from "./format.js";
+import { label, made, number, rem, unit } from "./format.js";
 
 const ROW_EM = 1.75;
 
@@ -59,13 +59,14 @@ export class Table {
   #headline() {
     const widths = this.data.columns.map((name, k) => this.#width(name, this.data.values[k]));
     this.widths = this.widths?.length === widths.length ? this.widths.map((wide, k) => Math.max(wide, widths[k])) : widths;
-    this.grid.style.setProperty("--columns", this.widths.map((wide) => `minmax(${wide}em, 1fr)`).join(" "));
+    this.grid.style.setProperty("--columns", this.widths.map((wide) => `minmax(${wide}em, ${wide}fr)`).join(" "));
+    this.grid.style.minWidth = `${this.widths.reduce((sum, wide) => sum + Number(wide), 0)}em`;
     this.head.replaceChildren(
       ...this.data.columns.map((name, k) => {
         const order = this.sort?.column === k ? (this.sort.down ? "descending" : "ascending") : "none";
         const said = unit(this.units[name]);
         const button = made("button", { type: "button", onclick: () => this.#sortBy(k), title: `Sort by ${name}` },
-          made("span", {}, name.replaceAll("_", " ")), said ? made("small", {}, said) : null);
+          made("span", {}, label(name, Boolean(said))), said ? made("small", {}, said) : null);
         const kind = this.#isText(k) ? "text" : "";
         return made("div", { role: "columnheader", class: kind, "aria-sort": order }, button);
       }),
@@ -79,8 +80,8 @@ export class Table {
   /** Width of a column in em: of its name in two lines, and of its longest entry among the first. */
   #width(name, values) {
     const said = values.slice(0, 60).map((value) => number(value).length);
-    const words = Math.max(...name.split("_").map((word) => word.length), name.length * 0.6);
-    return Math.min(22, 0.58 * Math.max(4, words + 2, ...said) + 1.2).toFixed(1);
+    const words = Math.max(...name.split("_").map((word) => word.length)) + 1;
+    return Math.min(22, 0.62 * Math.max(4, words, ...said) + 1.6).toFixed(1);
   }
 
   #sortBy(column) {

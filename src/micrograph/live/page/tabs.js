@@ -117,8 +117,7 @@ export class Tabs {
   #objects() {
     const look = this.shownLook;
     if (!look) return;
-    const units = Object.fromEntries(look.objects.columns.map((column) => [column, this.said?.units[`objects.${column}`] || ""]));
-    this.#put(look.objects, units, new Map(look.kinds.map((kind) => [kind.name, kind.color])), `in frame ${look.frame}`);
+    this.#put(look.objects, look.objects.units, new Map(look.kinds.map((kind) => [kind.name, kind.color])), `in frame ${look.frame}`);
     this.rows.select(this.row, false);
   }
 
