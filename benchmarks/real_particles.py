@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from micrograph.apps.labelling import OwnLabels, compare_all, learn_labels, read_all
+from micrograph.apps.labelling import STEPS, OwnLabels, compare_all, learn_labels, read_all
 from micrograph.infer import load_predictor
 from micrograph.io.masks import LabelledImage, read_labels
 from micrograph.recipes import find_recipe
@@ -94,12 +94,12 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recipe", default="particle-shapes")
     parser.add_argument("--images", type=int)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("-o", "--weights", type=Path, default=Path("real-particles.safetensors"))
     asked = parser.parse_args()
     chosen, labelled = find_recipe(asked.recipe), read_labels(asked.folder)
-    images_, bin_ = read_all(labelled)
+    images_, bin_ = read_all(chosen, labelled)
     print(f"{len(labelled)} labelled images, {bin_} x {bin_} pixels binned into one")
     as_shipped(chosen, images_)
     if asked.steps:

@@ -141,7 +141,7 @@ def test_large_objects_are_binned(tmp_path: Path) -> None:
     labels[20:120, 20:120] = labels[150:250, 150:250] = 255
     Image.fromarray(labels).save(tmp_path / "a.png")
     Image.fromarray(labels).save(tmp_path / "a_mask.png")
-    images, number = read_all(read_labels(tmp_path))
+    images, number = read_all(find_recipe("particle-shapes"), read_labels(tmp_path))
     assert number == 2
     assert next(iter(images.values())).labels.shape == (150, 150)
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from micrograph.core import BadInput, Calibration, Frame, Prediction, Recording
 from micrograph.recipes import find_recipe
 from micrograph.run import suitably_binned
+from micrograph.run.binning import alike_px, small_diameter
 
 RECIPE = find_recipe("particle-shapes")
 
@@ -70,3 +72,26 @@ def test_outlines_of_a_binned_image_lie_where_they_do_in_the_file() -> None:
         found[number] = RECIPE.objects(prediction)["objects"].iloc[0]
     assert found[4]["y_nm"] == pytest.approx(found[1]["y_nm"], abs=0.05)
     assert found[4]["area_nm2"] == pytest.approx(found[1]["area_nm2"], rel=0.01)
+
+
+def test_white_noise_is_alike_over_one_pixel_and_smoothed_noise_over_its_width() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (240, 240))
+    assert alike_px(noise) == pytest.approx(1.0, abs=0.1)
+    smooth = gaussian_filter(noise, 1.1)
+    assert alike_px(smooth) == pytest.approx(np.sqrt(4 * np.pi) * 1.1, rel=0.2)
+    assert alike_px(smooth + np.arange(240)) == pytest.approx(alike_px(smooth), rel=0.05)
+    assert alike_px(np.zeros((64, 64))) == 1.0
+
+
+def test_smaller_objects_are_binned_where_the_noise_is_alike_over_several_pixels() -> None:
+    grains = gaussian_filter(np.random.default_rng(1).normal(0, 0.2, (512, 512)), 1.2)
+    image = (disc(25) + grains).astype(np.float32)
+    assert suitably_binned(RECIPE, recording(disc(25)), Sees()).calibration.binning == 2
+    assert suitably_binned(RECIPE, recording(image), Sees()).calibration.binning == 4
+
+
+def test_objects_below_a_tenth_of_the_area_do_not_count() -> None:
+    labels = np.zeros((64, 64), int)
+    labels[:20, :20], labels[40:43, 40:43] = 1, 2
+    assert small_diameter(labels) == pytest.approx(2 * np.sqrt(400 / np.pi))
+    assert small_diameter(labels * 0) == 0.0

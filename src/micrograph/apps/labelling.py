@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 
 #: Steps of a training, and of each of those that make the learning curve; peak of the learning rate where weights
 #: that know something learn on.
-STEPS, CURVE_STEPS, LEARNING_RATE = 500, 200, 1e-3
+STEPS, CURVE_STEPS, LEARNING_RATE = 1500, 200, 1e-3
 #: Share of the images that are held out of the training, and of the image where there is only one.
 _HELD_OUT, _HELD_OUT_OF_ONE = 0.25, 0.4
-#: Objects are binned as far as they stay so many pixels wide, and the image so many.
-_BINS, _LEAST_DIAMETER, _LEAST_SIDE = (8, 4, 2), 32.0, 128
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def learn_labels(
     progress: Advance = silent,
 ) -> LabelReport:
     """Do what `train_on_labels` does, for a recipe and labelled images at hand."""
-    read, bin_ = read_all(images)
+    read, bin_ = read_all(recipe, images)
     split = split_images(read, own.images)
     begins_from = recipe.model.weights or recipe.begins_from
     steps = steps or STEPS
@@ -216,8 +214,8 @@ def simulated_by(recipe: Recipe) -> Sampler:
     return recipe.data
 
 
-def read_all(images: Sequence[LabelledImage]) -> tuple[dict[str, Labelled], int]:
-    """Return all images with their labels by name, binned as far as the typical object allows, and that binning."""
+def read_all(recipe: Recipe, images: Sequence[LabelledImage]) -> tuple[dict[str, Labelled], int]:
+    """Return all images with their labels by name, binned as recordings are for the recipe, and that binning."""
     from micrograph.train.labelled_masks import Labelled, binned
 
     read = {}
@@ -225,12 +223,19 @@ def read_all(images: Sequence[LabelledImage]) -> tuple[dict[str, Labelled], int]
         labels, names = one.objects()
         frame = one.frame()
         read[one.name] = Labelled(frame.data, labels, names, frame.calibration.pixel_nm or 1.0)
-    areas = np.concatenate([np.bincount(one.labels.ravel())[1:] for one in read.values()])
-    diameter = float(np.median(2 * np.sqrt(areas / np.pi)))
-    side = min(min(one.image.shape) for one in read.values())
-    fits = (n for n in _BINS if diameter / n >= _LEAST_DIAMETER and side // n >= _LEAST_SIDE)
-    number = next(fits, 1)
+    number = suitable_bin(recipe, list(read.values()))
     return {name: binned(one, number) for name, one in read.items()}, number
+
+
+def suitable_bin(recipe: Recipe, images: Sequence[Labelled]) -> int:
+    """Return how far labelled images may be binned for a recipe's network: the rule of recordings, for all of them."""
+    from micrograph.run.binning import BINS, LEAST_SIDE, alike_px, is_wide_enough, small_diameter
+
+    diameter = float(np.median([small_diameter(one.labels) for one in images]))
+    alike = float(np.median([alike_px(one.image) for one in images]))
+    side = min(min(one.image.shape) for one in images)
+    fits = (n for n in BINS if side // n >= LEAST_SIDE and is_wide_enough(recipe.model, n, diameter / n, alike))
+    return next(fits, 1)
 
 
 def split_images(images: Mapping[str, Labelled], learn: int | None) -> Split:
