@@ -1,0 +1,116 @@
+"""micrograph live and view: the tables of analyze from a source, and one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from micrograph.apps import cli, jobs, watching
+from micrograph.apps.desk import Desk
+from micrograph.core import BadInput
+from micrograph.simulate import ParticleSampler
+
+SAMPLER = ParticleSampler(
+    side_px=96, diameter_px=(18, 22), contrast_to_noise=(5, 6), covered=(0.1, 0.2), gaps=("apart",), bright=0.0,
+    liquid=0.0, empty=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(4)
+    path = Path(tmp_path_factory.mktemp("movie")) / "movie.npy"
+    np.save(path, np.stack([SAMPLER(rng).image for _ in range(6)]))
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.main([str(one) for one in arguments])
+    return int(left.value.code or 0)
+
+
+CALIBRATION = ("--pixel-size", "0.5 nm", "--frame-time", "0.5 s")
+
+
+def test_a_replayed_file_gives_the_files_of_analyze_byte_for_byte(
+    movie: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("analyze", "particle-shapes", movie, "-o", tmp_path / "file", *CALIBRATION) == 0
+    rules = tmp_path / "rules.txt"
+    rules.write_text("when frames.count > 0 for 2 frames: mark\n")
+    capsys.readouterr()
+    live = ("live", "particle-shapes", f"replay:{movie}", "-o", tmp_path / "live", *CALIBRATION)
+    assert run(*live, "--speed", "fastest", "--no-page", "--triggers", rules) == 0
+    assert "6 frames" in capsys.readouterr().out
+    tables = sorted(path.name for path in (tmp_path / "file").glob("*.parquet"))
+    for name in [*tables, *(name.replace("parquet", "csv") for name in tables)]:
+        assert (tmp_path / "live" / name).read_bytes() == (tmp_path / "file" / name).read_bytes(), name
+    (fired,) = (tmp_path / "live" / "fired.jsonl").read_text().splitlines()
+    assert json.loads(fired)["frame"] == 1 and json.loads(fired)["outcome"] == "marked"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        ("camera", (), "folder:PATH"),
+        ("replay:{movie}", ("--speed", "quick"), "--speed"),
+        ("replay:{movie}", ("--policy", "some"), "--policy"),
+        ("replay:{movie}", ("--until-idle", "5"), "--until-idle"),
+        ("replay:{movie}", ("--triggers", "{movie}"), "cannot be read as text"),
+        ("replay:/no/such/file.npy", (), "does not exist"),
+        ("folder:/no/such/folder", (), "does not exist"),
+        ("zmq://127.0.0.1", (), "port"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    movie: Path, tmp_path: Path, source: str, options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, options = source.format(movie=movie), tuple(option.format(movie=movie) for option in options)
+    assert run("live", "particle-shapes", source, "-o", tmp_path, *CALIBRATION, "--no-page", *options) == 2
+    error = capsys.readouterr().err
+    assert said.lower() in error.lower() and error.count("\n") == 1
+
+
+def test_a_recipe_that_learns_from_the_recording_is_refused_with_what_to_do(movie: Path, tmp_path: Path) -> None:
+    asked = watching.LiveRequest(jobs.Request("movie-defects"), f"replay:{movie}", speed="fastest")
+    with pytest.raises(BadInput, match="--weights"):
+        watching.prepared(asked, tmp_path)
+
+
+def test_the_page_of_a_live_analysis_is_served_while_it_runs(movie: Path, tmp_path: Path) -> None:
+    httpx = pytest.importorskip("httpx")
+    states: list[Any] = []
+    answers: list[int] = []
+
+    def opened(address: str) -> None:
+        answers.append(httpx.get(address, follow_redirects=True).status_code)
+
+    def tell(state: Any) -> None:
+        states.append(state)
+        if not state.running:
+            raise KeyboardInterrupt
+
+    request = jobs.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
+    asked = watching.LiveRequest(request, f"replay:{movie}", speed="fastest")
+    watching_record: Any = None
+    with pytest.raises(KeyboardInterrupt):
+        watching_record = watching.live(asked, tmp_path, watching.PageRequest(), opened=opened, tell=tell)
+    assert answers == [200] and states[-1].frames == (0, 5) and watching_record is None
+
+
+def test_the_desk_proposes_what_fits_and_runs_it(movie: Path, tmp_path: Path) -> None:
+    desk = Desk(movie.parent, tmp_path)
+    found = desk.open(movie)
+    assert found.facts["frames"] == "6" and found.facts["pixel"] == "unknown"
+    assert not any(one.fits for one in found.proposals if "pixel_nm" in one.reason)
+    job = desk.run("particle-shapes", movie)
+    deadline = time.monotonic() + 60
+    while not job.progress.ended and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert job.progress.ended == "failed" and "--pixel-size" in job.progress.note and job.report is None
