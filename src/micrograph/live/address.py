@@ -73,11 +73,11 @@ def _folder(text: str) -> Path:
 
 def _host_port(rest: str, text: str) -> tuple[str, int]:
     host, colon, port = rest.removeprefix("//").rstrip("/").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not rest.startswith("//") or (colon and not host) or "/" in host:
+        raise BadInput(f"The source '{text}' has no host: zmq://127.0.0.1:5555 was expected.")
     if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise BadInput(f"The source '{text}' has no port from 1 to 65535: zmq://127.0.0.1:5555 was expected.")
-    host = host.removeprefix("[").removesuffix("]")
-    if not rest.startswith("//") or not host or "/" in host:
-        raise BadInput(f"The source '{text}' has no host: zmq://127.0.0.1:5555 was expected.")
     return host, int(port)
 
 

@@ -41,7 +41,7 @@ def recipe_udf(recipe: Recipe, predict: Predict, calibration: Calibration) -> An
 
         def get_result_buffers(self) -> dict[str, Any]:
             """Declare one number a navigation position for each quantity."""
-            kinds = {name: "float64" for name in quantities(self.params.recipe)} | {"flags": "int64"}
+            kinds = dict.fromkeys(quantities(self.params.recipe), "float64") | {"flags": "int64"}
             return {name: self.buffer(kind="nav", dtype=dtype) for name, dtype in kinds.items()}
 
         def process_frame(self, frame: NDArray[Any]) -> None:
