@@ -37,9 +37,13 @@ def test_missed_bonds_do_not_hide_the_order():
 
 
 def test_uneven_times_are_allowed():
-    times, counts, _ = decay(np.random.default_rng(4), 1, frames=60)
-    keep = np.r_[0, 1, np.arange(3, 58, 3), 59]
-    assert kinetic_order(times[keep], counts[keep]).order == 1
+    keep, right = np.r_[0, 1, np.arange(3, 58, 3), 59], 0
+    for seed in range(4):
+        for order in (1, 2):
+            times, counts, _ = decay(np.random.default_rng(seed), order, frames=60)
+            right += kinetic_order(times[keep], counts[keep]).order == order
+    # 90 joinings do not always tell: the chance of waiting times alone favours the other order in one run of eight.
+    assert right >= 7
 
 
 def test_numbers_that_are_no_counts_are_refused():
