@@ -68,6 +68,10 @@ holes = 20
 method = "distance"
 smooth = 1
 rise = 0.1
+[whole]
+method = "join"
+solidity = 0.9
+neck = 0.8
 [accept]
 method = "objects"
 least_px = 30
