@@ -32,7 +32,7 @@ def recipe_udf(recipe: Recipe, predict: Predict, calibration: Calibration) -> An
     """
     require_calibration(recipe, calibration)
     try:
-        from libertem.udf import UDF
+        from libertem.udf import UDF  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
         raise BadInput("A recipe as a UDF needs LiberTEM: install it with  pip install libertem.") from error
 

@@ -120,7 +120,7 @@ def _calibration(header: Mapping[str, Any], frame: int) -> Calibration:
     for name, value in values.items():
         if not _is_number(value) or value <= 0:
             raise BadInput(f"Frame {frame} has {name} {str(value)[:40]!r}: a number above 0 was expected.")
-    return Calibration(**{name: float(value) for name, value in values.items()})
+    return Calibration().with_known(**{name: float(value) for name, value in values.items()})
 
 
 def _known(header: Mapping[str, Any], frame: int) -> dict[str, float]:
