@@ -78,18 +78,15 @@ def growth_table(tracks: pd.DataFrame, followed: pd.DataFrame | None = None) -> 
     followed: all rows of the tracks, where `tracks` holds those alone whose areas are sure: rates are means over the
     time in which an object was followed, by the law of its sure areas.
     """
-    times = (tracks if followed is None else followed).groupby("track")["t_s"].agg(["min", "max"])
+    times = (tracks if followed is None else followed).groupby("track")["t_s"]
+    first, last = times.min().to_dict(), times.max().to_dict()
     found = []
     for track, rows in tracks.groupby("track"):
         if len(rows) >= 4:
-            answer = growth(rows["t_s"].to_numpy(float), rows["area_nm2"].to_numpy(float), _ends(times.loc[track]))
+            answer = growth(rows["t_s"].to_numpy(float), rows["area_nm2"].to_numpy(float), (first[track], last[track]))
             name = rows["class"].iloc[0] if "class" in rows else rows["shape"].iloc[0] if "shape" in rows else "object"
             found.append([track, name, *_growth_row(answer, _perimeter(rows))])
     return pd.DataFrame(found, columns=[column.name for column in GROWTH])
-
-
-def _ends(times: pd.Series[float]) -> tuple[float, float]:
-    return float(times["min"]), float(times["max"])
 
 
 def _perimeter(rows: pd.DataFrame) -> float:
