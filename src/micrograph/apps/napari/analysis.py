@@ -36,6 +36,7 @@ class Analysis(Container[Widget]):
         self._settings: list[fields.Setting] = []
         self._asked: tuple[str, ...] = ()
         self._movie = False
+        self._described: Any = None
         self.image: Any = create_widget(annotation="napari.layers.Image", label="image")
         self.recipe: Any = ComboBox(label="recipe", choices=[("", "")])
         self.every = CheckBox(text="all recipes, also those that do not fit", value=False)
@@ -44,8 +45,10 @@ class Analysis(Container[Widget]):
             for name, (label, example) in fields.SCALES.items()
         }
         self.frames = LineEdit(label="frames", tooltip="First and end, such as 0:100; all where nothing is written")
-        self.weights: Any = ComboBox(label="weights", choices=_weights)
-        self.other = PushButton(text="other weights ...")
+        self.weights: Any = ComboBox(choices=_weights)
+        self.other = PushButton(text="other ...")
+        weights = Container(label="weights", widgets=[self.weights, self.other], layout="horizontal", labels=False)
+        weights.margins = (0, 0, 0, 0)
         self.more = CheckBox(text="settings", value=False)
         self.settings: Container[Any] = Container(widgets=[], labels=True, visible=False)
         self.polygons = CheckBox(text="outlines as shapes too", value=False)
@@ -58,10 +61,9 @@ class Analysis(Container[Widget]):
         self.running = Running("Analyse")
         super().__init__(
             widgets=[
-                self.image, self.recipe, self.every, *self.scales.values(), self.frames, self.weights, self.other,
+                self.image, self.recipe, self.every, *self.scales.values(), self.frames, weights,
                 self.more, self.settings, self.polygons, self.folder, self.running,
             ],
-            scrollable=True,
         )  # fmt: skip
         self._connect()
         self.look_again()
@@ -98,7 +100,9 @@ class Analysis(Container[Widget]):
                 self.recipe.value = before
         if recording is not None:
             for name, text in fields.scale_texts(recording.calibration).items():
-                self.scales[name].value = text
+                if text or self.image.value is not self._described:
+                    self.scales[name].value = text
+            self._described = self.image.value
         self.ask()
 
     def ask(self) -> None:
@@ -127,7 +131,7 @@ class Analysis(Container[Widget]):
         try:
             if layer is None or recipe is None:
                 raise BadInput("There is no image to analyse: open a recording, and choose its layer.")
-            request = self._request(recipe)
+            request = self._request(recipe, recording_of(layer))
             calibrate(layer, parse_calibration(request.calibration))
             grid, recording = grid_of(layer), recording_of(layer)
         except MicrographError as error:
@@ -148,17 +152,19 @@ class Analysis(Container[Widget]):
         where = f" Tables, figures and report are in {folder}." if folder else ""
         self.running.say(" ".join([work.told(recipe, result) + where, *shown.notes]))
 
-    def _request(self, recipe: Recipe) -> Request:
+    def _request(self, recipe: Recipe, recording: Recording) -> Request:
+        """Return what is asked for; of the scale, what the image does not state itself."""
         texts = {name: self.scales[name].value.strip() for name in self._asked}
         missing = [name for name in recipe.task.needs if not texts.get(name)]
         if missing:
             words = " and ".join(f"'{fields.SCALES[name][0]}'" for name in missing)
             example = fields.SCALES[missing[0]][1]
             raise BadInput(f"The image does not state what this recipe needs: fill in {words}, for example {example}.")
+        stated = fields.scale_texts(recording.calibration)
         weights = () if self.weights.value is None else (Path(self.weights.value),)
         return Request(
             recipe.name,
-            calibration={name: text for name, text in texts.items() if text},
+            calibration={name: text for name, text in texts.items() if text not in ("", stated[name])},
             frames=self.frames.value.strip() or None if self._movie else None,
             weights=weights,
             settings=fields.changes(self._settings, self.values()),

@@ -30,7 +30,7 @@ SYMBOLS = {
 }  # fmt: skip
 #: A site's disc is this share of the distance to its neighbour wide; the middle of an outlined object so many pixels
 #: of an image of 512.
-_DISC, _MIDDLE = 0.45, 6.0
+_DISC, _MIDDLE = 0.45, 13.0
 
 
 @dataclass(frozen=True)

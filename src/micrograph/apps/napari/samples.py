@@ -9,6 +9,9 @@ from micrograph.apps.napari.grid import LayerData, image_layer
 from micrograph.apps.napari.readers import NOTHING
 from micrograph.core import Calibration, Recording
 
+#: Shapes of the simulated particles.
+SHAPES = ("sphere", "rod", "cube", "triangle")
+
 
 def real_image() -> Sequence[LayerData | tuple[None]]:
     """Return the real image of the demo, fetched once; where it cannot be had, say why and show nothing."""
@@ -40,7 +43,8 @@ def particles(side_px: int = 512, seed: int = 3) -> Recording:
         contrast_to_noise=(4.0, 4.001),
         covered=(0.2, 0.2001),
         pixel_nm=(0.5, 0.5001),
-        shapes=("sphere", "rod", "cube", "triangle"),
+        shapes=SHAPES,
+        kinds=SHAPES,
         gaps=("apart",),
         bright=1.0,
         liquid=0.0,

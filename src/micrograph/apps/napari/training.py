@@ -44,7 +44,6 @@ class Training(Container[Widget]):
                 self.image, self.masks, self.frames, self.folder, self.add, self.recipe, self.weights, self.steps,
                 self.curve, self.running, self.scores,
             ],
-            scrollable=True,
         )  # fmt: skip
         self.add.changed.connect(self.add_labels)
         self.running.begin.changed.connect(self.run)
