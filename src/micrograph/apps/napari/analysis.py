@@ -76,6 +76,8 @@ class Analysis(Container[Widget]):
         self.other.changed.connect(self._choose_weights)
         self.running.begin.changed.connect(self.run)
         WEIGHTS.events.inserted.connect(self._new_weights)
+        forget = partial(WEIGHTS.events.inserted.disconnect, self._new_weights, missing_ok=True)
+        self.native.destroyed.connect(lambda _: forget())
 
     def reset_choices(self, *_: Any) -> None:
         """Bring the lists up to date; napari calls this when layers come and go."""

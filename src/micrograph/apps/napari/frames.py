@@ -45,12 +45,11 @@ class FrameArray(ABC):
         first, rest = self._split(key)
         if isinstance(first, slice):
             chosen = [self.frame(index)[rest] for index in range(*first.indices(len(self)))]
-            if not chosen:
-                chosen_none: NDArray[Any] = np.empty((0, *self.shape[1:]), self.dtype)[:, *rest]
-                return chosen_none
-            return np.stack(chosen)
+            nothing: NDArray[Any] = np.empty((0, *self.shape[1:]), self.dtype)[:, *rest]
+            return np.stack(chosen) if chosen else nothing
         if np.ndim(first) == 0:
-            return self.frame(self._number(first))[rest]
+            part: NDArray[Any] = self.frame(self._number(first))[rest]
+            return part
         numbers, *others = np.broadcast_arrays(np.asarray(first), *rest)
         found = np.empty(numbers.shape, self.dtype)
         for index in np.unique(numbers):

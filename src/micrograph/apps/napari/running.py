@@ -16,6 +16,8 @@ from micrograph.core import MicrographError
 Found = TypeVar("Found")
 #: How often the bar is brought up to date.
 _EVERY_MS = 100
+#: Room for the message: three lines.
+_LINES_PX = 54
 STOPPED = "Stopped."
 
 
@@ -35,6 +37,7 @@ class Running(Container[Widget]):
 
     def __init__(self, verb: str) -> None:
         from qtpy.QtCore import QTimer
+        from qtpy.QtWidgets import QSizePolicy
 
         self.begin = PushButton(text=verb)
         self.stop = PushButton(text="Stop", enabled=False)
@@ -45,12 +48,15 @@ class Running(Container[Widget]):
         super().__init__(widgets=[buttons, self.bar, self.message], labels=False)
         self.margins = (0, 0, 0, 0)
         self.message.native.setWordWrap(True)
+        self.message.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
+        self.message.native.setMinimumHeight(_LINES_PX)
         self.stop.changed.connect(self.halt)
         self._halted = threading.Event()
         self._stand = (0, 0, "")
         self._clock = QTimer(self.native)
         self._clock.timeout.connect(self._show)
-        self.native.destroyed.connect(self._halted.set)
+        self._gone = threading.Event()
+        self.native.destroyed.connect(self._leave)
         self.worker: Any = None
 
     def halt(self) -> None:
@@ -102,8 +108,15 @@ class Running(Container[Widget]):
         if not self._halted.is_set():
             self.say(f"{done} of {total}: {note}" if total else f"{note} ...")
 
+    def _leave(self, _: object = None) -> None:
+        """Let go of a window that was closed: its job stops, and nothing more is shown."""
+        self._halted.set()
+        self._gone.set()
+
     def _end(self, found: Any, then: Callable[[Any], object]) -> None:
         self._rest()
+        if self._gone.is_set():
+            return
         if not isinstance(found, Refused):
             then(found)
         elif found.sentence == STOPPED:
@@ -112,5 +125,7 @@ class Running(Container[Widget]):
             self.refuse(found.sentence)
 
     def _rest(self) -> None:
+        if self._gone.is_set():
+            return
         self._clock.stop()
         self.begin.enabled, self.stop.enabled, self.bar.visible = True, False, False
