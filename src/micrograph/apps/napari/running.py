@@ -36,7 +36,7 @@ class Running(Container[Widget]):
     """Buttons, bar and message of a job that runs in a thread; the job is stopped when it next tells its progress."""
 
     def __init__(self, verb: str) -> None:
-        from qtpy.QtCore import QTimer
+        from qtpy.QtCore import Qt, QTimer
         from qtpy.QtWidgets import QSizePolicy
 
         self.begin = PushButton(text=verb)
@@ -49,6 +49,7 @@ class Running(Container[Widget]):
         self.margins = (0, 0, 0, 0)
         self.message.native.setWordWrap(True)
         self.message.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
+        self.message.native.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.message.native.setMinimumHeight(_LINES_PX)
         self.stop.changed.connect(self.halt)
         self._halted = threading.Event()
