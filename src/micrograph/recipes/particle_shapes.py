@@ -11,6 +11,7 @@ from micrograph.track.answers import SHAPE_ANSWERS
 from micrograph.track.population import Population
 from micrograph.train import TrainSettings
 from micrograph.validate.particle_checks import detection_f1, foreign_auroc, size_bias
+from micrograph.validate.particle_multislice import MultisliceParticles
 from micrograph.validate.particle_scenes import Trial
 from micrograph.validate.shape_checks import Mixtures, shape_ari, share_error
 
@@ -59,6 +60,7 @@ RECIPE = Recipe(
     checks=(
         detection_f1(CLEAR, at_least=0.97),
         detection_f1(FAINT, at_least=0.90),
+        detection_f1(Trial("gold by multislice", MultisliceParticles(), 12), at_least=0.97),
         size_bias(replace(CLEAR, images=140), at_most=0.5),
         shape_ari(MIXED, at_least=0.90),
         share_error(MIXED, at_most=0.03),
