@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from micrograph.core import BadInput, Calibration, Column, Recording
+from micrograph.core import BadInput, Column
 from micrograph.core.provenance import digest
 from micrograph.io import write_table
 from micrograph.live.finished import Finished
@@ -77,8 +77,6 @@ def test_a_folder_without_results_is_refused_in_a_sentence(tmp_path):
 def test_an_analysis_that_was_just_made_can_be_shown(tmp_path, toy):
     from micrograph.run import analyze
 
-    images = np.random.default_rng(0).normal(100, 5, (3, 32, 32)).astype(np.float32)
-    recording = Recording(lambda k: images[k], range(3), Calibration(pixel_nm=0.1), (32, 32), name="made here")
-    analyze(toy.recipe, recording, toy.predict, tmp_path / "out")
+    analyze(toy.recipe(), toy.movie(3), toy.predict, tmp_path / "out")
     shown = Finished(tmp_path / "out")
     assert shown.state.frames == (0, 2) and "frames" in shown.tables and shown.image(0) is None

@@ -10,9 +10,9 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
-from PIL import Image
+from PIL import Image  # noqa: E402
 
-from micrograph.live.server import PAGE, serving
+from micrograph.live.server import PAGE, serving  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -62,19 +62,30 @@ def url(shown, root):
         yield url
 
 
-@pytest.fixture
-def page(browser, url):
+@pytest.fixture(scope="module")
+def opened(browser, url):
     context = browser.new_context(viewport={"width": 1366, "height": 768}, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    faults = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
     page.goto(url)
     page.wait_for_selector("#stage[data-frame]")
     yield page
-    assert faults == []
     context.close()
+
+
+@pytest.fixture
+def page(opened, shown):
+    """Give the page as it was opened: the newest frame, whole, no object chosen, the objects' table."""
+    opened.focus("#stage")
+    for key in ("Escape", "0", "l"):
+        opened.keyboard.press(key)
+    opened.click('[data-tab="objects"]')
+    frame_of(opened, shown.last)
+    yield opened
+    assert opened.faults == []
 
 
 def frame_of(page, number):
@@ -121,14 +132,13 @@ def test_the_time_line_and_the_keys_scrub_back_and_live_comes_back(page, shown):
     frame_of(page, shown.last)
     shown.advance()
     frame_of(page, shown.last)
-    shown.last = 35
 
 
-def test_a_frame_out_of_domain_is_unmistakable(page):
+def test_a_frame_out_of_domain_is_unmistakable(page, shown):
     page.focus("#stage")
-    for _ in range(3):
+    for back in range(1, 5):
         page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(200)
+        frame_of(page, shown.last - back)
     page.wait_for_selector("#doubt:not([hidden])")
     assert "out of domain" in page.inner_text("#doubt").lower()
     assert "doubted" in page.get_attribute("#stage", "class")
@@ -170,44 +180,24 @@ def test_exports_are_downloaded(page, tmp_path):
         path = tmp_path / f"saved{check}"
         download.value.save_as(path)
         assert download.value.suggested_filename.endswith(check) and path.stat().st_size > 500
-    assert Image.open(tmp_path / "saved.png").width >= 256
+    with Image.open(tmp_path / "saved.png") as picture:
+        assert picture.width >= 256
 
 
 def test_every_key_works_without_a_fault(page):
     page.focus("#stage")
-    for key in [
-        "t",
-        "t",
-        "p",
-        "p",
-        "o",
-        "o",
-        "c",
-        "m",
-        "m",
-        "m",
-        "n",
-        "N",
-        "+",
-        "-",
-        "w",
-        "a",
-        "s",
-        "d",
-        "e",
-        "Escape",
-        "?",
-        "Escape",
-        "Shift+D",
-        "Shift+D",
-        "Home",
-        "End",
-        "l",
-        "PageUp",
-        "PageDown",
-    ]:
+    keys = "t t p p o o c m m m n N + - w a s d e Escape ? Escape Shift+D Shift+D Home End l PageUp PageDown"
+    for key in keys.split():
         page.keyboard.press(key)
     page.wait_for_timeout(500)
+
+
+def test_every_button_and_picture_has_a_name(page):
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('button, [role=slider], input, select, summary')]"
+        ".filter(e => !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"
+    )
+    assert nameless == []
 
 
 def test_a_file_of_the_folder_is_analysed_and_shown(page):
@@ -219,14 +209,6 @@ def test_a_file_of_the_folder_is_analysed_and_shown(page):
     page.click('button:has-text("Show the result")')
     frame_of(page, 11)
     assert page.inner_text("#status") == "finished"
-
-
-def test_every_button_and_picture_has_a_name(page):
-    nameless = page.evaluate(
-        "[...document.querySelectorAll('button, [role=slider], input, select, summary')].filter(e => !(e.textContent.trim() ||"
-        " e.getAttribute('aria-label') || e.labels?.length)).map(e => e.outerHTML)"
-    )
-    assert nameless == []
 
 
 @pytest.mark.parametrize("path", sorted(PAGE.glob("*.*")), ids=lambda path: path.name)

@@ -153,8 +153,8 @@ def _known(frames: DataFrame) -> dict[int, dict[str, float]]:
     if "frame" not in frames:
         return {}
     columns = [name for name in ("t_s", "temperature_C", "temperature_set_C") if name in frames]
-    rows = frames[["frame", *columns]].to_dict("records")
-    return {int(row.pop("frame")): row for row in rows}
+    values = frames[columns].to_numpy(float).tolist()
+    return {int(k): dict(zip(columns, row, strict=True)) for k, row in zip(frames["frame"], values, strict=True)}
 
 
 def _curves(view: View, frame: int) -> Sequence[NDArray[np.float64]]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, MicrographError, Recording
 from micrograph.core.provenance import digest
 from micrograph.live.shown import State
-from micrograph.run.analyze import RECORD, LazyTables
+from micrograph.run.analyze import LazyTables
+from micrograph.run.finishing import RECORD
 from micrograph.run.record import read_json
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Finished:
 
 
 def _shape(said: dict[str, Any]) -> tuple[int, int] | None:
-    shape = said.get("shape") or ()
+    shape: list[int] = said.get("shape") or []
     return (int(shape[-2]), int(shape[-1])) if len(shape) >= 2 else None
 
 

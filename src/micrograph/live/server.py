@@ -40,7 +40,7 @@ def build_app(
     """Return the guarded ASGI application: for `shown`, for files that are dropped where there is a `lab`, or both."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     app.state.views = Views(shown)
-    _add_page(app)
+    _add_page(app, {"main": shown is not None, "lab": lab is not None})
     routes.add(app)
     if lab is not None:
         lab_routes.add(app, lab, most_upload)
@@ -140,13 +140,17 @@ async def _lifespan(app: FastAPI) -> Any:
         desk.close()
 
 
-def _add_page(app: FastAPI) -> None:
-    """Serve the files of the page, which are read once: no other file can be named."""
+def _add_page(app: FastAPI, about: dict[str, bool]) -> None:
+    """Serve the files of the page, which are read once: no other file can be named; and what the server offers."""
     files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in MEDIA}
 
     @app.get("/")
     def index() -> Response:
         return Response(files["index.html"], media_type="text/html")
+
+    @app.get("/api/about")
+    def offered() -> Response:
+        return JSONResponse(about)
 
     @app.get("/page/{name}")
     def file(name: str) -> Response:

@@ -29,7 +29,7 @@ export class Curves {
       if (!this.groups.has(key)) this.groups.set(key, []);
       this.groups.get(key).push(curve);
     }
-    this.band.textContent = data.curves.some((curve) => curve.low) ? "shaded: 95 % interval" : "";
+    this.band.textContent = data.curves.some((curve) => curve.low) ? "shaded, ±: 95 % interval" : "";
     const known = [...this.groups.keys()].join();
     if (known !== this.known) {
       this.known = known;
@@ -80,6 +80,7 @@ export class Curves {
     const rank = (key) => {
       const [table, column] = key.split(".");
       const place = FIRST.indexOf(column);
+      if (place < 0 && this.groups.get(key).every((curve) => curve.y.every((y) => y === curve.y[0]))) return 40;
       return table === "frames" ? (place < 0 ? 20 : place + 2) : table === "summary" ? 3 : 30;
     };
     const byRank = [...keys].sort((a, b) => rank(a) - rank(b) || keys.indexOf(a) - keys.indexOf(b));
@@ -116,6 +117,7 @@ export class Curves {
       this.root.append(this.charts.get(key).root);
     }
     this.root.classList.toggle("none", !wanted.length);
+    this.root.classList.toggle("single", this.data.frames.length === 1);
     this.root.dataset.empty = this.data.curves.length ? "No curve is chosen." : "Curves appear with the first frames.";
   }
 
@@ -163,7 +165,9 @@ export class Curves {
 
   #draw(chart) {
     const curves = this.groups.get(chart.key);
-    if (!curves || !chart.box.clientWidth) return;
+    if (!curves) return;
+    this.#words(chart, curves);
+    if (!chart.box.clientWidth) return;
     const { context, width, height } = fitted(chart.canvas);
     const em = rem();
     const [x0, x1] = this.#domain();
@@ -182,7 +186,7 @@ export class Curves {
     curves.forEach((curve, k) => drawCurve(plot, curve, lines()[k % lines().length]));
     context.restore();
     this.#marks(plot);
-    this.#words(chart, curves, plot);
+    this.#points(chart, curves, plot);
   }
 
   #axes({ context, px, py, from, to, top, bottom, em }, xRange, yRange) {
@@ -230,7 +234,7 @@ export class Curves {
       context.stroke();
       context.setLineDash([]);
     };
-    context.lineWidth = 1.5;
+    context.lineWidth = 0.11 * em;
     for (const { x } of this.data.fired) {
       if (x === null) continue;
       line(px(x), color("mark"), [4, 3]);
@@ -245,12 +249,15 @@ export class Curves {
     if (x !== null && x !== undefined) line(px(x), color("text"), []);
   }
 
+  #said(chart, curves) {
+    const x = chart.hover ?? this.#x(this.cursor);
+    return curves.map((curve) => near(curve, x));
+  }
+
   /** Write what the chart shows, and its value under the pointer or at the frame that is shown. */
-  #words(chart, curves, { context, px, py, em }) {
+  #words(chart, curves) {
     chart.name.textContent = titled(curves[0].column, curves[0].unit);
     chart.name.title = `table '${curves[0].table}', column '${curves[0].column}'`;
-    const x = chart.hover ?? this.#x(this.cursor);
-    const said = curves.map((curve) => near(curve, x));
     chart.legend.replaceChildren(
       ...(curves.length < 2 ? [] : curves.map((curve, k) => {
         const key = made("span", { class: "key" }, curve.group);
@@ -258,10 +265,13 @@ export class Curves {
         return key;
       })),
     );
-    const one = said[0];
-    chart.now.textContent = curves.length === 1 && one ? `${number(one.y)}${half(one)} ${unit(curves[0].unit)}` : "";
+    const one = this.#said(chart, curves)[0];
+    chart.now.textContent = curves.length === 1 && one ? `${withBand(one)} ${unit(curves[0].unit)}` : "";
     chart.root.setAttribute("aria-label", `${chart.name.textContent}: ${curves.map((curve) => `${curve.group} ${number(curve.last)}`).join(", ")}`);
-    said.forEach((point, k) => {
+  }
+
+  #points(chart, curves, { context, px, py, em }) {
+    this.#said(chart, curves).forEach((point, k) => {
       if (!point) return;
       context.beginPath();
       context.arc(px(point.x), py(point.y), 0.26 * em, 0, 7);
@@ -273,7 +283,14 @@ export class Curves {
   }
 }
 
-const half = ({ low, high }) => (low !== null && high !== null ? ` (${number(low, 3)} to ${number(high, 3)})` : "");
+/** A value with its 95 % interval, both cut at the second digit of half its width. */
+function withBand({ y, low, high }) {
+  const half = low === null || high === null ? 0 : (high - low) / 2;
+  if (!(half > 0)) return number(y);
+  const digits = Math.max(0, Math.min(12, 1 - Math.floor(Math.log10(half))));
+  if (Math.abs(high + low - 2 * y) < 0.02 * half) return `${y.toFixed(digits)} ± ${half.toFixed(digits)}`;
+  return `${y.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
+}
 
 /** Return the point of a curve nearest to x. */
 function near(curve, x) {
@@ -292,7 +309,7 @@ function span(curves) {
   let [low, high] = [Math.min(...ys), Math.max(...ys)];
   const reach = Math.max(high - low, 1e-12 * Math.max(Math.abs(low), Math.abs(high)));
   const bands = finite(curves.flatMap((curve) => [...(curve.low || []), ...(curve.high || [])]));
-  const spread = reach > 0 && high > low ? 2 * reach : Infinity;
+  const spread = reach > 0 && high > low ? 20 * reach : Infinity;
   if (bands.length) {
     low = Math.max(Math.min(low, ...bands), low - spread);
     high = Math.min(Math.max(high, ...bands), high + spread);

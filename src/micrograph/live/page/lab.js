@@ -8,23 +8,20 @@ const POLL_MS = 700;
 
 /** Offer files where the server can open them; show the analysis that the page was started for, if there is one. */
 export async function startLab(dialog, button, open) {
-  const lab = new LabBox(dialog, open);
-  const [main, files] = await Promise.all([
-    api.json("/api/main/state").catch(() => null),
-    api.json("/api/lab/files").catch(() => null),
-  ]);
+  const box = new LabBox(dialog, open);
+  const { main, lab: files } = await api.json("/api/about");
   if (main) open("main");
   if (!files) {
     if (!main) panels.toast("There is nothing to show.", "warn", 0);
     return;
   }
   button.hidden = false;
-  button.addEventListener("click", () => lab.show());
-  lab.takesDrops();
+  button.addEventListener("click", () => box.show());
+  box.takesDrops();
   if (!main) {
     document.getElementById("title").textContent = "Drop a file, get an answer";
     document.getElementById("status").textContent = "ready";
-    lab.show();
+    box.show();
   }
 }
 

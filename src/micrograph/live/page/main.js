@@ -47,7 +47,9 @@ function shown({ look, picture, outlines }) {
   wished = null;
   $("stage").dataset.frame = look.frame;
   viewer.pixel = store.state?.pixel_nm ?? null;
+  viewer.shape = store.state?.shape ?? viewer.shape;
   viewer.show(look.frame, picture);
+  levels.root.hidden = !picture;
   if (picture) levels.show(picture);
   const empty = picture ? "" : store.state?.running ? "The image of this frame is no longer kept." : "The image is not there: results are shown without it.";
   $("empty").hidden = !empty;

@@ -1,6 +1,10 @@
 // What was found, drawn over the frame: outlines, points by kind, tails of tracks, and the one that is selected.
 
+import { rem } from "./format.js";
+
 const RIM = "rgba(0,0,0,0.65)";
+/** Lines are as wide as letters allow: 1 on a laptop, more on a large screen. */
+const wide = () => rem() / 13.5;
 
 const MARKERS = {
   o: (c, r) => c.arc(0, 0, r, 0, 7),
@@ -33,10 +37,10 @@ function cross(context, radius, turn) {
 export function marker(context, kind, radius) {
   context.beginPath();
   (MARKERS[kind.marker] || MARKERS.o)(context, radius);
-  context.lineWidth = 3.4;
+  context.lineWidth = 3.4 * wide();
   context.strokeStyle = RIM;
   context.stroke();
-  context.lineWidth = 1.7;
+  context.lineWidth = 1.7 * wide();
   context.strokeStyle = kind.color;
   context.stroke();
 }
@@ -72,10 +76,10 @@ function drawTracks(context, viewer, tracks) {
 }
 
 function stroke(context, color, width) {
-  context.lineWidth = width + 1.8;
+  context.lineWidth = (width + 1.8) * wide();
   context.strokeStyle = RIM;
   context.stroke();
-  context.lineWidth = width;
+  context.lineWidth = width * wide();
   context.strokeStyle = color;
   context.stroke();
 }
@@ -107,11 +111,11 @@ function drawOutlines(context, viewer, store, rows) {
     const [color, dashed] = key.split(" ");
     context.beginPath();
     for (const curve of curves) trace(context, viewer, curve);
-    context.lineWidth = 3.2;
+    context.lineWidth = 3.2 * wide();
     context.strokeStyle = RIM;
     context.stroke();
-    context.setLineDash(dashed === "1" ? [5, 4] : []);
-    context.lineWidth = 1.6;
+    context.setLineDash(dashed === "1" ? [5 * wide(), 4 * wide()] : []);
+    context.lineWidth = 1.6 * wide();
     context.strokeStyle = color;
     context.stroke();
     context.setLineDash([]);
@@ -122,7 +126,7 @@ function drawOutlines(context, viewer, store, rows) {
 function radius(viewer, look) {
   const area = viewer.shape[0] * viewer.shape[1] * viewer.factor ** 2;
   const gap = Math.sqrt(area / Math.max(1, look.points.y.length));
-  return Math.min(9, Math.max(1.6, 0.22 * gap));
+  return Math.min(9 * wide(), Math.max(1.6, 0.22 * gap));
 }
 
 function drawPoints(context, viewer, store) {
@@ -161,7 +165,7 @@ function drawSelected(context, viewer, store) {
     stroke(context, "#fff", 3);
     return;
   }
-  context.arc(left, top, Math.max(11, radius(viewer, look) + 5), 0, 7);
+  context.arc(left, top, Math.max(11, radius(viewer, look) + 5) * wide(), 0, 7);
   stroke(context, "#fff", 3);
 }
 

@@ -1,6 +1,6 @@
 // Words around the frame: speed and losses, doubts, the legend, notes, and what fired.
 
-import { made, number, seconds } from "./format.js";
+import { made, number, rem, seconds } from "./format.js";
 import { marker } from "./overlay.js";
 
 const COUNTERS = [
@@ -59,11 +59,12 @@ export function legend(root, look, hidden, toggled) {
   const ratio = window.devicePixelRatio || 1;
   root.replaceChildren(
     ...(look?.kinds || []).map((kind) => {
-      const canvas = made("canvas", { width: 20 * ratio, height: 20 * ratio, "aria-hidden": "true" });
+      const side = Math.round(1.5 * rem() * ratio);
+      const canvas = made("canvas", { width: side, height: side, "aria-hidden": "true" });
       const context = canvas.getContext("2d");
       context.scale(ratio, ratio);
-      context.translate(10, 10);
-      marker(context, kind, 6);
+      context.translate(0.75 * rem(), 0.75 * rem());
+      marker(context, kind, 0.45 * rem());
       const shown = !hidden.has(kind.name);
       return made("button", { type: "button", "aria-pressed": String(shown), title: shown ? "Hide" : "Show", onclick: () => toggled(kind.name) },
         canvas, made("span", {}, kind.name), made("b", {}, String(kind.count)));

@@ -34,7 +34,8 @@ export class Tabs {
     const names = state.tables.filter((name) => !NOT_SHOWN.includes(name));
     const rank = (name) => (FIRST.indexOf(name) + 100) % 100 || (name === FIRST[0] ? 0 : 99);
     names.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-    const all = [...names, "*fired", "*notes"];
+    const fires = state.running || state.fired.length > 0;
+    const all = [...names, ...(fires ? ["*fired"] : []), "*notes"];
     if (all.join() !== this.names.join()) {
       this.names = all;
       if (!all.includes(this.open)) this.open = all[0];
