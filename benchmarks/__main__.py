@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.end_to_end import end_to_end
 from benchmarks.linear_model import linear_model
+from benchmarks.live import live
 from benchmarks.measured import Measured
 from benchmarks.memory import LONG, memory
 from benchmarks.movie import movie
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "memory": memory,
     "movie": movie,
     "particles": particles,
+    "live": live,
 }
 
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from micrograph.run.recipe import Recipe, Tables
 
 #: A summary that is asked for anew takes at most this share of the time of one core.
-_SHARE = 0.2
+_SHARE = 0.04
+#: Rows that may wait to be folded.
+_ROWS = 256
 #: With a full disk the rows that wait are tried again after so many seconds.
 _RETRY_S = 1.0
 #: Where the binning that the first frame decided is kept for a run that goes on.
@@ -42,14 +44,15 @@ _BINNING = "binning.json"
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """How to run live; `policy` and `bin` are chosen by the source and by the objects where they are ``None``.
+    """How to run live; what is ``None`` is chosen by the source, `bin` by the objects.
 
-    waiting: frames that may wait before each stage; ring: newest frames kept as they came, for looking back;
-    part_frames: see `RunSettings`; resume: go on with an earlier run in the same folder.
+    waiting: frames that may wait before each stage, few where old ones are dropped, so that rows are never late; ring:
+    newest frames kept as they came, for looking back; part_frames: see `RunSettings`; resume: go on with an earlier run
+    in the same folder.
     """
 
     policy: Policy | None = None
-    waiting: int = 8
+    waiting: int | None = None
     ring: int = 256
     bin: int | None = None
     part_frames: int = RunSettings.part_frames
@@ -273,9 +276,10 @@ class _Work:
     ) -> None:
         self.opened, self.ledger, self.ring, self.key = opened, ledger, ring, key
         policy: Policy = settings.policy or ("all" if opened.lossless else "newest")
-        self.decoded: Waiting[tuple[Frame, float]] = Waiting(settings.waiting, policy)
-        self.seen: Waiting[tuple[Frame, Prediction | None, float]] = Waiting(settings.waiting)
-        self.rows: Waiting[Row] = Waiting(32 * settings.waiting)
+        size = settings.waiting or (8 if policy == "all" else 2)
+        self.decoded: Waiting[tuple[Frame, float]] = Waiting(size, policy)
+        self.seen: Waiting[tuple[Frame, Prediction | None, float]] = Waiting(1 if policy == "newest" else size)
+        self.rows: Waiting[Row] = Waiting(_ROWS)
         self.binning: int | None = None
         self.notes: tuple[str, ...] = ()
         self.state: Any = None

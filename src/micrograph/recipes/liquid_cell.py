@@ -15,6 +15,7 @@ from micrograph.track.chaining import CHAINS
 from micrograph.train import TrainSettings
 from micrograph.validate.growth_checks import kinetic_order_share, rate_law_error
 from micrograph.validate.particle_checks import area_bias, height_error, iou_gain, mask_iou, outline_error
+from micrograph.validate.particle_multislice import gold_in_liquid
 from micrograph.validate.particle_scenes import Trial
 
 #: Images like those of the paper, never trained on: 0.193 nm pixels, particles of 10 to 18 nm, others passing by.
@@ -36,7 +37,7 @@ CELL = ParticleSampler(
 )
 CLEAR = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001)), 30, alone=True)
 FAINT = Trial("signal to noise 0.5", replace(CELL, contrast_to_noise=(0.5, 0.5001)), 30, alone=True)
-RODS = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001), shapes=("rod",)), 16)
+RODS = Trial("signal to noise 1", replace(CELL, contrast_to_noise=(1.0, 1.001), shapes=("rod",)), 48)
 
 
 def etched(rng: np.random.Generator) -> ParticleMovie:
@@ -78,6 +79,7 @@ RECIPE = Recipe(
     checks=(
         mask_iou(CLEAR, at_least=0.95),
         mask_iou(FAINT, at_least=0.85),
+        mask_iou(Trial("gold by multislice", gold_in_liquid(), 12, alone=True), at_least=0.95),
         iou_gain(CLEAR, at_least=0.10),
         outline_error(CLEAR, at_most=1.0),
         area_bias(replace(CLEAR, images=90), at_most=0.02),
