@@ -36,7 +36,7 @@ RECIPE = Recipe(
         answers=BORDER_ANSWERS,
         reference="doi:10.1088/1674-4926/43/8/081001",
     ),
-    data=PoreSampler(fringes=(0.1, 1.3)),
+    data=PoreSampler(),
     model=outlining("pore", weights="pores-1", least_px=64.0),
     objects=OutlinedObjects(kind="pore", least_diameter_px=6.0),
     summary=Outlined(),
@@ -46,6 +46,6 @@ RECIPE = Recipe(
         closing_rate_error(closing, at_most=0.05),
         area_flicker(resting, at_most=0.01),
     ),
-    training=TrainSettings(steps=1400, reuse=4, learning_rate=3e-3),
+    training=TrainSettings(steps=1200, reuse=4, learning_rate=3e-3),
     begins_from="particles-1",
 )
