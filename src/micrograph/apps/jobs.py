@@ -131,10 +131,9 @@ def analyze_paths(
     the name of a recording, the function that is told how far it is.
     """
     from micrograph.recipes import find_recipe
-    from micrograph.run import require_calibration, suitably_binned
+    from micrograph.run import require_calibration
 
     recipe = find_recipe(request.recipe).with_settings(request.settings)
-    settings = request.run_settings()
     recordings = [open_calibrated(path, request) for path in paths]
     for recording in recordings:
         require_calibration(recipe, recording.calibration)
@@ -142,10 +141,33 @@ def analyze_paths(
     require_folder(out)
     known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
     for recording, folder in zip(recordings, folders, strict=True):
-        advance = progress(recording.name)
-        predict = known or learn_from(recipe, recording, folder, settings, advance)
-        recording = suitably_binned(recipe, recording, predict, request.bin)
-        yield analyze_recording(recipe, recording, predict, settings, into=folder, progress=advance)
+        yield analyze_opened(recipe, recording, request, into=folder, predict=known, progress=progress(recording.name))
+
+
+def analyze_opened(
+    recipe: Recipe,
+    recording: Recording,
+    request: Request,
+    *,
+    into: Path | None,
+    predict: Predict | None = None,
+    progress: Advance = silent,
+) -> Result:
+    """Analyse an open recording with the weights, the binning and the run settings of `request`.
+
+    The model is `predict`, or the one that the recording teaches or whose weights are given or shipped.
+    """
+    from micrograph.run import require_calibration, suitably_binned
+
+    require_calibration(recipe, recording.calibration)
+    settings = request.run_settings()
+    if predict is None and recipe.learner is not None and not request.weights:
+        predict = learn_from(recipe, recording, into, settings, progress)
+    elif predict is None:
+        progress(0, 0, "loading the weights")
+        predict = predictor(recipe, request.weights, request.device)
+    fitting = suitably_binned(recipe, recording, predict, request.bin)
+    return analyze_recording(recipe, fitting, predict, settings, into=into, progress=progress)
 
 
 def learn_from(

@@ -76,19 +76,13 @@ def analyze(
     Returns `Result`: ``tables`` (name -> DataFrame, units in the column names), ``summary``, ``record``.
     """
     from micrograph.recipes import find_recipe
-    from micrograph.run import require_calibration, suitably_binned
 
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     chosen = chosen.with_settings(settings or {})
     own = tuple(map(Path, weights))
     request = jobs.Request(chosen.name, weights=own, device=device, bin=bin, memory=memory, maps=maps, resume=resume)
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
-    require_calibration(chosen, opened.calibration)
-    into, how = None if out is None else Path(out), request.run_settings()
-    learns = chosen.learner is not None and not own
-    predict = jobs.learn_from(chosen, opened, into, how) if learns else jobs.predictor(chosen, own, device)
-    fitting = suitably_binned(chosen, opened, predict, bin)
-    return jobs.analyze_recording(chosen, fitting, predict, how, into=into)
+    return jobs.analyze_opened(chosen, opened, request, into=None if out is None else Path(out))
 
 
 def train(

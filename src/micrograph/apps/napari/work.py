@@ -30,22 +30,13 @@ def analyse(request: jobs.Request, recording: Recording, out: Path | None, progr
     With `out`, tables, figures and the report are written there, as ``micrograph analyze`` writes them.
     """
     from micrograph.recipes import find_recipe
-    from micrograph.run import require_calibration, suitably_binned
 
     recipe = find_recipe(request.recipe).with_settings(request.settings)
     recording = recording.calibrated(**jobs.parse_calibration(request.calibration))
     recording = recording[jobs.parse_frames(request.frames, len(recording))]
-    require_calibration(recipe, recording.calibration)
     if out is not None:
         jobs.require_folder(out)
-    how = request.run_settings()
-    if recipe.learner is not None and not request.weights:
-        predict: Any = jobs.learn_from(recipe, recording, out, how, progress)
-    else:
-        progress(0, 0, "loading the weights")
-        predict = jobs.predictor(recipe, request.weights, request.device)
-    fitting = suitably_binned(recipe, recording, predict, request.bin)
-    return jobs.analyze_recording(recipe, fitting, predict, how, into=out, progress=progress)
+    return jobs.analyze_opened(recipe, recording, request, into=out, progress=progress)
 
 
 def told(recipe: Recipe, result: Result) -> str:
