@@ -114,3 +114,29 @@ def test_the_desk_proposes_what_fits_and_runs_it(movie: Path, tmp_path: Path) ->
     while not job.progress.ended and time.monotonic() < deadline:
         time.sleep(0.02)
     assert job.progress.ended == "failed" and "--pixel-size" in job.progress.note and job.report is None
+
+
+def test_the_page_pauses_an_analysis_and_lets_it_go_on(movie: Path, tmp_path: Path) -> None:
+    httpx = pytest.importorskip("httpx")
+    answers: list[int] = []
+    asked: list[Any] = []
+
+    def opened(address: str) -> None:
+        with httpx.Client(follow_redirects=True) as client:
+            client.get(address)
+            own = {"Origin": address.split("/?")[0].rstrip("/")}
+            base = httpx.URL(address).copy_with(path="/api/main/pause", query=None)
+            answers.append(client.post(base, json={"paused": True}, headers=own).status_code)
+            answers.append(client.post(base, json={"paused": "perhaps?"}, headers=own).status_code)
+            answers.append(client.post(base, json={"paused": False}, headers=own).status_code)
+
+    def tell(state: Any) -> None:
+        asked.append(state.paused)
+        if not state.running:
+            raise KeyboardInterrupt
+
+    request = jobs.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
+    live = watching.LiveRequest(request, f"replay:{movie}", speed="fastest")
+    with pytest.raises(KeyboardInterrupt):
+        watching.live(live, tmp_path, watching.PageRequest(), opened=opened, tell=tell)
+    assert answers == [200, 422, 200] and asked[-1] is None

@@ -158,11 +158,11 @@ def test_a_stage_that_breaks_ends_the_run_with_its_own_error(toy: ModuleType, tm
 
 def test_pausing_a_camera_drops_and_pausing_files_waits(toy: ModuleType, tmp_path: Path) -> None:
     run = engine(toy, tmp_path / "a", Camera(toy.movie(10), lossless=False))
-    run.paused.set()
+    run.board.pause(True)
     assert run.run() is None and run.board.counters["dropped"] == 10
     run = engine(toy, tmp_path / "b")
-    run.paused.set()
-    threading.Timer(0.1, run.paused.clear).start()
+    run.board.pause(True)
+    threading.Timer(0.1, run.board.pause, (False,)).start()
     record = run.run()
     assert record is not None and record["frames"] == 40
 

@@ -92,7 +92,7 @@ def test_pause_pauses_and_a_dry_run_does_not(toy: ModuleType, tmp_path: Path) ->
         engine, triggers = watched(toy, tmp_path / str(dry), "when frames.count > 5: pause", dry=dry)
         triggers(row(0, 9))
         triggers.close()
-        assert engine.paused.is_set() is not dry
+        assert engine.board.state.paused is not dry
     assert fired_before(tmp_path / "True")[0]["outcome"] == "dry run"
 
 

@@ -49,6 +49,7 @@ class Board:
         self.look_back: Callable[[int], NDArray[Any] | None] = lambda frame: None
         self.read_rows: Callable[[int], Tables | None] = lambda frame: None
         self.waiting: Callable[[], int] = lambda: 0
+        self.paused = threading.Event()
         self._recipe = recipe
         self._lock = threading.Lock()
         self._opened: Opened | None = None
@@ -102,6 +103,10 @@ class Board:
         with self._lock:
             self._running = False
 
+    def pause(self, on: bool) -> None:
+        """Take no more frames for now, or go on: files wait meanwhile, what a camera gives is dropped."""
+        (self.paused.set if on else self.paused.clear)()
+
     # --- what the page asks -------------------------------------------------------------------------------------------
 
     @property
@@ -129,6 +134,7 @@ class Board:
             },
             notes=notes,
             fired=fired,
+            paused=self.paused.is_set() if running else None,
         )
 
     def image(self, frame: int) -> NDArray[Any] | None:

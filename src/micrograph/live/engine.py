@@ -65,7 +65,7 @@ Watcher = Callable[[Row], object]
 
 @dataclass
 class Engine:
-    """One running analysis into `folder`. `run` blocks; `stop`, `paused` and the board may be used from any thread.
+    """One running analysis into `folder`. `run` blocks; `stop` and the board may be used from any thread.
 
     A watcher that fails is told of on the board and never stops the analysis.
     """
@@ -80,7 +80,7 @@ class Engine:
     def __post_init__(self) -> None:
         """Make what the threads share."""
         self.board = Board(self.recipe)
-        self.stop, self.paused = threading.Event(), threading.Event()
+        self.stop = threading.Event()
         self._failure: BaseException | None = None
         self._ring: Ring | None = None
 
@@ -172,9 +172,9 @@ class Engine:
                 counters.count("lost", arrival.number - last - 1)
             last = arrival.number
             work.ring.add(arrival.number, arrival.data)
-            while self.paused.is_set() and work.opened.lossless and not self.stop.is_set():
+            while self.board.paused.is_set() and work.opened.lossless and not self.stop.is_set():
                 self.stop.wait(0.05)
-            if self.paused.is_set():
+            if self.board.paused.is_set():
                 counters.count("dropped")
             else:
                 counters.count("dropped", len(work.decoded.put((self._frame(arrival, work), arrival.received_s))))
@@ -257,6 +257,7 @@ class Engine:
             tally.add(part.read()["frames"])
         rows = write_tables(self.recipe, self.folder, parts, over_time)
         record = record_of(self.recipe, self.predict, work.key, tally, rows, work.notes)
+        record["source"] = work.opened.metadata.get("path") and str(work.opened.metadata["path"])
         record["seconds"] = round(seconds, 3)
         record["live"] = self.board.counters.record()
         write_json(self.folder / RECORD, record)

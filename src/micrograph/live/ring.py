@@ -18,7 +18,7 @@ class Ring:
     def __init__(self, path: Path, size: int, shape: tuple[int, int], dtype: str) -> None:
         self._path, self._size = path, size
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._pixels: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=(size, *shape))  # type: ignore[no-untyped-call]
+        self._pixels: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=(size, *shape))
         self._numbers = np.full(size, -1, np.int64)
         self._next = 0
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Ring:
             numbers = [int(self._numbers[i]) for i in order]
             with whole(path) as temporary:
                 shape = (len(order), *self._pixels.shape[1:])
-                kept = np.lib.format.open_memmap(temporary, "w+", dtype=self._pixels.dtype, shape=shape)  # type: ignore[no-untyped-call]
+                kept = np.lib.format.open_memmap(temporary, "w+", dtype=self._pixels.dtype, shape=shape)
                 for place, source in enumerate(order):
                     kept[place] = self._pixels[source]
                 kept.flush()

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import FastAPI, Query
 from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -44,6 +45,7 @@ def add(app: FastAPI) -> None:
     _add_image(app, views)
     _add_files(app, views)
     _add_news(app, views)
+    _add_pause(app, views)
 
 
 def _json(text: str) -> Response:
@@ -196,6 +198,23 @@ def _file(path: Path) -> Response:
 
 def _attached(name: str) -> dict[str, str]:
     return {"content-disposition": f'attachment; filename="{name}"'}
+
+
+class Wish(BaseModel):
+    """Whether to pause, or to go on."""
+
+    model_config = {"extra": "forbid"}
+    paused: bool
+
+
+def _add_pause(app: FastAPI, views: Views) -> None:
+    @app.post("/api/{name}/pause")
+    def pause(name: str, wish: Wish) -> Response:
+        pausing = getattr(views.get(name).shown, "pause", None)
+        if pausing is None:
+            raise HTTPException(409, "A finished analysis cannot be paused.")
+        pausing(wish.paused)
+        return _json("{}")
 
 
 def _add_news(app: FastAPI, views: Views) -> None:

@@ -19,7 +19,8 @@ class State:
     frames: numbers of the first and the newest frame; running: whether more may come; counters: frames by their fate
     (received, done, dropped, lost, bad, waiting) and latency_ms (median), latency_p95_ms, frames_per_s;
     units: of the columns of the tables by "table.column"; notes: sentences for the user, newest last; fired: rows of
-    triggers that fired (rule, frame, t_s, action, outcome), newest last.
+    triggers that fired (rule, frame, t_s, action, outcome), newest last; paused: whether no more frames are taken for
+    now, ``None`` where that cannot be changed (a `Shown` that has a method ``pause(on)`` can be paused from the page).
     """
 
     recipe: str
@@ -33,6 +34,7 @@ class State:
     units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fired: tuple[Mapping[str, Any], ...] = ()
+    paused: bool | None = None
 
 
 class Shown(Protocol):
@@ -50,8 +52,8 @@ class Shown(Protocol):
     def table(self, name: str, frame: int | None = None) -> pd.DataFrame:
         """Return a table, or its rows of one frame; empty where there is none (yet). Names as in the results' folder.
 
-        'frames' has one row a frame (count, t_s, what a log told, ...), 'summary' the curves over time, 'objects' points
-        (y_nm, x_nm) or outlined ones (with table 'outlines': frame, id, point, y_nm, x_nm), 'tracks' where linked.
+        'frames' has one row a frame (count, t_s, what a log told), 'summary' the curves over time, 'objects' points
+        (y_nm, x_nm) or outlined ones (with table 'outlines': frame, id, point, y_nm, x_nm), 'tracks'.
         """
         ...
 

@@ -75,7 +75,7 @@ class Triggers:
         elif rule.action == "mark":
             self._record(what, "marked")
         elif rule.action == "pause":
-            self._engine.paused.set()
+            self._engine.board.pause(True)
             self._record(what, "paused")
         else:
             for rule_dropped, late in self._todo.put((rule, what)):

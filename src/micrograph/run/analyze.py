@@ -196,6 +196,7 @@ class _Run:
         rows = write_tables(self.recipe, self.folder, parts, over_time, maps=self.key["plan"]["maps"])
         notes = self.recording.metadata.get("notes", ())
         record = record_of(self.recipe, self.predict, self.key, tally, rows, notes)
+        record["source"] = self.recording.metadata.get("path") and str(self.recording.metadata["path"])
         record["seconds"] = round(time.perf_counter() - began, 3)
         write_json(self.folder / RECORD, record)
         self.forget()

@@ -176,6 +176,8 @@ async function heard(state) {
   document.querySelector("[data-layer=outlines]").hidden = !outlined;
   if (!before && outlined === store.layers.points) toggleLayer("points"); // points where there are no outlines
   $("report").hidden = state.running;
+  $("pause").hidden = state.paused === null || state.paused === undefined;
+  $("pause").textContent = state.paused ? "Go on" : "Pause";
   const newest = state.frames?.[1] ?? null;
   if (newest === null) {
     $("empty").hidden = false;
@@ -251,6 +253,8 @@ function wire() {
   }
   $("colormap").addEventListener("change", (event) => paint(event.target.value));
   $("live").addEventListener("click", follow);
+  $("pause").addEventListener("click", () =>
+    api.post(path("pause"), { paused: !store.state.paused }).catch((error) => panels.toast(error.message, "warn")));
   $("play").addEventListener("click", play);
   $("theme").addEventListener("click", does.theme);
   $("help").addEventListener("click", does.help);

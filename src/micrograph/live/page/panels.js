@@ -33,7 +33,7 @@ export function counters(root, state) {
 const pair = (label, value, kind = "") => made("div", { class: kind }, made("dt", {}, label), made("dd", {}, value));
 
 export function status(root, state, connected) {
-  const [word, kind] = !connected ? ["no connection", "off"] : state?.running ? ["running", "on"] : ["finished", "over"];
+  const [word, kind] = !connected ? ["no connection", "off"] : state?.paused ? ["paused", "off"] : state?.running ? ["running", "on"] : ["finished", "over"];
   root.textContent = word;
   root.dataset.kind = kind;
 }
