@@ -286,10 +286,15 @@ def through_liquid(share: Image, blur_px: float, rng: np.random.Generator) -> Im
 
 
 def _contrast(share: Image, field: Field) -> float:
-    """Return the share of the background's intensity that the faintest particle takes, at least 0.02."""
+    """Return the share of the background's intensity that the faintest particle takes, at least 0.02.
+
+    Of those of which less than half the median area is in the image, the rim is all that there is: they do not count.
+    """
     background = float(np.median(share[field.coverage == 0]))
+    least = 0.5 * float(np.median([one.area_px for one in field.shadows] or [0.0]))
     means = [
         float((share[one.rows, one.columns] * one.coverage).sum(dtype=np.float64) / one.area_px)
         for one in field.shadows
+        if one.area_px >= least
     ]
     return max(1 - max(means, default=0.7) / background, 0.02)
