@@ -20,9 +20,9 @@ from benchmarks.measured import Measured
 from micrograph.core import Calibration, Recording
 from micrograph.live.board import Row
 from micrograph.live.engine import Engine
-from micrograph.live.replay import ReplaySource
-from micrograph.live.server import serving
 from micrograph.live.source import Arrival, Complain, Opened, Source
+from micrograph.live.sources.replay import ReplaySource
+from micrograph.live.web.server import serving
 
 SIDE, RATE, MINUTES, SCENES = 512, 10.0, 10.0, 40
 PIXEL_NM = 0.193

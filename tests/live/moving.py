@@ -149,7 +149,7 @@ class FakeJob:
     """A job that is done after it was asked for its progress a few times."""
 
     def __init__(self, shown, report):
-        from micrograph.live.lab import Progress
+        from micrograph.live.web.lab import Progress
 
         self._shown, self._report, self._asked, self._stopped, self._said = shown, report, 0, False, Progress
 
@@ -180,7 +180,7 @@ class FakeLab:
     """A lab that finds every file full of particles."""
 
     def __init__(self, root):
-        from micrograph.live.lab import Proposal
+        from micrograph.live.web.lab import Proposal
 
         self.root = root
         self.report = root / ".report.html"
@@ -190,7 +190,7 @@ class FakeLab:
 
     def open(self, path):
         from micrograph.core import BadInput
-        from micrograph.live.lab import Proposals
+        from micrograph.live.web.lab import Proposals
 
         if path.suffix == ".txt":
             raise BadInput(f"{path.name} is a text: a recording was expected; choose one.")

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 
 from micrograph.core import Calibration
-from micrograph.live.folder import FolderSource
-from micrograph.live.gatan import GatanNames
-from micrograph.live.lineup import Waits
+from micrograph.live.sources.folder import FolderSource
+from micrograph.live.sources.gatan import GatanNames
+from micrograph.live.sources.lineup import Waits
 
 spec = importlib.util.spec_from_file_location("receiving", Path(__file__).with_name("receiving.py"))
 receiving = importlib.util.module_from_spec(spec)

@@ -7,7 +7,7 @@ import pytest
 from pandas import DataFrame
 
 from micrograph.core import BadInput, Calibration, Column, MissingCalibration, Prediction, Task
-from micrograph.live.libertem import measure, quantities, recipe_udf
+from micrograph.live.sources.libertem import measure, quantities, recipe_udf
 from micrograph.run import Recipe
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("fastapi")
 
 from PIL import Image  # noqa: E402
 
-from micrograph.live.server import PAGE, serving  # noqa: E402
+from micrograph.live.web.server import PAGE, serving  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",

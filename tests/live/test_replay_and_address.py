@@ -8,10 +8,10 @@ import pytest
 
 from micrograph.core import BadInput, Calibration, Recording
 from micrograph.io import open_recording
-from micrograph.live.address import Reception, source_of
-from micrograph.live.folder import FolderSource
-from micrograph.live.replay import ReplaySource
-from micrograph.live.zmq_stream import ZmqSource
+from micrograph.live.sources.address import Reception, source_of
+from micrograph.live.sources.folder import FolderSource
+from micrograph.live.sources.replay import ReplaySource
+from micrograph.live.sources.zmq_stream import ZmqSource
 
 
 def played(source, done=lambda number: False):

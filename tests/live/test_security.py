@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from micrograph.core import BadInput
-from micrograph.live.security import Lock, names_for
-from micrograph.live.server import MOST_MESSAGE, serve, serving
+from micrograph.live.web.security import Lock, names_for
+from micrograph.live.web.server import MOST_MESSAGE, serve, serving
 
 TOKEN = "a-token-for-tests-0123456789"
 

@@ -17,10 +17,10 @@ pytest.importorskip("websockets")
 
 from PIL import Image
 
-from micrograph.live.curves import band_of
-from micrograph.live.pages import Palette, View, plain
-from micrograph.live.pictures import levels, tile
-from micrograph.live.server import serving
+from micrograph.live.web.curves import band_of
+from micrograph.live.web.pages import Palette, View, plain
+from micrograph.live.web.pictures import levels, tile
+from micrograph.live.web.server import serving
 
 
 def _load(name):
@@ -148,7 +148,7 @@ def test_a_long_curve_keeps_its_peaks():
     peak[7123] = 9.0
     table = pd.DataFrame({"frame": np.arange(rows), "flags": 0, "count": peak})
     long.table = lambda name, frame=None: table if name == "frames" else pd.DataFrame()
-    from micrograph.live.curves import curves
+    from micrograph.live.web.curves import curves
 
     (curve,) = curves(View(long))["curves"]
     assert max(curve["y"]) == 9.0 and len(curve["y"]) <= 1000 and curve["x"][-1] == rows - 1
@@ -234,7 +234,7 @@ def test_a_file_that_fits_nothing_is_told_in_a_sentence(client):
 
 
 def test_an_upload_without_end_is_refused(lab):
-    from micrograph.live import server
+    from micrograph.live.web import server
 
     app = server.build_app(None, lab=lab, most_upload=5000)
     assert app.most_body("/api/lab/upload") == 5000 and app.most_body("/api/lab/open") < 10**6

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput, Calibration
-from micrograph.live.message import End, parsed
-from micrograph.live.zmq_stream import ZmqSource
+from micrograph.live.sources.message import End, parsed
+from micrograph.live.sources.zmq_stream import ZmqSource
 
 zmq = pytest.importorskip("zmq")
 spec = importlib.util.spec_from_file_location("receiving", Path(__file__).with_name("receiving.py"))

@@ -49,7 +49,7 @@ class Oracle:
         rows, points = [], []
         for frame, scene in enumerate(scenes):
             for number, one in enumerate(scene.field.shadows):
-                if self.misses and number % 3 == 0:
+                if (self.misses and number % 3 == 0) or one.coverage.max() <= 0.5:  # a sliver has no outline
                     continue
                 rows.append((frame, number, 2 * np.sqrt(one.area_px / np.pi), float(_whole(one))))
                 points += [(frame, number, y, x) for y, x in _outline(one)]

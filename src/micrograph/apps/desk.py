@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from micrograph.apps import jobs
 from micrograph.core import MicrographError, Recording
-from micrograph.live.lab import Progress, Proposal, Proposals
+from micrograph.live.web.lab import Progress, Proposal, Proposals
 
 if TYPE_CHECKING:
     from micrograph.live.shown import Shown
@@ -24,7 +24,7 @@ _FOREIGN = 1.0
 class Desk:
     """Opens recordings below `root` and runs recipes on them, results in folders of their own in `out`.
 
-    See `micrograph.live.lab.Lab`.
+    See `micrograph.live.web.lab.Lab`.
     """
 
     def __init__(self, root: Path, out: Path) -> None:
@@ -98,7 +98,7 @@ def _model(name: str) -> Predict:
 
 
 class Analysis:
-    """One analysis in a thread of its own (`micrograph.live.lab.Job`)."""
+    """One analysis in a thread of its own (`micrograph.live.web.lab.Job`)."""
 
     def __init__(self, recipe: str, path: Path, out: Path) -> None:
         self._recipe, self._path, self._out = recipe, path, out

@@ -70,7 +70,7 @@ def live(
     with contextlib.ExitStack() as stack:
         stack.callback(close)
         if page.shown:
-            from micrograph.live.server import serving
+            from micrograph.live.web.server import serving
 
             opened(stack.enter_context(serving(engine.board, host=page.host, port=page.port, token=page.token)))
         work.start()
@@ -99,7 +99,7 @@ def view(
     """Serve the results in `folder` until Ctrl-C, and let files below `files` be analysed into folders below `out`."""
     from micrograph.apps.desk import Desk
     from micrograph.live.finished import Finished
-    from micrograph.live.server import serving
+    from micrograph.live.web.server import serving
 
     shown = None if folder is None else Finished(folder)
     if not files.is_dir():
@@ -117,9 +117,9 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
 
     Raises `BadInput` and its like for all that can be wrong before the first frame.
     """
-    from micrograph.live.address import Reception, source_of
     from micrograph.live.engine import Engine
     from micrograph.live.rules import read_rules
+    from micrograph.live.sources.address import Reception, source_of
     from micrograph.live.triggers import Triggers, fired_before
     from micrograph.recipes import find_recipe
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from micrograph.core import BadInput, Calibration
 from micrograph.io import open_recording
-from micrograph.live.files import merged
-from micrograph.live.folder import FolderSource
-from micrograph.live.lineup import Waits
-from micrograph.live.replay import ReplaySource, Speed
 from micrograph.live.source import Source
-from micrograph.live.zmq_stream import ZmqSource
+from micrograph.live.sources.files import merged
+from micrograph.live.sources.folder import FolderSource
+from micrograph.live.sources.lineup import Waits
+from micrograph.live.sources.replay import ReplaySource, Speed
+from micrograph.live.sources.zmq_stream import ZmqSource
 
 FORMS = "folder:PATH, zmq://HOST:PORT or replay:FILE"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from micrograph.live.files import SUFFIXES
-from micrograph.live.numbered import Key
+from micrograph.live.sources.files import SUFFIXES
+from micrograph.live.sources.numbered import Key
 
 _FOLDER = re.compile(r"(Hour|Minute|Second)_(\d+)$")
 _FRAME = re.compile(r"Hour_(\d+)_Minute_(\d+)_Second_(\d+)_Frame_(\d+)$")

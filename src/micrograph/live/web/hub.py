@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
-from micrograph.live.pages import View, plain
 from micrograph.live.shown import State
+from micrograph.live.web.pages import View, plain
 
 #: Seconds between two looks.
 PERIOD_S = 0.1

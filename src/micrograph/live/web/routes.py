@@ -21,13 +21,13 @@ from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from micrograph.core import BadInput
-from micrograph.live.curves import curves
-from micrograph.live.exports import Layers, frame_png, movie_file, table_file
-from micrograph.live.hub import Hub, news
-from micrograph.live.pages import View
-from micrograph.live.pictures import Levels, levels, tile
-from micrograph.live.security import REPORT_POLICY
-from micrograph.live.views import Views
+from micrograph.live.web.curves import curves
+from micrograph.live.web.exports import Layers, frame_png, movie_file, table_file
+from micrograph.live.web.hub import Hub, news
+from micrograph.live.web.pages import View
+from micrograph.live.web.pictures import Levels, levels, tile
+from micrograph.live.web.security import REPORT_POLICY
+from micrograph.live.web.views import Views
 
 #: A page has room for so many browsers at once.
 MOST_LISTENERS = 16

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Flag
-from micrograph.live.pages import View, plain
 from micrograph.live.units import unit_of
+from micrograph.live.web.pages import View, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame

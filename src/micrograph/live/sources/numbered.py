@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from micrograph.live.files import SUFFIXES
+from micrograph.live.sources.files import SUFFIXES
 
 #: What a name says of a frame's place in the recording; keys sort in the order of time.
 Key = tuple[int, ...]

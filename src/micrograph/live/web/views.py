@@ -6,9 +6,9 @@ import threading
 
 from starlette.exceptions import HTTPException
 
-from micrograph.live.hub import Hub
-from micrograph.live.pages import View
 from micrograph.live.shown import Shown
+from micrograph.live.web.hub import Hub
+from micrograph.live.web.pages import View
 
 MAIN = "main"
 

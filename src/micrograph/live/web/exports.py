@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Column, Recording
-from micrograph.live.pages import View
+from micrograph.live.web.pages import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

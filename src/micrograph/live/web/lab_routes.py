@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from micrograph.live.lab import Job, Lab
-from micrograph.live.pages import plain
-from micrograph.live.security import REPORT_POLICY, TooLarge
-from micrograph.live.views import Views
+from micrograph.live.web.lab import Job, Lab
+from micrograph.live.web.pages import plain
+from micrograph.live.web.security import REPORT_POLICY, TooLarge
+from micrograph.live.web.views import Views
 
 UPLOAD = "/api/lab/upload"
 #: At most so many entries of a folder are listed, and so many jobs run at once.

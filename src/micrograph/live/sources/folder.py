@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from micrograph.core import Calibration
-from micrograph.live.complaints import Rationed
-from micrograph.live.files import Image, unlike
-from micrograph.live.gatan import GatanNames, is_gatan
-from micrograph.live.lineup import Lineup, Taken, Waits
-from micrograph.live.numbered import NumberedNames
 from micrograph.live.source import Arrival, Complain, Opened
+from micrograph.live.sources.complaints import Rationed
+from micrograph.live.sources.files import Image, unlike
+from micrograph.live.sources.gatan import GatanNames, is_gatan
+from micrograph.live.sources.lineup import Lineup, Taken, Waits
+from micrograph.live.sources.numbered import NumberedNames
 
 #: Seconds between two looks while files come, and when none has come for `_QUIET_S`.
 _BUSY_POLL_S, _POLL_S, _QUIET_S = 0.02, 0.05, 5.0

@@ -18,11 +18,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from micrograph.core import BadInput
-from micrograph.live import lab_routes, routes
-from micrograph.live.lab import Lab
-from micrograph.live.security import MOST_BODY, Guard, Lock, names_for
 from micrograph.live.shown import Shown
-from micrograph.live.views import Views
+from micrograph.live.web import lab_routes, routes
+from micrograph.live.web.lab import Lab
+from micrograph.live.web.security import MOST_BODY, Guard, Lock, names_for
+from micrograph.live.web.views import Views
 
 log = logging.getLogger(__name__)
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from micrograph.core import BadInput, Calibration
-from micrograph.live.complaints import Rationed
-from micrograph.live.files import merged, unlike
-from micrograph.live.message import LONGEST_HEADER, End, Sent, parsed
 from micrograph.live.source import Arrival, Complain, Opened
+from micrograph.live.sources.complaints import Rationed
+from micrograph.live.sources.files import merged, unlike
+from micrograph.live.sources.message import LONGEST_HEADER, End, Sent, parsed
 
 _POLL_MS = 50
 
 
 @dataclass
 class ZmqSource:
-    """Frames that come as messages (see `micrograph.live.message`) at tcp `host`:`port`.
+    """Frames that come as messages (see `micrograph.live.sources.message`) at tcp `host`:`port`.
 
     At most `waiting` frames are held; beyond that senders wait, or leave frames out, which is seen by their numbers.
     Parts larger than `largest_bytes` cut the connection. A sender that was lost comes back by itself; one that begins

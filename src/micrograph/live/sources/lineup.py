@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from micrograph.core import Calibration
-from micrograph.live.complaints import Rationed
-from micrograph.live.files import Candidate, Image
-from micrograph.live.numbered import Key
+from micrograph.live.sources.complaints import Rationed
+from micrograph.live.sources.files import Candidate, Image
+from micrograph.live.sources.numbered import Key
 
 #: The whole folder is listed at most for this share of the time.
 _LISTING_SHARE = 0.05
