@@ -65,13 +65,13 @@ def _flattened(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the tiles (N, 24, 24) of an image, each minus the plane that fits it best."""
     rows, columns = (n // _TILE for n in image.shape)
     tiles = image[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE).swapaxes(1, 2)
-    tiles = tiles.reshape(-1, _TILE, _TILE)
+    flat = tiles.reshape(-1, _TILE, _TILE)
     slope = np.linspace(-1, 1, _TILE)
     slope = slope / np.sqrt((slope**2).mean())
-    tiles = tiles - tiles.mean(axis=(1, 2), keepdims=True)
-    along_y = (tiles * slope[:, None]).mean(axis=(1, 2), keepdims=True) * slope[:, None]
-    along_x = (tiles * slope).mean(axis=(1, 2), keepdims=True) * slope
-    return np.asarray(tiles - along_y - along_x)
+    flat = flat - flat.mean(axis=(1, 2), keepdims=True)
+    along_y = (flat * slope[:, None]).mean(axis=(1, 2), keepdims=True) * slope[:, None]
+    along_x = (flat * slope).mean(axis=(1, 2), keepdims=True) * slope
+    return np.asarray(flat - along_y - along_x)
 
 
 def small_diameter(labels: NDArray[np.integer[Any]]) -> float:
