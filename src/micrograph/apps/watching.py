@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
-from micrograph.core import BadInput, Calibration
+from micrograph.core import BadInput, Calibration, parse_positive
 
 if TYPE_CHECKING:
     from micrograph.live.engine import Engine, LiveSettings
@@ -125,7 +125,7 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
 
     request = asked.request
     recipe = find_recipe(request.recipe).with_settings(request.settings)
-    idle = None if asked.until_idle is None else jobs.parse_positive(asked.until_idle, "s", name="--until-idle")
+    idle = None if asked.until_idle is None else parse_positive(asked.until_idle, "s", name="--until-idle")
     given = Calibration().with_known(**jobs.parse_calibration(request.calibration))
     source = source_of(asked.source, given, Reception(_speed(asked.speed), idle_s=idle))
     jobs.require_folder(out)

@@ -58,7 +58,7 @@ def transmission(thickness_nm: NDArray[np.floating], mean_free_path_nm: float, w
 def record(share: NDArray[np.floating], camera: Camera, rng: np.random.Generator) -> Image:
     """Return the image (H, W) of a camera behind `share` (H, W) of its beam: Poisson, then MTF, gain and read noise."""
     expected = np.clip(camera.electrons * np.asarray(share, dtype=float), 0, None)
-    electrons = rng.poisson(expected).astype(np.float32)
+    electrons: NDArray[np.floating] = rng.poisson(expected).astype(np.float32)
     if camera.grain_px:
         electrons = expected + grainy(electrons - expected, camera.grain_px)
     image = transferred(electrons, camera.mtf) * camera.gain + camera.offset
