@@ -53,7 +53,7 @@ RECIPE = Recipe(
         answers=SHAPE_ANSWERS,
         reference="doi:10.1021/jacsau.0c00030",
     ),
-    data=ParticleSampler(liquid=0.35, rough=0.2, grainy=0.3, banded=0.25),
+    data=ParticleSampler(),
     model=outlining("particle", weights="particles-1"),
     objects=OutlinedObjects(),
     summary=Population(),
@@ -66,5 +66,5 @@ RECIPE = Recipe(
         share_error(MIXED, at_most=0.03),
         foreign_auroc(CLEAR, at_least=0.95),
     ),
-    training=TrainSettings(steps=5000, reuse=8),
+    training=TrainSettings(steps=2400, reuse=6),
 )
