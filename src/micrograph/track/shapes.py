@@ -124,11 +124,12 @@ class Outlined:
         objects, outlines = tables["objects"], tables["outlines"]
         whole = (objects["flags"].to_numpy(np.int64) & _CUT) == 0 if "flags" in objects else np.ones(len(objects), bool)
         number = dict(zip(objects["id"].to_numpy()[whole], track[whole], strict=True))
-        shape = {
-            int(number[one]): rows[["y_nm", "x_nm"]].to_numpy(float)
-            for one, rows in outlines.sort_values(["id", "point"], kind="stable").groupby("id")
-            if one in number
-        }
+        ids = outlines["id"].to_numpy(np.int64)
+        order = np.lexsort((outlines["point"].to_numpy(), ids))
+        points = outlines[["y_nm", "x_nm"]].to_numpy(float)[order]
+        known, begin = np.unique(ids[order], return_index=True)
+        pieces = zip(known.tolist(), np.split(points, begin[1:]), strict=False)  # no outlines: one empty piece
+        shape = {int(number[one]): piece for one, piece in pieces if one in number}
         return Seen(int(tables["frames"]["frame"].iloc[0]), _time(tables), shape)
 
 
