@@ -31,6 +31,7 @@ from micrograph.validate.mask_scores import Compared, MaskScores, Tally, compare
 
 
 def tell(name: str, scores: MaskScores) -> None:
+    """Print the scores of one way to the masks, with their 95 % intervals."""
     parts = (
         f"{key} {getattr(scores, key).value:.4f} ({getattr(scores, key).low:.4f}..{getattr(scores, key).high:.4f})"
         for key in ("iou", "dice", "precision", "recall", "f1")
@@ -48,6 +49,7 @@ def otsu(one: Labelled, sigma_px: float, flat: bool) -> Compared:
 
 
 def as_shipped(recipe: Recipe, read: Mapping[str, Labelled]) -> None:
+    """Print how well thresholds and the shipped weights do on all labelled images."""
     rng = np.random.default_rng(0)
     for sigma, flat in ((1.5, True), (3.0, False), (5.0, False)):
         name = f"{'background subtraction, ' * flat}Gauss {sigma:g} px, Otsu"
@@ -75,6 +77,7 @@ def over_temperature(folder: Path, compared: Mapping[str, Compared], held_out: t
 def learned(
     recipe: Recipe, images: list[LabelledImage], read: Mapping[str, Labelled], given: argparse.Namespace
 ) -> None:
+    """Learn from some of the images and print how well that does on the others."""
     own = OwnLabels(given.folder, given.images, given.curve)
     report = learn_labels(recipe, images, own, given.weights, steps=given.steps)
     print("learned from", ", ".join(report.learned_from), "| held out", ", ".join(report.held_out))

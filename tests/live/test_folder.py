@@ -1,13 +1,12 @@
 """A folder that is being written: every frame once and in order, whatever happens to the files."""
 
-import importlib.util
 import os
 import shutil
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+import receiving
 import tifffile
 
 from micrograph.core import Calibration
@@ -15,9 +14,6 @@ from micrograph.live.sources.folder import FolderSource
 from micrograph.live.sources.lineup import Waits
 from micrograph.live.sources.numbered import NumberedNames
 
-spec = importlib.util.spec_from_file_location("receiving", Path(__file__).with_name("receiving.py"))
-receiving = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(receiving)
 Receiving, until = receiving.Receiving, receiving.until
 
 QUICK = Waits(settle_s=0.02, patience_s=0.3)

@@ -1,10 +1,10 @@
 """Gatan in situ folders: the order of time, numbers that keep what is missing, and times from the names."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+import receiving
 import tifffile
 
 from micrograph.core import Calibration
@@ -12,9 +12,6 @@ from micrograph.live.sources.folder import FolderSource
 from micrograph.live.sources.gatan import GatanNames
 from micrograph.live.sources.lineup import Waits
 
-spec = importlib.util.spec_from_file_location("receiving", Path(__file__).with_name("receiving.py"))
-receiving = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(receiving)
 Receiving, until = receiving.Receiving, receiving.until
 
 

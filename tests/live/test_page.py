@@ -1,15 +1,13 @@
 """The page in a real browser: open, zoom, scrub, choose an object, see what fired, export; nothing fails on the way."""
 
-import importlib.util
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
+import moving  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from micrograph.live.web.server import PAGE, serving  # noqa: E402
@@ -18,17 +16,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
              "--disable-component-update"]  # fmt: skip
 PATIENCE_MS = 180_000
-
-
-def _load(name):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-moving = _load("moving")
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +150,7 @@ def test_what_fired_is_listed_and_marked(page):
     page.wait_for_selector(f'#table .row:has-text("{moving.NEW_PARTICLE}")')
     page.click(f'#table .row:has-text("{moving.NEW_PARTICLE}")')
     frame_of(page, 12)
+    assert page.get_attribute("#stage", "data-frame") == "12" and "6 s" in page.inner_text("#moment")
 
 
 def test_a_table_sorts_by_a_click_on_its_head(page):
@@ -190,6 +178,7 @@ def test_every_key_works_without_a_fault(page):
     for key in keys.split():
         page.keyboard.press(key)
     page.wait_for_timeout(500)
+    assert page.faults == [] and page.evaluate("window.micrograph.store.look !== null")
 
 
 def test_every_button_and_picture_has_a_name(page):

@@ -2,17 +2,15 @@
 
 import contextlib
 import http.client
-import importlib.util
 import json
-import sys
 import urllib.parse
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("websockets")
 
+import moving
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -21,17 +19,6 @@ from micrograph.live.web.security import Lock, names_for
 from micrograph.live.web.server import MOST_MESSAGE, serve, serving
 
 TOKEN = "a-token-for-tests-0123456789"
-
-
-def _load(name):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-moving = _load("moving")
 
 
 class Client:

@@ -1,12 +1,9 @@
 """What the page's server answers: state, frames, tables, curves, files to keep, news, and dropped files."""
 
-import importlib.util
 import io
 import json
 import struct
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,23 +12,14 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("websockets")
 
+import moving
+import test_security as security
 from PIL import Image
 
 from micrograph.live.web.curves import band_of
 from micrograph.live.web.pages import Palette, View, plain
 from micrograph.live.web.pictures import levels, tile
 from micrograph.live.web.server import serving
-
-
-def _load(name):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-moving, security = _load("moving"), _load("test_security")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Frames over ZeroMQ: every good frame once and in order; nothing that is sent can break the analysis."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import receiving
 
 from micrograph.core import BadInput, Calibration
 from micrograph.live.sources.message import End, parsed
 from micrograph.live.sources.zmq_stream import ZmqSource
 
 zmq = pytest.importorskip("zmq")
-spec = importlib.util.spec_from_file_location("receiving", Path(__file__).with_name("receiving.py"))
-receiving = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(receiving)
 Receiving, until = receiving.Receiving, receiving.until
 
 SENDER = Path(__file__).parents[2] / "docs" / "senders" / "numpy_movie.py"

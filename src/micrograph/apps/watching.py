@@ -146,6 +146,7 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
     engine.watchers = (triggers,)
 
     def close() -> None:
+        """Wait for the actions that are due, then let go of the kept frames."""
         triggers.close()
         engine.close()
 
@@ -185,6 +186,7 @@ class _Background:
         self._thread = threading.Thread(target=self._work, name="engine")
 
     def start(self) -> None:
+        """Begin."""
         self._thread.start()
 
     def wait(self, seconds: float | None) -> bool:

@@ -32,8 +32,9 @@ from micrograph.run.streaming import Predict, check_promises, frame_tables, pred
 if TYPE_CHECKING:
     from micrograph.run.recipe import Recipe, Tables
 
-#: A summary that is asked for anew takes at most this share of the time of one core.
-_SHARE = 0.04
+#: A summary that is asked for anew takes about this share of the time of one core, but is not older than so many
+#: seconds, or than so many times what it costs.
+_SHARE, _OLDEST_S, _OLDEST_COSTS = 0.04, 5.0, 4.0
 #: Rows that may wait to be folded.
 _ROWS = 256
 #: With a full disk the rows that wait are tried again after so many seconds.
@@ -244,8 +245,8 @@ class Engine:
             began = time.monotonic()
             if began >= due:
                 self.board.over_time(self.recipe.summary.result(work.state))
-                now = time.monotonic()
-                due = now + (now - began) * (1 / _SHARE - 1)
+                cost = time.monotonic() - began
+                due = began + min(cost / _SHARE, max(_OLDEST_S, _OLDEST_COSTS * cost))
 
     def _finished(self, work: _Work, seconds: float) -> dict[str, Any]:
         """Write the final tables and the run record, as an analysis of a file leaves them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -84,11 +85,9 @@ class FolderSource:
             if is_gatan(self.folder):
                 return GatanNames(self.folder)
             numbered = NumberedNames(self.folder)
-            try:
+            with contextlib.suppress(OSError):  # the folder is away for now: the next look may find it
                 if any(True for _ in numbered.listed()):
                     return NumberedNames(self.folder)
-            except OSError:
-                pass
             stop.wait(_POLL_S)
         return None
 
