@@ -90,3 +90,14 @@ def test_a_merger_is_neither_birth_nor_death():
 def test_without_tracks_there_are_no_events():
     found = events_table(pd.DataFrame({"track": [], "frame": [], "y_nm": [], "x_nm": []}))
     assert list(found) == ["t_s", "frame", "kind", "track", "y_nm", "x_nm"] and len(found) == 0
+
+
+def test_a_frame_that_is_out_of_domain_has_no_number_instead_of_none():
+    frames = FRAMES.assign(flags=[0, int(Flag.OUT_OF_DOMAIN), 0])
+    points = pd.DataFrame({"frame": [0, 1], "class": "V", "score": 1.0, "flags": [0, int(Flag.OUT_OF_DOMAIN)]})
+    table = counts_table(points, frames)
+    assert (
+        table["count"].tolist()[::2] == [1, 0]
+        and np.isnan(table.loc[1, ["count", "count_low", "count_high"]].astype(float)).all()
+    )
+    assert np.isnan(table["density_per_nm2"].iloc[1])

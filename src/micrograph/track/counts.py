@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from micrograph.core import BadInput, Column, Flag
 from micrograph.features.summary import interval
@@ -40,6 +40,7 @@ def counts_table(points: pd.DataFrame, frames: pd.DataFrame, names: Sequence[str
     and, where known, ``temperature_C`` and ``area_nm2``, which give the columns ``temperature_C`` and
     ``density_per_nm2, density_low_per_nm2, density_high_per_nm2``. `names` are listed even where never seen. Each row
     weighs its score; intervals are Garwood's, for the mean that a frame's number was drawn from, widened by the doubt.
+    Of a frame that is out of domain or bad as a whole (``flags`` of `frames`) nothing is known: its numbers are NaN.
     """
     column = next((name for name in ("class", "name") if name in points), None)
     if column is None:
@@ -49,16 +50,26 @@ def counts_table(points: pd.DataFrame, frames: pd.DataFrame, names: Sequence[str
     kind = points[column].to_numpy(str)
     p = np.clip(points["score"].to_numpy(float), 0, 1) if "score" in points else np.ones(len(points))
     at = time.position(points)
+    unknown = _is_unknown(frames, time.number)
     pieces = []
     for name in [*names, *sorted(set(kind.tolist()) - set(names))]:
         mine = sure & (kind == name)
         number = np.bincount(at[mine], p[mine], len(time))
         doubt = np.bincount(at[mine], (p * (1 - p))[mine], len(time))
         low, high = np.array([interval(*pair) for pair in zip(number, doubt, strict=True)]).reshape(-1, 2).T
+        number, low, high = (np.where(unknown, np.nan, one) for one in (number, low, high))
         values = (time.number, time.t_s, name, number, low, high)
         pieces.append(pd.DataFrame(dict(zip((c.name for c in COUNTS), values, strict=True))))
     table = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=[c.name for c in COUNTS])
     return _with_surroundings(table, frames)
+
+
+def _is_unknown(frames: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which of the frames (T,) are flagged as a whole, so that what they show is no number."""
+    if "flags" not in frames:
+        return np.zeros(len(numbers), bool)
+    flags = frames.drop_duplicates("frame").set_index("frame")["flags"].reindex(numbers).fillna(0).to_numpy(np.int64)
+    return np.asarray(flags & int(Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME) != 0)
 
 
 def _with_surroundings(table: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
@@ -109,9 +120,9 @@ def stages(counts: ArrayLike, *, penalty: float | None = None, least: int = 2) -
 
 
 def stages_table(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the stages (`STAGES`) of every name in a table of counts over time."""
+    """Return the stages (`STAGES`) of every name in a table of counts over time; unknown counts are left out."""
     rows = []
-    for name, group in counts.groupby("name", sort=False):
+    for name, group in counts[counts["count"].notna()].groupby("name", sort=False):
         ordered = group.sort_values("frame")
         frame = ordered["frame"].to_numpy(np.int64)
         for stage in stages(ordered["count"].to_numpy(float)):
