@@ -13,6 +13,8 @@ import pytest
 from micrograph.apps import cli, jobs, watching
 from micrograph.apps.desk import Desk
 from micrograph.core import BadInput
+from micrograph.live.web.lab import Given
+from micrograph.run.record import read_json
 from micrograph.simulate import ParticleSampler
 
 SAMPLER = ParticleSampler(
@@ -104,16 +106,43 @@ def test_the_page_of_a_live_analysis_is_served_while_it_runs(movie: Path, tmp_pa
     assert answers == [200] and states[-1].frames == (0, 5) and watching_record is None
 
 
-def test_the_desk_proposes_what_fits_and_runs_it(movie: Path, tmp_path: Path) -> None:
-    desk = Desk(movie.parent, tmp_path)
+def test_the_desk_asks_for_what_a_recipe_needs_and_runs_it_as_analyze_does(movie: Path, tmp_path: Path) -> None:
+    desk = Desk(movie.parent, tmp_path / "page")
     found = desk.open(movie)
-    assert found.facts["frames"] == "6" and found.facts["pixel"] == "unknown"
-    assert not any(one.fits for one in found.proposals if "pixel_nm" in one.reason)
-    job = desk.run("particle-shapes", movie)
+    pixel = next(scale for scale in found.scales if scale.name == "pixel_nm")
+    assert found.facts["frames"] == "6" and (pixel.file, pixel.given) == ("", "")
+    assert all(one.missing == ("pixel_nm",) and "pixel size" in one.reason for one in found.proposals)
+    with pytest.raises(BadInput, match="needs the pixel size"):
+        desk.run("particle-shapes", movie)
+    given = Given({"pixel_nm": "5 angstrom", "frame_time_s": "500 ms", "voltage_kV": "80 kV"})
+    job = desk.run("particle-shapes", movie, given)
     deadline = time.monotonic() + 60
     while not job.progress.ended and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert job.progress.ended == "failed" and "--pixel-size" in job.progress.note and job.report is None
+    assert job.progress.ended == "done" and job.report is not None and job.shown is not None
+    options = (*CALIBRATION, "--voltage", "80 kV")
+    assert run("analyze", "particle-shapes", movie, "-o", tmp_path / "file", *options) == 0
+    ours, theirs = (read_json(folder / "run.json") for folder in (job.report.parent, tmp_path / "file"))
+    assert ours is not None and theirs is not None and ours["key"] == theirs["key"]
+    assert ours["key"]["input"]["calibration"]["voltage_kV"] == 80
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"pixel_nm": "0.5"}, "'pixel size' is '0.5', which has no unit"),
+        ({"pixel_nm": "-1 nm"}, "greater than zero"),
+        ({"pixel_nm": "80 kV"}, "not a quantity in nm"),
+        ({"voltage_kV": "9**9**9**9 kV"}, "voltage is '9**9**9**9 kV'"),
+        ({"inner_mrad": "90 mrad", "outer_mrad": "80 mrad"}, "'detector, outer angle' '80 mrad'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_on_the_page(
+    movie: Path, tmp_path: Path, values: dict[str, str], said: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        Desk(movie.parent, tmp_path).open(movie, Given(values))
+    assert said in str(refused.value) and "--" not in str(refused.value)
 
 
 def test_the_page_pauses_an_analysis_and_lets_it_go_on(movie: Path, tmp_path: Path) -> None:

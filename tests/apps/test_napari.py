@@ -15,6 +15,7 @@ import tifffile
 from micrograph.apps.napari import fields, work
 from micrograph.apps.napari.frames import Movie, Painted
 from micrograph.apps.napari.grid import CALIBRATION, Grid, calibrate, grid_of, image_layer, recording_of
+from micrograph.apps.scales import in_words
 from micrograph.core import BadInput, Calibration, Recording
 from micrograph.io.masks import read_labels
 from micrograph.io.opening import HDF5, READERS
@@ -264,7 +265,7 @@ def test_recipes_that_cannot_suit_a_recording_are_told_from_those_that_may() -> 
 
 
 def test_sentences_name_the_fields_of_the_widget() -> None:
-    said = fields.in_words("--pixel-size is 'x', choose another folder with -o, not --pixel-sizes.")
+    said = in_words("--pixel-size is 'x', choose another folder with -o, not --pixel-sizes.")
     assert said == "'pixel size' is 'x', choose another folder with 'results', not --pixel-sizes."
 
 

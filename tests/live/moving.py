@@ -10,6 +10,10 @@ from micrograph.live.shown import State
 
 SHAPES = ("round", "square", "triangle", "rod")
 NEW_PARTICLE = "more than 110 particles"
+SCALES = (
+    ("pixel_nm", "pixel size", "0.0176 nm"), ("frame_time_s", "frame time", "0.1 s"),
+    ("voltage_kV", "voltage", "80 kV"), ("dose_e_per_A2", "dose of a frame", "1e4 e/angstrom^2"),
+)  # fmt: skip
 
 
 class Moving:
@@ -182,31 +186,46 @@ class FakeLab:
     def __init__(self, root):
         from micrograph.live.web.lab import Proposal
 
+        self.ran = []
         self.root = root
         self.report = root / ".report.html"
         self.report.write_text("<!doctype html><title>Report</title><h1>Report of particles</h1>")
         self.opened = []
         self._proposal = Proposal
 
-    def open(self, path):
-        from micrograph.core import BadInput
-        from micrograph.live.web.lab import Proposals
+    def open(self, path, given):
+        from micrograph.core import BadInput, parse_positive
+        from micrograph.live.web.lab import Proposals, Scale
 
         if path.suffix == ".txt":
             raise BadInput(f"{path.name} is a text: a recording was expected; choose one.")
         self.opened.append(path)
+        pixel = given.calibration.get("pixel_nm", "" if path.stem.startswith("bare") else "0.25 nm")
+        missing = () if pixel else ("pixel_nm",)
+        reason = "It needs the pixel size, which the file does not say: enter it above."
+        if pixel:
+            nm = parse_positive(pixel, "nm", name="pixel size")
+            reason = f"Bright-field image, {nm:g} nm a pixel: like those that its model knows."
+        file = "" if path.stem.startswith("bare") else "0.25 nm"
         return Proposals(
             path.name,
-            {"frames": "12", "image": "512 x 512 pixels", "pixel size": "0.25 nm"},
+            {"frames": "12", "image": "512 x 512 pixels"},
             (
-                self._proposal("particle-shapes", "Shapes and sizes of nanoparticles",
-                               "Bright-field image, 0.25 nm a pixel: like those that its model knows.", True, 0.3),
+                self._proposal("particle-shapes", "Shapes and sizes of nanoparticles", reason, not missing,
+                               0.3 if pixel else None, missing),
                 self._proposal("atoms", "Atomic columns",
                                "The pixels are too large to tell columns apart: give 0.02 nm or less.", False, 2.4),
             ),
+            tuple(Scale(name, label, file * (name == "pixel_nm"), given.calibration.get(name, ""), example)
+                  for name, label, example in SCALES),
         )  # fmt: skip
 
-    def run(self, recipe, path):
+    def run(self, recipe, path, given):
+        from micrograph.core import BadInput
+
+        if path.stem.startswith("bare") and "pixel_nm" not in given.calibration:
+            raise BadInput(f"Recipe '{recipe}' needs the pixel size, which {path.name} does not say: enter it.")
+        self.ran.append((recipe, path.name, dict(given.calibration)))
         shown = Moving(12, 30)
         shown.running = False
         return FakeJob(shown, self.report)

@@ -163,6 +163,8 @@ def test_the_list_of_files_leaves_out_hidden_ones_and_links_that_lead_outside(cl
 @pytest.mark.parametrize("body", [
     "", "{", "[]", '{"place": "folder"}', '{"place": "disk", "path": "a"}', '{"place": "folder", "path": 5}',
     '{"place": "folder", "path": "a", "more": 1}', '{"place": "folder", "path": "' + "a" * 5000 + '"}', "[" * 3000,
+    '{"place": "folder", "path": "particles.tif", "calibration": {"lens": "1 nm"}}',
+    '{"place": "folder", "path": "particles.tif", "calibration": {"pixel_nm": "' + "9" * 200 + ' nm"}}',
 ])  # fmt: skip
 def test_malformed_requests_are_refused(client, body):
     assert client.status("/api/lab/open", "POST", body, Content_Type="application/json") in (400, 422)

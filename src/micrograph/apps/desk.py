@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from micrograph.apps import jobs
-from micrograph.core import MicrographError, Recording
-from micrograph.live.web.lab import Progress, Proposal, Proposals
+from micrograph.apps.scales import SCALES, in_words, scale_texts
+from micrograph.core import BadInput, MicrographError, MissingCalibration, Recording
+from micrograph.live.web.lab import Given, Progress, Proposal, Proposals, Scale
 
 if TYPE_CHECKING:
     from micrograph.live.shown import Shown
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 #: An image that lies farther than this from the training images of a model is not proposed to it.
 _FOREIGN = 1.0
+_NOTHING = Given()
+#: What a browser may send as a quantity: a number and a unit, but no sums or towers of powers to work out.
+_NUMBER, _UNIT = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", r"[A-Za-zµμÅ]+(?:(?:\^|\*\*)-?\d)?"
+_QUANTITY = re.compile(rf"{_NUMBER}\s*(?:1\s*/\s*)?(?:{_UNIT}(?:(?:\s*[/*]\s*|\s+){_UNIT})*)?")
 
 
 class Desk:
@@ -36,31 +43,51 @@ class Desk:
         """The folder whose files may be opened."""
         return self._root
 
-    def open(self, path: Path) -> Proposals:
+    def open(self, path: Path, given: Given = _NOTHING) -> Proposals:
         """Return what a file holds and which recipes fit it, the likeliest first; raises `BadInput`."""
         from micrograph.recipes import RECIPES, find_recipe
 
-        recording = jobs.open_calibrated(path, jobs.Request(""))
-        calibration = recording.calibration
-        pixel = calibration.pixel_nm
-        facts = {
-            "frames": f"{len(recording)}",
-            "size": " x ".join(map(str, recording.shape)) + " pixels",
-            "pixel": "unknown" if pixel is None else f"{pixel:.4g} nm",
-            "time of a frame": "unknown" if calibration.frame_time_s is None else f"{calibration.frame_time_s:g} s",
-        }
+        said = scale_texts(_opened(path, _NOTHING).calibration)
+        recording = _opened(path, given)
+        facts = {"frames": f"{len(recording)}", "size": " x ".join(map(str, recording.shape)) + " pixels"}
+        scales = tuple(
+            Scale(name, label, said[name], given.calibration.get(name, ""), example)
+            for name, (label, example) in SCALES.items()
+        )
         found = [proposal(find_recipe(name), recording) for name in RECIPES]
         found.sort(key=lambda one: (not one.fits, one.distance is None, one.distance or 0.0))
-        return Proposals(recording.name or path.name, facts, tuple(found))
+        return Proposals(recording.name or path.name, facts, tuple(found), scales)
 
-    def run(self, recipe: str, path: Path) -> Analysis:
-        """Start an analysis and return at once; raises `BadInput`."""
+    def run(self, recipe: str, path: Path, given: Given = _NOTHING) -> Analysis:
+        """Start an analysis and return at once; raises `BadInput`, also where the recipe needs what is unknown."""
         from micrograph.recipes import find_recipe
 
-        find_recipe(recipe)
-        job = Analysis(recipe, path, self._out / f"{path.stem}-{recipe}-{next(self._numbers)}")
+        missing = _opened(path, given).calibration.missing(find_recipe(recipe).task.needs)
+        if missing:
+            raise MissingCalibration(
+                f"Recipe '{recipe}' needs {_words(missing)}, which {path.name} does not say: enter it."
+            )
+        request = jobs.Request(recipe, dict(given.calibration))
+        job = Analysis(request, path, self._out / f"{path.stem}-{recipe}-{next(self._numbers)}")
         job.start()
         return job
+
+
+def _opened(path: Path, given: Given) -> Recording:
+    """Open a recording with what the user says of it; a value that cannot be used is told by the name of its field."""
+    for name, text in given.calibration.items():
+        if not _QUANTITY.fullmatch(text.strip()):
+            label, example = SCALES[name]
+            raise BadInput(f"The {label} is '{text}', which is no number with a unit: write it like '{example}'.")
+    try:
+        return jobs.open_calibrated(path, jobs.Request("", dict(given.calibration)))
+    except BadInput as error:
+        raise BadInput(in_words(str(error))) from error
+
+
+def _words(names: Sequence[str]) -> str:
+    """Return what values of a calibration are called: "the pixel size and the voltage"."""
+    return " and ".join(f"the {SCALES[name][0]}" for name in names)
 
 
 def proposal(recipe: Recipe, recording: Recording) -> Proposal:
@@ -68,7 +95,7 @@ def proposal(recipe: Recipe, recording: Recording) -> Proposal:
     answer = functools.partial(Proposal, recipe.name, recipe.title)
     missing = recording.calibration.missing(recipe.task.needs)
     if missing:
-        return answer(f"It needs {', '.join(missing)}, which the file does not say.", False)
+        return answer(f"It needs {_words(missing)}, which the file does not say: enter it above.", False, None, missing)
     if recipe.learner is not None:
         return answer("It learns from the recording itself, which takes some minutes.", True)
     try:
@@ -100,8 +127,8 @@ def _model(name: str) -> Predict:
 class Analysis:
     """One analysis in a thread of its own (`micrograph.live.web.lab.Job`)."""
 
-    def __init__(self, recipe: str, path: Path, out: Path) -> None:
-        self._recipe, self._path, self._out = recipe, path, out
+    def __init__(self, request: jobs.Request, path: Path, out: Path) -> None:
+        self._request, self._path, self._out = request, path, out
         self._progress, self._shown = Progress(), None  # type: Progress, Shown | None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="analysis", daemon=True)
@@ -140,12 +167,12 @@ class Analysis:
 
         ended, note = "done", ""
         try:
-            list(jobs.analyze_paths([self._path], jobs.Request(self._recipe), self._out, lambda name: self._advance))
+            list(jobs.analyze_paths([self._path], self._request, self._out, lambda name: self._advance))
             self._shown = Finished(self._out, self._path)
         except _Stopped:
             ended = "stopped"
         except Exception as error:  # the page shows it: nothing of one analysis may stop the server
-            ended, note = "failed", str(error)
+            ended, note = "failed", in_words(str(error))
         self._progress = replace(self._progress, note=note, ended=ended)
 
 

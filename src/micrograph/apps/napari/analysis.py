@@ -16,6 +16,7 @@ from micrograph.apps.napari import fields, work
 from micrograph.apps.napari.grid import Grid, calibrate, grid_of, recording_of
 from micrograph.apps.napari.layers import result_layers
 from micrograph.apps.napari.running import Running
+from micrograph.apps.scales import SCALES, scale_texts
 from micrograph.core import BadInput, MicrographError, Recording
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Analysis(Container[Widget]):
         self.every = CheckBox(text="all recipes, also those that do not fit", value=False)
         self.scales = {
             name: LineEdit(label=label, tooltip=f"With its unit: {example}", visible=False)
-            for name, (label, example) in fields.SCALES.items()
+            for name, (label, example) in SCALES.items()
         }
         self.frames = LineEdit(label="frames", tooltip="First and end, such as 0:100; all where nothing is written")
         self.weights: Any = ComboBox(choices=_weights)
@@ -101,7 +102,7 @@ class Analysis(Container[Widget]):
             if before in [name for _, name in fitting]:
                 self.recipe.value = before
         if recording is not None:
-            for name, text in fields.scale_texts(recording.calibration).items():
+            for name, text in scale_texts(recording.calibration).items():
                 if text or self.image.value is not self._described:
                     self.scales[name].value = text
             self._described = self.image.value
@@ -159,10 +160,10 @@ class Analysis(Container[Widget]):
         texts = {name: self.scales[name].value.strip() for name in self._asked}
         missing = [name for name in recipe.task.needs if not texts.get(name)]
         if missing:
-            words = " and ".join(f"'{fields.SCALES[name][0]}'" for name in missing)
-            example = fields.SCALES[missing[0]][1]
+            words = " and ".join(f"'{SCALES[name][0]}'" for name in missing)
+            example = SCALES[missing[0]][1]
             raise BadInput(f"The image does not state what this recipe needs: fill in {words}, for example {example}.")
-        stated = fields.scale_texts(recording.calibration)
+        stated = scale_texts(recording.calibration)
         weights = () if self.weights.value is None else (Path(self.weights.value),)
         return Request(
             recipe.name,

@@ -9,23 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from micrograph.apps.jobs import OPTIONS
-from micrograph.core.calibration import UNITS
-
 if TYPE_CHECKING:
-    from micrograph.core import Calibration, Recording
+    from micrograph.core import Recording
     from micrograph.run import Recipe
 
-#: What the fields of a calibration are called, with an example.
-SCALES = {
-    "pixel_nm": ("pixel size", "0.0176 nm"),
-    "frame_time_s": ("frame time", "0.1 s"),
-    "voltage_kV": ("voltage", "80 kV"),
-    "convergence_mrad": ("convergence", "30 mrad"),
-    "inner_mrad": ("detector, inner angle", "80 mrad"),
-    "outer_mrad": ("detector, outer angle", "200 mrad"),
-    "dose_e_per_A2": ("dose of a frame", "1e4 e/angstrom^2"),
-}
 #: Endings of the names of settings whose texts carry a unit.
 _WITH_UNIT = {"nm": "nm", "s": "s", "kV": "kV", "mrad": "mrad", "deg": "degree"}
 #: Other endings, which are only told.
@@ -109,13 +96,6 @@ def _choices(kind: Any) -> tuple[str, ...]:
     return (*([""] if words and type(None) in options else []), *words)
 
 
-def scale_texts(calibration: Calibration) -> dict[str, str]:
-    """Return what is known of a recording's scale as texts with units, '' where nothing is."""
-    values = {name: getattr(calibration, name) for name in SCALES}
-    units = UNITS | {"dose_e_per_A2": "e/angstrom^2"}
-    return {name: "" if value is None else f"{value:.9g} {units[name]}" for name, value in values.items()}
-
-
 def asked_scales(recipe: Recipe, recording: Recording) -> tuple[str, ...]:
     """Return which scales to show: the pixel, a movie's time, and what the recipe needs besides."""
     usual = ("pixel_nm", "frame_time_s") if len(recording) > 1 else ("pixel_nm",)
@@ -130,11 +110,3 @@ def misfit(recipe: Recipe, recording: Recording) -> str:
     if pixel is not None and own is not None and pixel > _COARSEST * own:
         return f"it looks at columns of atoms, and pixels of {pixel:.3g} nm are too coarse for them"
     return ""
-
-
-def in_words(sentence: str) -> str:
-    """Return an error's sentence with the fields of the widget in place of the options of the command line."""
-    options = {option: SCALES[name][0] for name, option in OPTIONS.items()} | {"--frames": "frames", "-o": "results"}
-    for option, words in options.items():
-        sentence = re.sub(rf"(?<![\w-]){re.escape(option)}(?![\w-])", f"'{words}'", sentence)
-    return sentence

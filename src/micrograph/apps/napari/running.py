@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from magicgui.widgets import Container, Label, ProgressBar, PushButton, Widget
 
 from micrograph.apps.jobs import Advance
-from micrograph.apps.napari.fields import in_words
+from micrograph.apps.scales import in_words
 from micrograph.core import MicrographError
 
 Found = TypeVar("Found")

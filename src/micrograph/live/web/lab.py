@@ -11,10 +11,36 @@ from micrograph.live.shown import Shown
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the user says of a file: texts with units by name in `Calibration` (``{"pixel_nm": "0.25 nm"}``).
+
+    They win over what the file says.
+    """
+
+    calibration: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One value of a file's calibration as a field to fill in.
+
+    name: in `Calibration`; label: in words; file: what the file says, with its unit, '' where it says nothing; given:
+    what the user said instead; example: of what may be written.
+    """
+
+    name: str
+    label: str
+    file: str
+    given: str
+    example: str
+
+
+@dataclass(frozen=True)
 class Proposal:
     """One recipe for a file: whether it fits, and a sentence that says why or why not.
 
-    distance: how far the file lies from the images that its model was trained on (below 1: like them), where known.
+    distance: how far the file lies from the images that its model was trained on (below 1: like them), where known;
+    missing: names of `Scale` that must be filled in before it can run.
     """
 
     recipe: str
@@ -22,15 +48,17 @@ class Proposal:
     reason: str
     fits: bool
     distance: float | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """What a file holds, by name of the fact (frames, pixel size, ...), and recipes for it, the best first."""
+    """What a file holds: facts by name (frames, size), its scales, and recipes for it, the best first."""
 
     name: str
     facts: Mapping[str, str] = field(default_factory=dict)
     proposals: tuple[Proposal, ...] = ()
+    scales: tuple[Scale, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,10 +105,13 @@ class Lab(Protocol):
         """The folder whose files may be opened; nothing outside it is listed or read."""
         ...
 
-    def open(self, path: Path) -> Proposals:
-        """Return what a file (or folder of images) holds and which recipes fit it; raises `BadInput`."""
+    def open(self, path: Path, given: Given) -> Proposals:
+        """Return what a file (or folder of images) holds and which recipes fit it.
+
+        Raises `BadInput` for a file or a given value that cannot be used.
+        """
         ...
 
-    def run(self, recipe: str, path: Path) -> Job:
-        """Start an analysis and return at once; raises `BadInput`."""
+    def run(self, recipe: str, path: Path, given: Given) -> Job:
+        """Start an analysis and return at once; raises `BadInput`, also where the recipe needs what is unknown."""
         ...

@@ -9,15 +9,16 @@ import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from micrograph.live.web.lab import Job, Lab
+from micrograph.core.calibration import UNITS
+from micrograph.live.web.lab import Given, Job, Lab
 from micrograph.live.web.pages import plain
 from micrograph.live.web.security import REPORT_POLICY, TooLarge
 from micrograph.live.web.views import Views
@@ -28,6 +29,12 @@ MOST_ENTRIES, MOST_JOBS = 2000, 2
 _UNSAFE = re.compile(r"[^\w.() +=,-]")
 
 
+def _known(name: str) -> str:
+    if name not in UNITS:
+        raise ValueError
+    return name
+
+
 class Where(BaseModel):
     """A file: below the lab's folder, or one that was uploaded."""
 
@@ -36,7 +43,18 @@ class Where(BaseModel):
     path: str = Field(max_length=4096)
 
 
-class Order(Where):
+class Look(Where):
+    """A file, and what the user says of it (see `Given`)."""
+
+    calibration: dict[Annotated[str, AfterValidator(_known)], Annotated[str, Field(max_length=100)]] = {}
+
+    @property
+    def given(self) -> Given:
+        """What the user says."""
+        return Given(dict(self.calibration))
+
+
+class Order(Look):
     """What is to be run on a file."""
 
     recipe: str = Field(min_length=1, max_length=100)
@@ -98,13 +116,13 @@ class Desk:
         """Return the name by which an uploaded file is asked for."""
         return path.relative_to(self._uploads).as_posix()
 
-    def start(self, recipe: str, path: Path) -> str:
+    def start(self, recipe: str, path: Path, given: Given) -> str:
         """Start a job and return its name; raises 429 where too many run."""
         with self._lock:
             if sum(not job.progress.ended for job in self.jobs.values()) >= MOST_JOBS:
                 raise HTTPException(429, "Two analyses are running already: wait for one or stop it.")
             name = secrets.token_hex(8)
-            self.jobs[name] = self.lab.run(recipe, path)
+            self.jobs[name] = self.lab.run(recipe, path, given)
         return name
 
     def job(self, name: str) -> Job:
@@ -150,14 +168,14 @@ def _add_files(app: FastAPI, desk: Desk) -> None:
         return JSONResponse({"place": "upload", "path": desk.relative(target)})
 
     @app.post("/api/lab/open")
-    def opened(where: Where) -> Response:
-        return JSONResponse(plain(asdict(desk.lab.open(desk.below(where)))))
+    def opened(look: Look) -> Response:
+        return JSONResponse(plain(asdict(desk.lab.open(desk.below(look), look.given))))
 
 
 def _add_jobs(app: FastAPI, desk: Desk, views: Views) -> None:
     @app.post("/api/lab/run")
     def run(order: Order) -> Response:
-        return JSONResponse({"job": desk.start(order.recipe, desk.below(order))})
+        return JSONResponse({"job": desk.start(order.recipe, desk.below(order), order.given)})
 
     @app.get("/api/lab/jobs/{name}")
     def job(name: str) -> Response:

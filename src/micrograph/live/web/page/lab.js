@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { bytes, made, number } from "./format.js";
 import * as panels from "./panels.js";
+import { Scales } from "./scales.js";
 
 const POLL_MS = 700;
 
@@ -97,36 +98,71 @@ class LabBox {
     }
   }
 
-  /** Show what a file holds and the recipes that fit. */
+  /** Show what a file holds, its scale as fields to fill in, and the recipes that fit. */
   async propose(where) {
     this.#say(made("p", {}, "Looking at the file …"), made("progress", {}));
     try {
       const said = await api.post("/api/lab/open", where);
       const facts = Object.entries(said.facts).flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)]);
+      const found = made("section", { "aria-live": "polite" });
+      const scales = new Scales(said.scales, () => this.#again(where, scales, found));
       this.#say(
         made("h3", {}, said.name),
         made("dl", { class: "facts" }, ...facts),
-        made("h3", {}, said.proposals.some((one) => one.fits) ? "Recipes that fit" : "No recipe fits well"),
-        made("div", { class: "proposals" }, ...said.proposals.map((one) => this.#proposal(one, where))),
+        made("h3", {}, "Scale"),
+        scales.element,
+        found,
         made("button", { type: "button", onclick: () => this.list("") }, "Another file"),
       );
+      this.#show(said, where, scales, found);
     } catch (error) {
       this.#fault(error);
     }
   }
 
-  #proposal(one, where) {
+  /** Judge the recipes anew with what the user has filled in; the newest answer counts. */
+  async #again(where, scales, found) {
+    const turn = (this.turn = (this.turn || 0) + 1);
+    found.setAttribute("aria-busy", "true");
+    try {
+      const said = await api.post("/api/lab/open", { ...where, calibration: scales.given() });
+      if (turn !== this.turn) return;
+      scales.refuse("");
+      this.#show(said, where, scales, found);
+    } catch (error) {
+      if (turn === this.turn) scales.refuse(error.message);
+    } finally {
+      if (turn === this.turn) found.removeAttribute("aria-busy");
+    }
+  }
+
+  #show(said, where, scales, found) {
+    scales.want([...new Set(said.proposals.flatMap((one) => one.missing))]);
+    found.replaceChildren(
+      made("h3", {}, said.proposals.some((one) => one.fits) ? "Recipes that fit" : "No recipe fits well"),
+      made("div", { class: "proposals" }, ...said.proposals.map((one) => this.#proposal(one, where, scales))),
+    );
+  }
+
+  #proposal(one, where, scales) {
     const distance = one.distance === null ? "" : `distance from what its model knows: ${number(one.distance, 2)}`;
     return made("article", { class: one.fits ? "proposal" : "proposal unfit" },
       made("div", {}, made("strong", {}, one.title), made("small", {}, one.recipe)),
       made("p", {}, one.reason),
       made("div", { class: "row-end" }, made("small", {}, distance),
-        made("button", { type: "button", class: one.fits ? "main" : "", onclick: () => this.run(one, where) }, one.fits ? "Run" : "Run anyway")));
+        made("button", { type: "button", class: one.fits ? "main" : "", onclick: () => this.run(one, where, scales) }, one.fits || one.missing.length ? "Run" : "Run anyway")));
   }
 
-  async run(proposal, where) {
+  async run(proposal, where, scales) {
+    let job = null;
     try {
-      const { job } = await api.post("/api/lab/run", { ...where, recipe: proposal.recipe });
+      ({ job } = await api.post("/api/lab/run", { ...where, calibration: scales.given(), recipe: proposal.recipe }));
+    } catch (error) {
+      scales.refuse(error.message);
+      return;
+    }
+    this.turn = (this.turn || 0) + 1;
+    try {
       this.job = job;
       await this.#watch(job, proposal);
     } catch (error) {
