@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,59 @@ def test_the_page_pauses_an_analysis_and_lets_it_go_on(movie: Path, tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         watching.live(live, tmp_path, watching.PageRequest(), opened=opened, tell=tell)
     assert answers == [200, 422, 200] and asked[-1] is None
+
+
+def words_of(report: Path) -> list[str]:
+    """Return the text of a report without its pictures, and without what tells when and how long it ran."""
+    text = re.sub(r"data:image/[^\"']+|<style.*?</style>", "", report.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"<[^>]+>", "\n", text).split("\n")
+
+
+def test_a_live_run_leaves_the_report_of_analyze(movie: Path, tmp_path: Path) -> None:
+    assert run("analyze", "particle-shapes", movie, "-o", tmp_path / "file", *CALIBRATION) == 0
+    live = ("live", "particle-shapes", f"replay:{movie}", "-o", tmp_path / "live", *CALIBRATION)
+    assert run(*live, "--speed", "fastest", "--no-page") == 0
+    pictures = sorted(path.name for path in (tmp_path / "file" / "figures").iterdir())
+    assert pictures and pictures == sorted(path.name for path in (tmp_path / "live" / "figures").iterdir())
+    for name in pictures:
+        ours, theirs = (tmp_path / kind / "figures" / name for kind in ("live", "file"))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    ours, theirs = (words_of(tmp_path / kind / "report.html") for kind in ("live", "file"))
+    other = [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]]
+    assert all(re.fullmatch(r"[\d.]+ s", word) for pair in other for word in pair), "only how long it took may differ"
+    keys = [json.loads((tmp_path / kind / "run.json").read_text())["key"]["input"] for kind in ("live", "file")]
+    assert keys[0] == keys[1]
+
+
+def test_the_report_of_a_stream_shows_the_frames_that_were_kept_and_the_page_links_to_it(
+    movie: Path, tmp_path: Path
+) -> None:
+    httpx = pytest.importorskip("httpx")
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, image in enumerate([*np.load(movie), *np.load(movie)]):
+        np.save(folder / f"haadf_{number:04d}.npy", image)
+    found: list[tuple[bool, int]] = []
+    clients: list[Any] = []
+
+    def opened(address: str) -> None:
+        clients.append(httpx.Client(base_url=address.split("/?")[0], follow_redirects=True))
+        clients[0].get(address)
+
+    def tell(state: Any) -> None:
+        if not state.running:
+            found.append((state.report, clients[0].get("/api/main/report").status_code))
+            if state.report:
+                raise KeyboardInterrupt
+
+    request = jobs.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
+    asked = watching.LiveRequest(request, f"folder:{folder}", until_idle="0.5 s", ring=11)
+    with pytest.raises(KeyboardInterrupt):
+        watching.live(asked, tmp_path / "live", watching.PageRequest(), opened=opened, tell=tell)
+    clients[0].close()
+    assert found[0] == (False, 404) and found[-1] == (True, 200)
+    record = json.loads((tmp_path / "live" / "run.json").read_text())
+    assert record["key"]["input"]["digest"] is None and record["key"]["input"]["frames"] == [0, 12, 1]
+    assert any("shows frames 1 to 11" in sentence for sentence in record["warnings"])
+    assert (tmp_path / "live" / "movie.mp4").stat().st_size > 1000
+    assert (tmp_path / "live" / "figures" / "outlines.png").exists()

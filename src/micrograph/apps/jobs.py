@@ -222,13 +222,19 @@ def analyze_recording(
 
     result = analyze(recipe, recording, predict, into, settings=settings, progress=progress)
     if into is not None:
-        from micrograph.report import write_report
-
-        if recipe.files is not None:
-            recipe.files(result)
-        progress(len(recording), len(recording), "writing the report")
-        write_report(result, progress=lambda done, total: progress(done, total, "drawing the movie"))
+        write_all(result, progress)
     return result
+
+
+def write_all(result: Result, progress: Advance = silent) -> Path:
+    """Write what a finished run leaves beside its tables: the recipe's own files and the report, which is returned."""
+    from micrograph.report import write_report
+
+    if result.recipe.files is not None:
+        result.recipe.files(result)
+    frames = len(result.recording)
+    progress(frames, frames, "writing the report")
+    return write_report(result, progress=lambda done, total: progress(done, total, "drawing the movie"))
 
 
 def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor | Predict:

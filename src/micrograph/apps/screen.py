@@ -129,6 +129,7 @@ def lived(out: Path, record: Mapping[str, Any] | None) -> None:
     fates = ", ".join(f"{counts[fate]} {fate}" for fate in ("dropped", "lost", "bad") if counts[fate])
     late = f"; row after {counts['latency_p95_ms']:.0f} ms (95 %)" if "latency_p95_ms" in counts else ""
     say(f"{record['frames']} frames{f', {fates}' if fates else ''}{late}; results are in {out}")
+    say(f"report: {out / 'report.html'}")
     for warning in record["warnings"]:
         say(warning)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
+from micrograph.apps.lived import Remembering, report_live
 from micrograph.core import BadInput, Calibration, parse_positive
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ def live(
 ) -> dict[str, Any] | None:
     """Analyse frames as they come, until the source ends or Ctrl-C; return the run record, ``None`` if none came.
 
-    `opened` is told the address of the page. After the source has ended the page stays until Ctrl-C.
+    The report is written last, as by `analyze`. `opened` is told the address of the page, which stays until Ctrl-C
+    after the source has ended.
     """
     engine, close = prepared(asked, out)
+    seen = _remembered(engine)
     work = _Background(engine)
     with contextlib.ExitStack() as stack:
         stack.callback(close)
@@ -82,10 +85,21 @@ def live(
             work.wait(None)
         tell(engine.board.state)
         record = work.result()
+        if record is not None:
+            engine.board.report = report_live(engine, seen, record)
+            tell(engine.board.state)
         if page.shown and not engine.stop.is_set():
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
     return record
+
+
+def _remembered(engine: Engine) -> Remembering:
+    """Let the engine's source be looked at for what the report will need."""
+    seen = Remembering(engine.source, look_back=engine.board.image)
+    engine.source = seen
+    engine.watchers = (*engine.watchers, seen.watch)
+    return seen
 
 
 def view(

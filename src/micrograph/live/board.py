@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -50,6 +51,8 @@ class Board:
         self.read_rows: Callable[[int], Tables | None] = lambda frame: None
         self.waiting: Callable[[], int] = lambda: 0
         self.paused = threading.Event()
+        #: The HTML report, once it is written.
+        self.report: Path | None = None
         self._recipe = recipe
         self._lock = threading.Lock()
         self._opened: Opened | None = None
@@ -135,6 +138,7 @@ class Board:
             notes=notes,
             fired=fired,
             paused=self.paused.is_set() if running else None,
+            report=self.report is not None,
         )
 
     def image(self, frame: int) -> NDArray[Any] | None:

@@ -91,6 +91,7 @@ class Finished:
             counters={"done": done, "bad": int(record.get("flags", {}).get("BAD_FRAME", 0))},
             units=dict(self._units()),
             notes=(*map(str, record.get("warnings", ())), *((note,) if note else ())),
+            report=self.report is not None,
         )
 
     def _units(self) -> Iterator[tuple[str, str]]:

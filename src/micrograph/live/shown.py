@@ -20,7 +20,8 @@ class State:
     (received, done, dropped, lost, bad, waiting) and latency_ms (median), latency_p95_ms, frames_per_s;
     units: of the columns of the tables by "table.column"; notes: sentences for the user, newest last; fired: rows of
     triggers that fired (rule, frame, t_s, action, outcome), newest last; paused: whether no more frames are taken for
-    now, ``None`` where that cannot be changed (a `Shown` that has a method ``pause(on)`` can be paused from the page).
+    now, ``None`` where that cannot be changed (a `Shown` that has a method ``pause(on)`` can be paused from the page);
+    report: whether there is an HTML report (the attribute ``report`` of the `Shown` is then its path).
     """
 
     recipe: str
@@ -35,6 +36,7 @@ class State:
     notes: tuple[str, ...] = ()
     fired: tuple[Mapping[str, Any], ...] = ()
     paused: bool | None = None
+    report: bool = False
 
 
 class Shown(Protocol):

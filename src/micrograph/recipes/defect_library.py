@@ -68,11 +68,13 @@ def build_library(result: Result, path: Path | None = None) -> Path:
 
 def library_entries(result: Result) -> Iterator[Entry]:
     """Yield the named defects of a finished run with their crops, frame by frame."""
-    digest = str(result.record["key"]["input"]["digest"])
+    digest = str(result.record["key"]["input"]["digest"] or "")  # a stream has none
     library = result.tables["library"]
     library = library[~library["name"].isin(UNNAMED)]
     indices = list(result.recording.indices)
     for number, defects in library.groupby("frame"):
+        if int(str(number)) not in indices:  # of a live run: its picture is kept no longer
+            continue
         frame = result.recording.frame(indices.index(int(str(number))))
         atoms, bonds = (result.tables.of_frame(name, frame.index) for name in ("fragments", "fragment_bonds"))
         pixel = frame.calibration.pixel_nm

@@ -175,7 +175,7 @@ async function heard(state) {
   const outlined = state.tables.includes("outlines");
   document.querySelector("[data-layer=outlines]").hidden = !outlined;
   if (!before && outlined === store.layers.points) toggleLayer("points"); // points where there are no outlines
-  $("report").hidden = state.running;
+  $("report").hidden = !(state.report || store.report);
   $("pause").hidden = state.paused === null || state.paused === undefined;
   $("pause").textContent = state.paused ? "Go on" : "Pause";
   const newest = state.frames?.[1] ?? null;
