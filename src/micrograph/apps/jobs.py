@@ -239,12 +239,15 @@ def write_all(result: Result, progress: Advance = silent) -> Path:
 
 def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor | Predict:
     """Return the predictor of the given weights, or of the recipe's shipped ones; refuse weights of another kind."""
-    from micrograph.infer import load_predictor
-    from micrograph.nets import find_weights, load
+    from micrograph.infer import load_encoder, load_predictor
+    from micrograph.infer.predictor import unaided
+    from micrograph.nets import EncoderSpec, NoNet, find_weights, load
     from micrograph.run import Searcher
 
     if isinstance(recipe.learner, Searcher):
         return recipe.learner.model(_text_of(recipe, weights))
+    if isinstance(recipe.model, NoNet):
+        return unaided
     if not weights and recipe.model.weights is None:
         raise BadInput(f"Recipe '{recipe.name}' ships no weights: train them and give them with --weights.")
     names = [str(path) for path in weights] or [str(recipe.model.weights)]
@@ -255,6 +258,8 @@ def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> 
                 f"The weights '{name}' look for {_sought(found)}, recipe '{recipe.name}' needs "
                 f"{_sought(recipe.model.heads)}: give weights that were trained for it."
             )
+    if isinstance(recipe.model, EncoderSpec):
+        return load_encoder(names, device=device, view=recipe.view)
     return load_predictor(names, device=device)
 
 

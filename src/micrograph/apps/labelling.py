@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from micrograph.apps.making import Material
     from micrograph.infer import Predictor
     from micrograph.io.masks import LabelledImage
-    from micrograph.nets import Checkpoint
+    from micrograph.nets import Checkpoint, NetSpec
     from micrograph.run import Recipe
     from micrograph.train.labelled_masks import Labelled
     from micrograph.validate.mask_scores import Compared, LearningCurve, MaskScores
@@ -101,7 +101,7 @@ class Lesson:
         if self.resume and out.is_file() and read_card(out).get("labels", {}).get("key") == self.key:
             return load(out)
         simulated = simulated_by(self.recipe)
-        spread = tuple(mirrored_out(one, self.recipe.model.patch) for one in own)
+        spread = tuple(mirrored_out(one, network_of(self.recipe).patch) for one in own)
         sampler = Mixed(LabelledMasks(spread, region_of(self.recipe)), simulated, own_share(number))
         settings = self.recipe.training or TrainSettings()
         settings = replace(settings, steps=self.steps, seed=self.seed, calibration_samples=100)
@@ -110,7 +110,7 @@ class Lesson:
         domain = getattr(simulated, "domain", dict)
         return train(
             sampler,
-            self.recipe.model,
+            network_of(self.recipe),
             settings,
             out,
             resume=self.resume,
@@ -191,6 +191,14 @@ def learn_labels(
     return report
 
 
+def network_of(recipe: Recipe) -> NetSpec:
+    """Return the network of a recipe that outlines objects."""
+    from micrograph.nets import NetSpec
+
+    assert isinstance(recipe.model, NetSpec)
+    return recipe.model
+
+
 def region_of(recipe: Recipe) -> str:
     """Return the name of the mask that a recipe's network learns beside 'core'; refuse recipes that outline nothing."""
     names = [head.name for head in recipe.model.heads if head.kind == "region" and head.name != "core"]
@@ -233,8 +241,8 @@ def suitable_bin(recipe: Recipe, images: Sequence[Labelled]) -> int:
 
     diameter = float(np.median([small_diameter(one.labels) for one in images]))
     alike = float(np.median([alike_px(one.image) for one in images]))
-    side = min(min(one.image.shape) for one in images)
-    fits = (n for n in BINS if side // n >= LEAST_SIDE and is_wide_enough(recipe.model, n, diameter / n, alike))
+    side, model = min(min(one.image.shape) for one in images), network_of(recipe)
+    fits = (n for n in BINS if side // n >= LEAST_SIDE and is_wide_enough(model, n, diameter / n, alike))
     return next(fits, 1)
 
 

@@ -131,8 +131,11 @@ def train_model(
     check_weights_path(out)
     sampler = own_sampler(recipe, material)
     made_folder(out.parent)
+    from micrograph.nets import NoNet
     from micrograph.train import TrainSettings, train
 
+    if isinstance(recipe.model, NoNet):
+        raise BadInput(f"Recipe '{name}' has no network: there is nothing to train.")
     settings = replace(recipe.training or TrainSettings(), seed=seed)
     domain = getattr(sampler, "domain", None)
     if steps is None and material.structure is not None:

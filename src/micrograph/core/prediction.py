@@ -21,6 +21,7 @@ class Prediction:
     ``(j + 0.5) * steps[1] - 0.5``. ``domain_distance`` is 0 at the centre of the training domain and 1
     at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set. `position_sigma_nm`
     is the 1-sigma of a peak's place in a map, by head, where it was measured on fresh samples after the training.
+    `values` are answers on the frame as a whole, by name (see `nets.encoder_spec`), one row a view of the frame.
     """
 
     frame: Frame
@@ -31,10 +32,13 @@ class Prediction:
     domain_distance: float = 0.0
     notes: tuple[str, ...] = field(default=())
     position_sigma_nm: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def steps(self) -> tuple[float, float]:
-        """Frame pixels per map pixel along y and x (they differ by rounding)."""
+        """Frame pixels per map pixel along y and x (they differ by rounding); 1 without maps."""
+        if not self.maps:
+            return 1.0, 1.0
         height, width = next(iter(self.maps.values())).shape
         return self.frame.data.shape[0] / height, self.frame.data.shape[1] / width
 

@@ -32,7 +32,8 @@ class Sample:
     """An image (H, W) float32 with everything that is known of it.
 
     `masks` are (H, W) arrays in 0..1 on the image's grid ('contamination'); `params` the settings that made it; `marks`
-    (N,) the names by which a network's heads know the sites, where these are not their labels.
+    (N,) the names by which a network's heads know the sites, where these are not their labels; `truth` what is to be
+    answered of the image as a whole, by name: the place of a class in its labels, or numbers.
     """
 
     image: NDArray[np.float32]
@@ -41,6 +42,7 @@ class Sample:
     masks: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     params: Mapping[str, float] = field(default_factory=dict)
     marks: NDArray[np.str_] | None = None
+    truth: Mapping[str, float | NDArray[np.float64]] = field(default_factory=dict)
 
 
 class Sampler(Protocol):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from micrograph.infer.predictor import Predictor, load_predictor
+    from micrograph.infer.encoders import EncoderPredictor, Views
+    from micrograph.infer.predictor import Predictor, load_encoder, load_predictor
 
-__all__ = ["Predictor", "load_predictor"]
+__all__ = ["EncoderPredictor", "Predictor", "Views", "load_encoder", "load_predictor"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the predictor, and with it torch, when it is first used."""
     if name in __all__:
-        from micrograph.infer import predictor
+        from micrograph.infer import encoders, predictor
 
-        return getattr(predictor, name)
+        return getattr(encoders if name in ("EncoderPredictor", "Views") else predictor, name)
     raise AttributeError(f"module 'micrograph.infer' has no attribute '{name}'")

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.nets import Checkpoint, UNet, build
+from micrograph.nets import Checkpoint, NetSpec, UNet, build
 
 Array = NDArray[np.float32]
 #: Takes (B, 1, H, W), gives logits (B, K, H, W) and embedding (B, D).
@@ -23,7 +23,7 @@ TOLERANCE = 2e-2
 
 def network(checkpoint: Checkpoint) -> UNet:
     """Return the checkpoint's network, ready to infer."""
-    net = build(checkpoint.spec)
+    net = build(cast(NetSpec, checkpoint.spec))
     net.load_state_dict(checkpoint.part("net"))
     return net.eval().requires_grad_(False)
 

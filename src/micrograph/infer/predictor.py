@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from micrograph.core import BrokenCheckpoint, Flag, Frame, MissingCalibration, Prediction
 from micrograph.core.provenance import digest
 from micrograph.infer.backends import Compute, backend
+from micrograph.infer.encoders import EncoderMember, EncoderPredictor, View, encoder_backend
 from micrograph.infer.tiles import HALO, tiled
-from micrograph.nets import Checkpoint, NetSpec, find_weights, load, normalise, to_model_grid
+from micrograph.nets import Checkpoint, EncoderSpec, NetSpec, find_weights, load, normalise, to_model_grid
 
 Array = NDArray[np.float32]
 #: How far beyond the trained range of pixel sizes a frame may lie before it is out of domain.
@@ -31,7 +32,7 @@ class Member:
 
     def __call__(self, image: Array) -> tuple[dict[str, Array], float]:
         """Return calibrated maps (h, w) by head and the distance from the training domain (1: its border)."""
-        spec = self.checkpoint.spec
+        spec = cast(NetSpec, self.checkpoint.spec)
         logits, embedding = tiled(image, self.compute, spec.multiple * _POOLING, HALO * spec.multiple // _POOLING)
         confidence = self.checkpoint.card.get("confidence", {})
         maps = {}
@@ -57,7 +58,7 @@ class Predictor:
     @property
     def spec(self) -> NetSpec:
         """Heads and pixel of the model."""
-        return self.members[0].checkpoint.spec
+        return cast(NetSpec, self.members[0].checkpoint.spec)
 
     @property
     def card(self) -> Mapping[str, Any]:
@@ -122,13 +123,45 @@ def load_predictor(
 ) -> Predictor:
     """Return the predictor of shipped weights by name, of a file, or of several (an ensemble of equal heads).
 
-    Raises `BrokenCheckpoint` for weights that cannot be read or do not belong together.
+    Raises `BrokenCheckpoint` for weights that cannot be read, do not belong together, or are those of an encoder.
     """
+    names, checkpoints = _ensemble(weights)
+    if isinstance(checkpoints[0].spec, EncoderSpec):
+        raise BrokenCheckpoint(f"The weights '{names[0]}' answer on whole frames, maps are needed: give others.")
+    members = tuple(Member(one, backend(one, backend_name, device, threads)) for one in checkpoints)
+    return Predictor(members, " ".join(digest(find_weights(name)) for name in names))
+
+
+def load_encoder(
+    weights: str | Path | Sequence[str | Path],
+    *,
+    view: View | None = None,
+    backend_name: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> EncoderPredictor:
+    """Return the predictor of an encoder, or of several; `view` says what in a frame it is to look at.
+
+    Raises `BrokenCheckpoint` for weights that cannot be read, do not belong together, or are no encoder's.
+    """
+    names, checkpoints = _ensemble(weights)
+    if not isinstance(checkpoints[0].spec, EncoderSpec):
+        raise BrokenCheckpoint(f"The weights '{names[0]}' give maps, answers on whole frames are needed: give others.")
+    members = tuple(EncoderMember(one, encoder_backend(one, backend_name, device, threads)) for one in checkpoints)
+    return EncoderPredictor(members, " ".join(digest(find_weights(name)) for name in names), view)
+
+
+def unaided(frame: Frame) -> Prediction:
+    """Return a prediction that says nothing but the frame itself, for recipes without a network."""
+    return Prediction(frame, {}, {}, frame.calibration.pixel_nm or 1.0)
+
+
+def _ensemble(weights: str | Path | Sequence[str | Path]) -> tuple[list[str | Path], list[Checkpoint]]:
+    """Return names and checkpoints of weights that answer the same questions."""
     names = [weights] if isinstance(weights, str | Path) else list(weights)
     checkpoints = [load(name) for name in names]
     first = checkpoints[0].spec
     for name, checkpoint in zip(names, checkpoints, strict=True):
-        if checkpoint.spec.names != first.names or checkpoint.spec.pixel_nm != first.pixel_nm:
+        if checkpoint.spec.heads != first.heads or checkpoint.spec.pixel_nm != first.pixel_nm:
             raise BrokenCheckpoint(f"The weights '{name}' answer other questions than '{names[0]}': no ensemble.")
-    members = tuple(Member(one, backend(one, backend_name, device, threads)) for one in checkpoints)
-    return Predictor(members, " ".join(digest(find_weights(name)) for name in names))
+    return names, checkpoints

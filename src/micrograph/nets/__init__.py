@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from micrograph.nets.checkpoint import Checkpoint, find_weights, load, read_card, save, shipped
-from micrograph.nets.spec import Head, NetSpec, outlining
+from micrograph.nets.encoder_spec import Answer, EncoderSpec, classes, values
+from micrograph.nets.spec import Head, NetSpec, NoNet, outlining
 
 if TYPE_CHECKING:
+    from micrograph.nets.encoder import Encoder
     from micrograph.nets.grid import normalise, to_model_grid
     from micrograph.nets.unet import UNet, build
 
 __all__ = [
+    "Answer",
     "Checkpoint",
+    "Encoder",
+    "EncoderSpec",
     "Head",
     "NetSpec",
+    "NoNet",
     "UNet",
     "build",
+    "classes",
     "find_weights",
     "load",
     "normalise",
@@ -25,9 +32,10 @@ __all__ = [
     "save",
     "shipped",
     "to_model_grid",
+    "values",
 ]
 
-_LAZY = {"normalise": "grid", "to_model_grid": "grid", "UNet": "unet", "build": "unet"}
+_LAZY = {"Encoder": "encoder", "normalise": "grid", "to_model_grid": "grid", "UNet": "unet", "build": "unet"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from micrograph.core import BrokenCheckpoint
 from micrograph.core.provenance import whole
+from micrograph.nets.encoder_spec import EncoderSpec
 from micrograph.nets.spec import NetSpec
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _CARD = "card"
 class Checkpoint:
     """A trained network: its specification, its tensors ('net.*' weights, 'domain.*' statistics), and its card."""
 
-    spec: NetSpec
+    spec: NetSpec | EncoderSpec
     state: Mapping[str, Tensor]
     card: Mapping[str, Any]
 
@@ -65,13 +66,17 @@ def load(path: str | Path) -> Checkpoint:
     found = find_weights(path)
     card = read_card(found)
     try:
-        return Checkpoint(NetSpec.from_dict(card["net"]), load_file(found), card)
+        return Checkpoint(_spec_of(card["net"]), load_file(found), card)
     except (SafetensorError, OSError, KeyError) as error:
         raise BrokenCheckpoint(f"{found.name} is no readable weights file ({error}): train it again.") from error
 
 
+def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec:
+    return EncoderSpec.from_dict(net) if net.get("kind") == "encoder" else NetSpec.from_dict(net)
+
+
 def shipped(name: str) -> NetSpec:
-    """Return the specification of the shipped weights `name`, for recipes that use what was trained for another."""
+    """Return the specification of the shipped U-Net `name`, for recipes that use what was trained for another."""
     return replace(NetSpec.from_dict(read_card(find_weights(name))["net"]), weights=name)
 
 

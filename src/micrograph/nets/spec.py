@@ -67,6 +67,25 @@ class NetSpec:
             raise BrokenCheckpoint(f"The card's network specification is not understood ({error}).") from error
 
 
+@dataclass(frozen=True)
+class NoNet:
+    """In place of a network where a recipe needs none: `objects` looks at the frame itself."""
+
+    heads: tuple[Head, ...] = ()
+    names: tuple[str, ...] = ()
+    base: int = 0
+    pixel_nm: float | None = None
+    weights: str | None = None
+
+    def grid_nm(self, pixel_nm: float) -> float:
+        """Return the frame's own pixel."""
+        return pixel_nm
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the specification as plain values."""
+        return {"kind": "none"}
+
+
 def outlining(kind: str, weights: str, least_px: float = NetSpec.least_px) -> NetSpec:
     """Return the network that outlines objects of many pixels: where they are (map `kind`), and how deep ('core')."""
     return NetSpec(

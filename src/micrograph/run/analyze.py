@@ -221,6 +221,9 @@ class _Run:
     def _keep_maps(self, prediction: Prediction) -> None:
         from micrograph.io import MapWriter
 
+        if not prediction.maps:
+            return
+
         names = list(prediction.maps)
         height, width = prediction.maps[names[0]].shape
         writer = MapWriter(self.parts_folder / MAPS, names, (height, width), prediction.pixel_nm)

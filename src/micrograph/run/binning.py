@@ -93,7 +93,10 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
     """
     if wish is not None:
         return _noted(recording, wish, "as asked")
-    if isinstance(recipe.data, Searcher) or recipe.model.pixel_nm is not None or "core" not in recipe.model.names:
+    model = recipe.model
+    if isinstance(recipe.data, Searcher) or not isinstance(model, NetSpec):
+        return recording
+    if model.pixel_nm is not None or "core" not in model.names:
         return recording
     frame = next((frame for frame in recording if is_usable(frame)), None)
     if frame is None:
@@ -102,7 +105,7 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
     for number in BINS:
         if min(recording.shape[-2:]) // number >= LEAST_SIDE:
             diameter = _diameter_seen(recording.binned(number), predict)
-            if is_wide_enough(recipe.model, number, diameter, alike):
+            if is_wide_enough(model, number, diameter, alike):
                 return _noted(
                     recording, number, f"objects in the first frame are at least {diameter:.0f} such pixels wide"
                 )

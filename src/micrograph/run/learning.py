@@ -53,7 +53,7 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
     training that was interrupted goes on.
     """
     from micrograph.infer import load_predictor
-    from micrograph.nets import read_card
+    from micrograph.nets import NetSpec, read_card
     from micrograph.train import TrainSettings, train
 
     if isinstance(recipe.learner, Searcher):
@@ -61,6 +61,7 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
     assert recipe.learner is not None
     origin = {"recording": input_digest(recording), "learner": repr(recipe.learner)}
     if not (weights.exists() and read_card(weights).get("learned_from") == origin):
+        assert isinstance(recipe.model, NetSpec)
         sampler, spec = recipe.learner.samples_of(recording, recipe.model)
         train(
             sampler,

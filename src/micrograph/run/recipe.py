@@ -15,7 +15,8 @@ from micrograph.run.learning import Learner, Searcher
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from micrograph.nets import NetSpec
+    from micrograph.infer.encoders import View
+    from micrograph.nets import EncoderSpec, NetSpec, NoNet
     from micrograph.run.analyze import Result
     from micrograph.train import TrainSettings
     from micrograph.validate import Check
@@ -69,20 +70,21 @@ class Recipe:
     `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
     (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
     made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run leaves beside
-    its tables.
+    its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame.
     """
 
     name: str
     title: str
     task: Task
     data: Sampler | Learner | Searcher
-    model: NetSpec
+    model: NetSpec | EncoderSpec | NoNet
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()
     training: TrainSettings | None = None
     begins_from: str | None = None
     files: Callable[[Result], object] | None = None
+    view: View | None = None
 
     @property
     def over_time(self) -> tuple[str, ...]:

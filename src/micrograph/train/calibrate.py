@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +26,13 @@ _LEAST_TARGET = 20.0
 class Calibration:
     """What fresh samples tell of a network.
 
-    domain: its statistics ('domain.*' tensors); confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``;
-    position_sigma_nm: per spots head the robust 1-sigma, per axis, of a peak's place in the map.
+    domain: its statistics ('domain.*' tensors); confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``, per
+    answer of an encoder a temperature or the factor of 1-sigma; position_sigma_nm: per spots head the robust 1-sigma,
+    per axis, of a peak's place in the map.
     """
 
     domain: dict[str, Tensor]
-    confidence: dict[str, tuple[float, float]]
+    confidence: Mapping[str, tuple[float, float] | float]
     position_sigma_nm: dict[str, float]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ class _From(Sampler[int]):
         return len(self.order)
 
 
-def batches(examples: Examples, first: int, last: int, batch: int, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+def batches(examples: Dataset[Any], first: int, last: int, batch: int, workers: int) -> DataLoader[Any]:
     """Return the batches number `first` to `last` (exclusive), made by `workers` processes (0: in this one)."""
     order = _From(first * batch, last * batch)
     ahead = AHEAD if workers else None

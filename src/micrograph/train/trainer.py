@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from micrograph.core import BrokenCheckpoint, Sampler
 from micrograph.core.provenance import versions, whole
-from micrograph.nets import Checkpoint, NetSpec, build, load, save
-from micrograph.train.calibrate import calibrate
+from micrograph.nets import Checkpoint, Encoder, EncoderSpec, NetSpec, build, load, save
+from micrograph.train.calibrate import Calibration, calibrate
+from micrograph.train.encoders import EncoderExamples, calibrate_encoder, encoder_loss
 from micrograph.train.feed import Examples, batches
 from micrograph.train.settings import TrainSettings
 
@@ -25,7 +26,7 @@ Progress = Callable[[int, int, float], None]
 
 def train(
     sampler: Sampler,
-    spec: NetSpec,
+    spec: NetSpec | EncoderSpec,
     settings: TrainSettings,
     out: Path,
     *,
@@ -34,7 +35,7 @@ def train(
     card: Mapping[str, Any] | None = None,
     begin_from: str | Path | None = None,
 ) -> Checkpoint:
-    """Train `spec` on samples of `sampler` and write weights and card to `out` (.safetensors).
+    """Train a U-Net or an encoder on samples of `sampler` and write weights and card to `out` (.safetensors).
 
     The network begins as `begin_from`, weights by name or path whose body is as wide and deep (heads of the same name
     are kept, others begin anew), or at random. An interrupted training goes on from ``out.ckpt`` when `resume` is set
@@ -47,18 +48,16 @@ def train(
     kept = out.with_suffix(".ckpt")
     if resume:
         run.restore(kept)
-    examples = Examples(sampler, spec, spec.patch, settings.seed, settings.reuse)
     loss = math.nan
-    for image, targets in batches(examples, run.step, settings.steps, settings.batch, settings.workers):
-        value = run.learn(image, targets)
+    for batch in _batches(sampler, spec, settings, run.step):
+        value = run.learn(batch)
         loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
         if progress is not None:
             progress(run.step, settings.steps, loss)
         if run.step % settings.checkpoint_every == 0:
             run.keep(kept)
     run.keep(kept)
-    fresh = Examples(sampler, spec, spec.patch, settings.seed + 1_000_003, 1)
-    found = calibrate(run.average, spec, fresh, settings.calibration_samples)
+    found = _calibrated(run.average, spec, sampler, settings)
     training = {**asdict(settings), "loss": loss, "begin_from": None if begin_from is None else Path(begin_from).stem}
     if older is not None:
         training["before"] = older.card.get("training")
@@ -78,6 +77,37 @@ def train(
     return checkpoint
 
 
+def _batches(
+    sampler: Sampler, spec: NetSpec | EncoderSpec, settings: TrainSettings, first: int
+) -> Iterable[Sequence[Tensor]]:
+    """Return the batches from number `first` on."""
+    if isinstance(spec, EncoderSpec):
+        examples: Any = EncoderExamples(sampler, spec, settings.seed, settings.reuse)
+    else:
+        examples = Examples(sampler, spec, spec.patch, settings.seed, settings.reuse)
+    return batches(examples, first, settings.steps, settings.batch, settings.workers)
+
+
+def _calibrated(net: nn.Module, spec: NetSpec | EncoderSpec, sampler: Sampler, settings: TrainSettings) -> Calibration:
+    """Return what samples that the training has not seen tell of `net`."""
+    seed, count = settings.seed + 1_000_003, settings.calibration_samples
+    if isinstance(spec, EncoderSpec):
+        return calibrate_encoder(net, spec, EncoderExamples(sampler, spec, seed, 1), count)
+    return calibrate(net, spec, Examples(sampler, spec, spec.patch, seed, 1), count)
+
+
+def _network(spec: NetSpec | EncoderSpec) -> nn.Module:
+    return Encoder(spec) if isinstance(spec, EncoderSpec) else build(spec)
+
+
+def _loss(net: nn.Module, batch: Sequence[Tensor], spec: NetSpec | EncoderSpec) -> Tensor:
+    if isinstance(spec, EncoderSpec):
+        return encoder_loss(net, batch, spec)
+    image, targets = batch
+    logits, _ = net(image.contiguous(memory_format=torch.channels_last))
+    return loss_of(logits.float(), targets, spec)
+
+
 def loss_of(logits: Tensor, targets: Tensor, spec: NetSpec) -> Tensor:
     """Binary cross-entropy; on spots the bright pixels weigh up to five times as much."""
     total = logits.new_zeros(())
@@ -92,7 +122,7 @@ def loss_of(logits: Tensor, targets: Tensor, spec: NetSpec) -> Tensor:
 class _Run:
     """The moving parts of one training: network, its running average, optimiser, step."""
 
-    spec: NetSpec
+    spec: NetSpec | EncoderSpec
     settings: TrainSettings
     fabric: Any
     net: Any
@@ -101,27 +131,25 @@ class _Run:
     step: int = 0
 
     @staticmethod
-    def begin(spec: NetSpec, settings: TrainSettings, older: Checkpoint | None) -> _Run:
+    def begin(spec: NetSpec | EncoderSpec, settings: TrainSettings, older: Checkpoint | None) -> _Run:
         from lightning_fabric import Fabric
 
         fabric = Fabric(accelerator="auto", devices=1, precision=precision_for(settings.precision))
-        net: Any = build(spec)
+        net: Any = _network(spec)
         if older is not None:
             net.load_state_dict(_inherited(net.state_dict(), spec, older))
         net = net.to(memory_format=torch.channels_last)
-        average = build(spec)
+        average = _network(spec)
         average.load_state_dict(net.state_dict())
         optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         net, optimiser = fabric.setup(net, optimiser)
         return _Run(spec, settings, fabric, net, average.to(fabric.device).eval(), optimiser)
 
-    def learn(self, image: Tensor, targets: Tensor) -> float:
+    def learn(self, batch: Sequence[Tensor]) -> float:
         """Take one step on a batch and return its loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step / self.settings.steps)
-        image = self.fabric.to_device(image).contiguous(memory_format=torch.channels_last)
-        logits, _ = self.net(image)
-        loss = loss_of(logits.float(), self.fabric.to_device(targets), self.spec)
+        loss = _loss(self.net, [self.fabric.to_device(part) for part in batch], self.spec)
         self.optimiser.zero_grad()
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self.net, self.optimiser, max_norm=2.0, error_if_nonfinite=False)
@@ -164,8 +192,15 @@ class _Run:
         self.step = int(state["step"])
 
 
-def _inherited(fresh: dict[str, Tensor], spec: NetSpec, older: Checkpoint) -> dict[str, Tensor]:
-    """Return the state of a network that begins as `older`; rows of its last layer by the heads' names."""
+def _inherited(fresh: dict[str, Tensor], spec: NetSpec | EncoderSpec, older: Checkpoint) -> dict[str, Tensor]:
+    """Return the state of a network that begins as `older`; rows of a U-Net's last layer by the heads' names.
+
+    An encoder keeps all layers of the same shape: with other answers only its last layer begins anew.
+    """
+    if isinstance(spec, EncoderSpec):
+        state = older.part("net")
+        return {key: state[key] if key in state and state[key].shape == t.shape else t for key, t in fresh.items()}
+    assert isinstance(older.spec, NetSpec)
     old, new = ((one.base, one.levels, one.fold) for one in (older.spec, spec))
     if old != new:
         raise BrokenCheckpoint(
