@@ -7,10 +7,16 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from micrograph.apps.options import Out, PixelSize, Quiet, RecipeName, Voltage, asking
+
+if TYPE_CHECKING:
+    from micrograph.apps.jobs import Request
 
 app = typer.Typer(
     add_completion=False,
@@ -19,13 +25,6 @@ app = typer.Typer(
     help="Machine-learning analysis of microscope recordings: calibrated tables, pictures and a report.",
 )
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name from 'micrograph recipes'.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Folder that receives the results.")]
-PixelSize = Annotated[str | None, typer.Option(help='Size of a pixel, for example "0.0176 nm"; overrides the file.')]
-Voltage = Annotated[str | None, typer.Option(help='Acceleration voltage, for example "80 kV".')]
-Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's setting.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 Structure = Annotated[Path | None, typer.Option(help="Own structure (CIF, XYZ), for recipe 'atoms'.")]
 ZoneAxis = Annotated[str, typer.Option(help="Beam direction in the crystal.")]
@@ -78,78 +77,29 @@ def info(path: Annotated[Path, typer.Argument(readable=False, help="File or fold
 
 
 @app.command()
+@asking
 def analyze(
-    recipe: RecipeName,
+    request: Request,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", readable=False, help="Files or folders.")],
     out: Out,
-    pixel_size: PixelSize = None,
-    frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.5 s".')] = None,
-    voltage: Voltage = None,
-    convergence: Annotated[str | None, typer.Option(help='Semi-angle of the probe, for example "30 mrad".')] = None,
-    inner: Annotated[str | None, typer.Option(help='Inner angle of the detector, for example "80 mrad".')] = None,
-    outer: Annotated[str | None, typer.Option(help='Outer angle of the detector, for example "200 mrad".')] = None,
-    dose: Annotated[str | None, typer.Option(help='Dose of a frame, for example "1e4 e/angstrom^2".')] = None,
-    frames: Annotated[str | None, typer.Option(help="First and end frame, for example 0:100.")] = None,
-    log: Annotated[
-        Path | None, typer.Option(readable=False, help="Log of the heating or biasing holder, or any table over time.")
-    ] = None,
-    log_start: Annotated[str | None, typer.Option(help='Time of the log at the first frame, "12 s".')] = None,
-    signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
-    weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
-    device: Device = "auto",
-    bin_: Annotated[
-        int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
-    ] = None,
     memory: Annotated[str | None, typer.Option(help='Memory budget, for example "2 GB".')] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Keep the network's maps too.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
-    set_: Settings = None,
     quiet: Quiet = False,
 ) -> None:
     """Analyse recordings: tables of every object with errors and flags, pictures, a report."""
     from micrograph.apps import jobs, screen
 
-    request = jobs.Request(
-        recipe=recipe,
-        calibration={
-            "pixel_nm": pixel_size,
-            "frame_time_s": frame_time,
-            "voltage_kV": voltage,
-            "convergence_mrad": convergence,
-            "inner_mrad": inner,
-            "outer_mrad": outer,
-            "dose_e_per_A2": dose,
-        },
-        frames=frames,
-        log=log,
-        log_start=log_start,
-        signal=signal,
-        weights=tuple(weights or ()),
-        device=device,
-        bin=bin_,
-        memory=memory,
-        maps=maps,
-        resume=resume,
-        settings=jobs.parse_settings(set_ or []),
-    )
     with screen.several(quiet) as progress:
-        for done in jobs.analyze_paths(paths, request, out, progress):
+        for done in jobs.analyze_paths(paths, replace(request, memory=memory, maps=maps), out, progress):
             screen.summary(done)
 
 
 @app.command()
+@asking
 def live(
-    recipe: RecipeName,
+    request: Request,
     source: Annotated[str, typer.Argument(help="folder:PATH, zmq://HOST:PORT or replay:FILE.")],
     out: Out,
-    pixel_size: PixelSize = None,
-    frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.5 s".')] = None,
-    voltage: Voltage = None,
-    weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
-    device: Device = "auto",
-    bin_: Annotated[
-        int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
-    ] = None,
     triggers: Annotated[
         Path | None, typer.Option(readable=False, help="Rules: 'when frames.count > 12 for 3 frames: mark'.")
     ] = None,
@@ -163,22 +113,11 @@ def live(
     page: Annotated[bool, typer.Option(help="Serve the page.")] = True,
     host: Annotated[str, typer.Option(help="Address of this machine that serves the page.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
-    set_: Settings = None,
     quiet: Quiet = False,
 ) -> None:
-    """Analyse frames while they are being recorded: the tables of analyze, a page in the browser, triggers."""
-    from micrograph.apps import jobs, screen, watching
+    """Analyse frames while they are being recorded: tables and report of analyze, a page in the browser, triggers."""
+    from micrograph.apps import screen, watching
 
-    request = jobs.Request(
-        recipe=recipe,
-        calibration={"pixel_nm": pixel_size, "frame_time_s": frame_time, "voltage_kV": voltage},
-        weights=tuple(weights or ()),
-        device=device,
-        bin=bin_,
-        resume=resume,
-        settings=jobs.parse_settings(set_ or []),
-    )
     asked = watching.LiveRequest(request, source, speed, until_idle, policy, ring, triggers, dry_run)
     with screen.standing(quiet) as tell:
         served = watching.PageRequest(page, host, port)

@@ -111,15 +111,26 @@ def parse_frames(text: str | None, count: int) -> slice:
 
 def open_calibrated(path: Path, request: Request) -> Recording:
     """Open a recording with the calibration, the log and the frames that `request` asks for."""
-    from micrograph.io import open_recording, read_log, with_log
+    from micrograph.io import open_recording
 
     known = parse_calibration(request.calibration)
     pixel, time = known.pop("pixel_nm", None), known.pop("frame_time_s", None)
     recording = open_recording(path, pixel_nm=pixel, frame_time_s=time, signal=request.signal).calibrated(**known)
+    return logged_frames(recording, request)
+
+
+def logged_frames(recording: Recording, request: Request) -> Recording:
+    """Return the frames of an open recording that `request` asks for, with its log."""
+    from micrograph.io import read_log, with_log
+
     if request.log is not None:
-        begins = parse_quantity(request.log_start, "s", name="--log-start") if request.log_start else 0.0
-        recording = with_log(recording, read_log(request.log), begins)
+        recording = with_log(recording, read_log(request.log), log_begins_s(request))
     return recording[parse_frames(request.frames, len(recording))]
+
+
+def log_begins_s(request: Request) -> float:
+    """Return the time of the log at the first frame in s."""
+    return parse_quantity(request.log_start, "s", name="--log-start") if request.log_start else 0.0
 
 
 def analyze_paths(

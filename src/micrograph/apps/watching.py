@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from micrograph.core import BadInput, Calibration, parse_positive
 if TYPE_CHECKING:
     from micrograph.live.engine import Engine, LiveSettings
     from micrograph.live.shown import State
+    from micrograph.live.source import Source
 
 #: The user is told how things stand so often (s).
 _TELL_S = 0.5
@@ -141,7 +142,8 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
     recipe = find_recipe(request.recipe).with_settings(request.settings)
     idle = None if asked.until_idle is None else parse_positive(asked.until_idle, "s", name="--until-idle")
     given = Calibration().with_known(**jobs.parse_calibration(request.calibration))
-    source = source_of(asked.source, given, Reception(_speed(asked.speed), idle_s=idle))
+    reception = Reception(_speed(asked.speed), idle_s=idle, signal=request.signal)
+    source = _chosen(source_of(asked.source, given, reception), request)
     jobs.require_folder(out)
     columns = {name: tuple(column.name for column in promised) for name, promised in recipe.task.answers.items()}
     rules = () if asked.triggers is None else read_rules(asked.triggers, {"frames": (), **columns})
@@ -165,6 +167,23 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
         engine.close()
 
     return engine, close
+
+
+def _chosen(source: Source, request: jobs.Request) -> Source:
+    """Return a source with the log that `request` names, and of a recording the frames that it asks for."""
+    from micrograph.io import read_log
+    from micrograph.live.sources.logged import LoggedSource
+    from micrograph.live.sources.replay import ReplaySource
+
+    if isinstance(source, ReplaySource):
+        return replace(source, recording=jobs.logged_frames(source.recording, request))
+    for option, text in (("--frames", request.frames), ("--signal", request.signal)):
+        if text is not None:
+            raise BadInput(f"{option} is '{text}', but only a recording has it: leave it out, or give replay:FILE.")
+    if request.log is None:
+        return source
+    read_log(request.log)  # what cannot be read is told before the first frame
+    return LoggedSource(source, request.log, jobs.log_begins_s(request))
 
 
 def _speed(text: str) -> Any:

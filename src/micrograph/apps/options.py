@@ -1,0 +1,93 @@
+"""Options that several commands share, and the one definition of what any analysis is asked to do."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from micrograph.apps.jobs import Request
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name from 'micrograph recipes'.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder that receives the results.")]
+PixelSize = Annotated[str | None, typer.Option(help='Size of a pixel, for example "0.0176 nm"; overrides the file.')]
+Voltage = Annotated[str | None, typer.Option(help='Acceleration voltage, for example "80 kV".')]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def requested(
+    recipe: RecipeName,
+    pixel_size: PixelSize = None,
+    frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.5 s".')] = None,
+    voltage: Voltage = None,
+    convergence: Annotated[str | None, typer.Option(help='Semi-angle of the probe, for example "30 mrad".')] = None,
+    inner: Annotated[str | None, typer.Option(help='Inner angle of the detector, for example "80 mrad".')] = None,
+    outer: Annotated[str | None, typer.Option(help='Outer angle of the detector, for example "200 mrad".')] = None,
+    dose: Annotated[str | None, typer.Option(help='Dose of a frame, for example "1e4 e/angstrom^2".')] = None,
+    frames: Annotated[str | None, typer.Option(help="First and end frame of a recording, for example 0:100.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(readable=False, help="Log of the heating or biasing holder, or any table over time.")
+    ] = None,
+    log_start: Annotated[str | None, typer.Option(help='Time of the log at the first frame, "12 s".')] = None,
+    signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
+    weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    bin_: Annotated[
+        int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's setting.")
+    ] = None,
+) -> Request:
+    """Return what the options of an analysis ask for; its parameters are those options."""
+    from micrograph.apps import jobs
+
+    return jobs.Request(
+        recipe=recipe,
+        calibration={
+            "pixel_nm": pixel_size,
+            "frame_time_s": frame_time,
+            "voltage_kV": voltage,
+            "convergence_mrad": convergence,
+            "inner_mrad": inner,
+            "outer_mrad": outer,
+            "dose_e_per_A2": dose,
+        },
+        frames=frames,
+        log=log,
+        log_start=log_start,
+        signal=signal,
+        weights=tuple(weights or ()),
+        device=device,
+        bin=bin_,
+        resume=resume,
+        settings=jobs.parse_settings(set_ or []),
+    )
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of any analysis in place of its parameter `request`, which it is called with.
+
+    On the command line the recipe comes first, then what the command itself must be given.
+    """
+    shared = inspect.signature(requested, eval_str=True, locals={"Request": object}).parameters
+    own = dict(inspect.signature(command, eval_str=True, locals={"Request": object}).parameters)
+    del own["request"]
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        request = requested(**{name: given.pop(name) for name in shared})
+        command(request=request, **given)
+
+    parameters = (*shared.values(), *own.values())
+    ordered = sorted(parameters, key=lambda one: one.default is not one.empty)
+    signature = inspect.Signature([one.replace(kind=one.KEYWORD_ONLY) for one in ordered])
+    called.__signature__ = signature  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in ordered}
+    return called
