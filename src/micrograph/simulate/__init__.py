@@ -8,6 +8,7 @@ from micrograph.simulate.dynamics import Dynamics, changes, simulate_history
 from micrograph.simulate.edge_movie import EDGE_RATES, EdgeSample, edge_history, edge_movie, equilibrium
 from micrograph.simulate.edge_states import EDGE_STATES, RING_SIZES
 from micrograph.simulate.history import Configuration, History
+from micrograph.simulate.hrtem import Lens, image_of_wave, phase_contrast
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
 from micrograph.simulate.optics import Microscope, probe
@@ -58,6 +59,7 @@ __all__ = [
     "Field",
     "History",
     "Hop",
+    "Lens",
     "Microscope",
     "Movie",
     "MovieSettings",
@@ -104,8 +106,10 @@ __all__ = [
     "expose",
     "field_of",
     "hexagonal_sites",
+    "image_of_wave",
     "microscope_of",
     "params_of",
+    "phase_contrast",
     "point_movie",
     "pore_movie",
     "probe",

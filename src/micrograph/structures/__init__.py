@@ -6,6 +6,15 @@ from micrograph.structures.defects import DEFECTS, named_defect
 from micrograph.structures.edges import EDGES, with_edge, with_holes
 from micrograph.structures.graphene import graphene, with_silicon, with_vacancies
 from micrograph.structures.lattice2d import random_lattice_2d
+from micrograph.structures.nanotube import (
+    LayerLines,
+    Pose,
+    Tube,
+    layer_lines,
+    nanotube,
+    tubes_between,
+    with_turned_bonds,
+)
 from micrograph.structures.relax import Network, bonded, relaxed
 from micrograph.structures.sites import columns, random_displacements, sites_of
 from micrograph.structures.tmd import (
@@ -24,14 +33,19 @@ __all__ = [
     "DEFECTS",
     "EDGES",
     "MATERIALS",
+    "LayerLines",
     "Material",
     "Network",
+    "Pose",
+    "Tube",
     "bonded",
     "columns",
     "from_file",
     "grain_boundary",
     "graphene",
+    "layer_lines",
     "named_defect",
+    "nanotube",
     "random_displacements",
     "random_graphene",
     "random_lattice_2d",
@@ -39,6 +53,7 @@ __all__ = [
     "relaxed",
     "sites_of",
     "tmd",
+    "tubes_between",
     "with_chalcogen_substitutions",
     "with_chalcogen_vacancies",
     "with_dopants",
@@ -46,6 +61,7 @@ __all__ = [
     "with_holes",
     "with_metal_vacancies",
     "with_silicon",
+    "with_turned_bonds",
     "with_vacancies",
     "zone_axis_of",
 ]
