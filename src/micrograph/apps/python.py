@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
-from micrograph.core import Recording
+from micrograph.core import BadInput, Recording
 
 if TYPE_CHECKING:
+    from micrograph.live.source import Source
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe, Result
     from micrograph.validate import CheckResult
@@ -83,6 +84,37 @@ def analyze(
     request = jobs.Request(chosen.name, weights=own, device=device, bin=bin, memory=memory, maps=maps, resume=resume)
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
     return jobs.analyze_opened(chosen, opened, request, into=None if out is None else Path(out))
+
+
+def watch(
+    recipe: str,
+    source: str | Source,
+    out: str | Path,
+    *,
+    pixel_size: str | None = None,
+    frame_time: str | None = None,
+    weights: Sequence[str | Path] = (),
+    settings: Mapping[str, str] | None = None,
+    policy: str | None = None,
+    speed: str = "own",
+    until_idle: str | None = None,
+    page: Callable[[str], object] | None = None,
+) -> dict[str, Any] | None:
+    """Analyse frames while they come, into `out`, and return the run record; ``None`` where no frame came.
+
+    source: as text ("folder:PATH", "zmq://HOST:PORT", "replay:FILE"), for which pixel size and frame time may be given,
+    or a source with its own calibration, such as `micrograph.live.sources.libertem_frames.LibertemSource`; policy:
+    'all' or 'newest'; page: called with the address of the page in the browser, which then stays until Ctrl-C.
+    """
+    from micrograph.apps import watching
+
+    scale = {"pixel_nm": pixel_size, "frame_time_s": frame_time}
+    if not isinstance(source, str) and (pixel_size or frame_time):
+        raise BadInput("The source is made already: give it its calibration, and leave pixel size and frame time out.")
+    request = jobs.Request(recipe, scale, weights=tuple(map(Path, weights)), settings=settings or {})
+    asked = watching.LiveRequest(request, source, speed, until_idle, policy)
+    served = watching.PageRequest(page is not None)
+    return watching.live(asked, Path(out), served, opened=page or (lambda address: None))
 
 
 def train(

@@ -26,13 +26,13 @@ _TELL_S = 0.5
 class LiveRequest:
     """What a live analysis is asked to do beside what any analysis is (`request`).
 
-    source: "folder:PATH", "zmq://HOST:PORT" or "replay:FILE"; speed: of a replay, "own", "fastest" or a factor;
-    until_idle: end when nothing came for so long ("30 s"); policy: 'all' or 'newest', None: as fits the source;
-    triggers: a file of rules; dry_run: record what they would do, and do nothing.
+    source: "folder:PATH", "zmq://HOST:PORT" or "replay:FILE", or a source that is made already; speed: of a replay,
+    "own", "fastest" or a factor; until_idle: end when nothing came for so long ("30 s"); policy: 'all' or 'newest',
+    None: as fits the source; triggers: a file of rules; dry_run: record what they would do, and do nothing.
     """
 
     request: jobs.Request
-    source: str
+    source: str | Source
     speed: str = "own"
     until_idle: str | None = None
     policy: str | None = None
@@ -143,7 +143,8 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
     idle = None if asked.until_idle is None else parse_positive(asked.until_idle, "s", name="--until-idle")
     given = Calibration().with_known(**jobs.parse_calibration(request.calibration))
     reception = Reception(_speed(asked.speed), idle_s=idle, signal=request.signal)
-    source = _chosen(source_of(asked.source, given, reception), request)
+    named = asked.source if not isinstance(asked.source, str) else source_of(asked.source, given, reception)
+    source = _chosen(named, request)
     jobs.require_folder(out)
     columns = {name: tuple(column.name for column in promised) for name, promised in recipe.task.answers.items()}
     rules = () if asked.triggers is None else read_rules(asked.triggers, {"frames": (), **columns})
