@@ -37,6 +37,9 @@ class Calibration:
     """Physical scale of a recording; ``None`` means unknown, never 'one pixel'. Pixels are square (io sees to it).
 
     `binning`: pixels of the file that were averaged into one along each axis; `pixel_nm` is that of the result.
+    `content` says what a frame's array is: an 'image' (H, W); a 'structure' (3 + N, 4), rows x, y, z in angstrom and
+    atomic number, first of the cell (number 0), then of the atoms; or 'peaks' (N, 4) of diffraction, rows gx, gy, gz in
+    1/nm and intensity. Rows of zeros are padding.
     """
 
     pixel_nm: float | None = None
@@ -48,6 +51,7 @@ class Calibration:
     outer_mrad: float | None = None
     signal_axis: SignalAxis | None = None
     binning: int = 1
+    content: str = "image"
 
     @property
     def first_pixel_nm(self) -> float:

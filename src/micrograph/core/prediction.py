@@ -55,9 +55,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Task:
-    """Stage 1: what is asked, of which data. `answers` maps a table's name to the columns that it promises."""
+    """Stage 1: what is asked, of which data. `answers` maps a table's name to the columns that it promises.
+
+    `takes` are the contents of recordings (see `Calibration`) that the question makes sense of.
+    """
 
     question: str
     needs: tuple[str, ...]
     answers: Mapping[str, tuple[Column, ...]]
     reference: str
+    takes: tuple[str, ...] = ("image",)

@@ -155,9 +155,8 @@ def fit_net(spots: Spots, free_origin: bool = True) -> Net | None:
     if len(points) < 3:
         return None
     found = _best_basis(points, _candidates(points))
-    if found is None:
-        return None
-    return _refined(spots, found, free_origin)
+    net = None if found is None else _refined(spots, found, free_origin)
+    return net if net is not None and net.on.sum() >= 3 else None
 
 
 def _candidates(points: Array) -> Array:

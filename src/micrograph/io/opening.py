@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from micrograph.core import BadInput, Recording
-from micrograph.io import hdf5, numpy_files, pictures, tiff, vendor
+from micrograph.io import hdf5, numpy_files, peak_lists, pictures, structures, tiff, vendor
 from micrograph.io.axes import length_nm
 from micrograph.io.files import existing, sniff
 from micrograph.io.recording import make_recording
@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[Path], list[Signal]]] = {
     ".tif": tiff.signals,
     ".tiff": tiff.signals,
     **dict.fromkeys(pictures.PICTURES, pictures.signals),
+    **dict.fromkeys(peak_lists.SUFFIXES, peak_lists.signals),
 }
 
 
@@ -65,6 +66,8 @@ def find_signals(source: Path) -> list[Signal]:
     suffix = source.suffix.lower()
     if source.is_dir() and suffix not in {".zspy"}:
         return pictures.folder_signals(source, _suffixes(), find_signals)
+    if structures.format_of(source):
+        return structures.signals(source)
     if suffix in READERS:
         return READERS[suffix](source)
     if suffix in HDF5:

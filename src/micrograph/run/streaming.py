@@ -44,6 +44,8 @@ OPTION_FOR = {
     "inner_mrad": '--inner "80 mrad"',
     "outer_mrad": '--outer "200 mrad"',
 }
+#: Contents of recordings, in words.
+CONTENTS = {"image": "images", "structure": "crystal structures", "peaks": "lists of diffraction peaks"}
 #: Columns without a unit whose type is known even when the table is empty.
 _KIND_OF_COLUMN = {"frame": "int64", "id": "int64", "flags": "int64", "class": "str", "name": "str", "label": "str"}
 
@@ -119,7 +121,15 @@ def _notify(watchers: Iterable[Watcher], step: Step) -> None:
 
 
 def require_calibration(recipe: Recipe, calibration: Calibration) -> None:
-    """Raise `MissingCalibration`, naming the options to give, if the recipe needs what `calibration` lacks."""
+    """Raise `MissingCalibration`, naming the options to give, if the recipe needs what `calibration` lacks.
+
+    Raises `BadInput` for a recording of a content that the recipe does not take.
+    """
+    if calibration.content not in recipe.task.takes:
+        raise BadInput(
+            f"Recipe '{recipe.name}' takes {_listed(recipe.task.takes)}, but the recording holds "
+            f"{CONTENTS[calibration.content]}: give another recording, or choose a recipe for it."
+        )
     missing = calibration.missing(recipe.task.needs)
     if missing:
         options = " ".join(OPTION_FOR.get(name, name) for name in missing)
@@ -127,6 +137,10 @@ def require_calibration(recipe: Recipe, calibration: Calibration) -> None:
             f"Recipe '{recipe.name}' needs {', '.join(missing)}, which the recording does not say: "
             f"give it with {options}."
         )
+
+
+def _listed(contents: tuple[str, ...]) -> str:
+    return " or ".join(CONTENTS[content] for content in contents)
 
 
 def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: int = 1) -> Iterator[Observation]:

@@ -35,7 +35,7 @@ class Image:
 
 def merged(found: Calibration, given: Calibration) -> Calibration:
     """Return `found` with every value that `given` knows in its place."""
-    names = [each.name for each in fields(Calibration) if each.name != "binning"]
+    names = [each.name for each in fields(Calibration) if each.name not in ("binning", "content")]
     return found.with_known(**{name: getattr(given, name) for name in names})
 
 
