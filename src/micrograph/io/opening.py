@@ -23,7 +23,6 @@ READERS: dict[str, Callable[[Path], list[Signal]]] = {
     ".tif": tiff.signals,
     ".tiff": tiff.signals,
     **dict.fromkeys(pictures.PICTURES, pictures.signals),
-    **dict.fromkeys(peak_lists.SUFFIXES, peak_lists.signals),
 }
 
 
@@ -68,6 +67,8 @@ def find_signals(source: Path) -> list[Signal]:
         return pictures.folder_signals(source, _suffixes(), find_signals)
     if structures.format_of(source):
         return structures.signals(source)
+    if suffix in peak_lists.SUFFIXES and (peak_lists.names_peaks(source) or suffix not in vendor.claims()):
+        return peak_lists.signals(source)
     if suffix in READERS:
         return READERS[suffix](source)
     if suffix in HDF5:

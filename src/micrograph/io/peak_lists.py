@@ -45,6 +45,13 @@ def signals(path: Path) -> list[Signal]:
     return [Signal(path.name, HeldTables(array), array.dtype, plain_axes(array.shape), "peaks", stated, trusted=True)]
 
 
+def names_peaks(path: Path) -> bool:
+    """Return whether the first line of a file names a column of peaks."""
+    with path.open("rb") as file:
+        first = file.readline(2000).decode("utf-8", "replace").lower()
+    return bool(re.search(r"\b(gx_per_(nm|a)|d_(nm|a))\b", first))
+
+
 def _columns(path: Path) -> dict[str, Array]:
     """Return the columns of a table by their names in lower case."""
     try:
