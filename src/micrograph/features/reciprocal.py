@@ -111,26 +111,39 @@ def _finer(basis: Array, rests: Array) -> Array | None:
 
 
 def _lattice_of(vectors: Array) -> Array | None:
-    """Return the coarsest lattice that holds all `vectors`: a basis that takes in what does not fit, and is reduced."""
-    basis: Array | None = None
+    """Return the coarsest lattice that holds the short `vectors`.
+
+    It begins with three of them, is fitted again with every one that is on it, and takes in what does not fit.
+    """
+    basis, used = _three(vectors)
+    if basis is None:
+        return None
+    far = 2.5 * float(np.linalg.norm(basis, axis=1).max())
+    for vector in vectors[np.linalg.norm(vectors, axis=1) < far]:
+        fraction = vector @ np.linalg.inv(basis)
+        off = float(np.abs(fraction - np.round(fraction)).max())
+        if off < _OFF:
+            used.append(vector)
+            index = np.round(np.array(used) @ np.linalg.inv(basis))
+            if np.linalg.matrix_rank(index) == 3:
+                basis = np.linalg.lstsq(index, np.array(used), rcond=None)[0]
+        elif off > 2 * _OFF:
+            finer = _with(basis, (fraction - np.round(fraction)) @ basis)
+            basis = basis if finer is None else finer
+    return reduced(basis)[0]
+
+
+def _three(vectors: Array) -> tuple[Array | None, list[Array]]:
+    """Return the basis of the first three vectors that are not (nearly) in one plane, and these."""
     chosen: list[Array] = []
     for vector in vectors:
-        if basis is None:
-            trial = np.array([*chosen, vector])
-            scale = np.prod(np.linalg.norm(trial, axis=1))
-            volume = np.sqrt(max(0.0, float(np.linalg.det(trial @ trial.T))))
-            if volume > 0.15 * scale:
-                chosen.append(vector)
-            if len(chosen) == 3:
-                basis = reduced(np.array(chosen))[0]
-            continue
-        fraction = vector @ np.linalg.inv(basis)
-        rest = fraction - np.round(fraction)
-        if np.abs(rest).max() > _OFF:
-            finer = _with(basis, rest @ basis)
-            if finer is not None:
-                basis = finer
-    return basis
+        trial = np.array([*chosen, vector])
+        volume = np.sqrt(max(0.0, float(np.linalg.det(trial @ trial.T))))
+        if volume > 0.15 * np.prod(np.linalg.norm(trial, axis=1)):
+            chosen.append(vector)
+        if len(chosen) == 3:
+            return reduced(np.array(chosen))[0], chosen
+    return None, chosen
 
 
 def _with(basis: Array, rest: Array) -> Array | None:
