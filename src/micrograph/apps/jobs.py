@@ -314,9 +314,9 @@ def stand_in(recipe: Recipe, reason: str) -> Recording:
     import numpy as np
 
     from micrograph.core import Calibration
-    from micrograph.run import Learner, Searcher
+    from micrograph.run import Learner, Preparer, Searcher
 
-    assert not isinstance(recipe.data, Learner | Searcher)
+    assert not isinstance(recipe.data, Learner | Searcher | Preparer)
     sample = recipe.data(np.random.default_rng(7))
     note = f"This is a simulated image, not a real one: {reason}"
     return Recording(

@@ -215,9 +215,9 @@ def region_of(recipe: Recipe) -> str:
 
 def simulated_by(recipe: Recipe) -> Sampler:
     """Return what simulates images for a recipe."""
-    from micrograph.run import Learner, Searcher
+    from micrograph.run import Learner, Preparer, Searcher
 
-    if isinstance(recipe.data, Learner | Searcher):
+    if isinstance(recipe.data, Learner | Searcher | Preparer):
         raise BadInput(f"Recipe '{recipe.name}' learns from each recording when that is analysed, not from labels.")
     return recipe.data
 

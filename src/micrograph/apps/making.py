@@ -55,11 +55,11 @@ def own_sampler(recipe: Recipe, material: Material) -> Sampler:
 
     A structure is tried once, so that one that cannot be read is refused at once and not by a training that runs.
     """
-    from micrograph.run import Learner, Searcher
+    from micrograph.run import Learner, Preparer, Searcher
     from micrograph.simulate import StemSampler
 
     sampler = recipe.data
-    if isinstance(sampler, Learner | Searcher):
+    if isinstance(sampler, Learner | Searcher | Preparer):
         raise BadInput(
             f"Recipe '{recipe.name}' simulates nothing: it learns from each recording when that is analysed."
         )

@@ -2,7 +2,7 @@
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
 from micrograph.run.binning import suitably_binned
-from micrograph.run.learning import Learner, Searcher, learned
+from micrograph.run.learning import Learner, Preparer, Searcher, learned
 from micrograph.run.recipe import Fold, Recipe, Tables
 from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_calibration, stream
 
@@ -12,6 +12,7 @@ __all__ = [
     "LazyTables",
     "Learner",
     "Predict",
+    "Preparer",
     "Recipe",
     "Result",
     "RunSettings",

@@ -46,6 +46,15 @@ class Searcher(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparer(Protocol):
+    """The stage 'data' of a recipe whose model is physics: computed for a recording's microscope, and kept."""
+
+    def prepared(self, recording: Recording, progress: Progress | None = None) -> Predict:
+        """Return the model for `recording`; raises `BadInput` where none can be."""
+        ...
+
+
 def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progress | None = None) -> Predict:
     """Return the recipe's model, trained on `recording` and kept in `weights` (.safetensors, card beside it; .toml).
 
@@ -56,6 +65,8 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
     from micrograph.nets import NetSpec, read_card
     from micrograph.train import TrainSettings, train
 
+    if isinstance(recipe.learner, Preparer):
+        return recipe.learner.prepared(recording, progress)
     if isinstance(recipe.learner, Searcher):
         return _sought(recipe.learner, recording, weights, progress)
     assert recipe.learner is not None

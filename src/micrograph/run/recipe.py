@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from micrograph.core import BadInput, Prediction, Sampler, Task, parse_quantity
-from micrograph.run.learning import Learner, Searcher
+from micrograph.run.learning import Learner, Preparer, Searcher
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -65,8 +65,9 @@ class Recipe:
 
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
-    is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner` or a
-    `Searcher`: then the model comes from the recording itself before the first frame, and no weights ship. `objects`,
+    is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`, a
+    `Searcher` or a `Preparer`: then the model comes from the recording itself before the first frame, and no weights
+    ship. `objects`,
     `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
     (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
     made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run leaves beside
@@ -76,7 +77,7 @@ class Recipe:
     name: str
     title: str
     task: Task
-    data: Sampler | Learner | Searcher
+    data: Sampler | Learner | Searcher | Preparer
     model: NetSpec | EncoderSpec | NoNet
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
@@ -92,9 +93,9 @@ class Recipe:
         return tuple(self.summary.result(self.summary.start()))
 
     @property
-    def learner(self) -> Learner | Searcher | None:
+    def learner(self) -> Learner | Searcher | Preparer | None:
         """The stage 'data' where the model is learned from each recording, else ``None``."""
-        return self.data if isinstance(self.data, Learner | Searcher) else None
+        return self.data if isinstance(self.data, Learner | Searcher | Preparer) else None
 
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""
