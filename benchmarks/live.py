@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,15 +18,15 @@ import psutil
 from numpy.typing import NDArray
 
 from benchmarks.measured import Measured
-from micrograph.core import Calibration, Recording
+from micrograph.core import Recording
 from micrograph.live.board import Row
 from micrograph.live.engine import Engine
 from micrograph.live.source import Arrival, Complain, Opened, Source
 from micrograph.live.sources.replay import ReplaySource
 from micrograph.live.web.server import serving
+from micrograph.simulate.particle_movies import View, brownian_movie
 
-SIDE, RATE, MINUTES, SCENES = 512, 10.0, 10.0, 40
-PIXEL_NM = 0.193
+SIDE, RATE, MINUTES, SCENES, PIXEL_NM = 512, 10.0, 10.0, 100, 0.193
 
 
 def live(quick: bool) -> list[Measured]:
@@ -94,16 +95,13 @@ class _Page:
 
 
 def _movie() -> Recording:
-    """Return a recording without end that goes through a few images like those of a liquid cell."""
-    from micrograph.recipes.liquid_cell import CELL
-
-    rng = np.random.default_rng(5)
-    sampler = replace(CELL, side_px=SIDE, contrast_to_noise=(2.0, 2.01), kinds=("rod", "cube"))
-    images: list[NDArray[np.uint16]] = [
-        np.clip(sampler.scene(rng).image * 8, 0, 65535).astype(np.uint16) for _ in range(SCENES)
-    ]
-    calibration = Calibration(pixel_nm=PIXEL_NM, frame_time_s=1 / RATE)
-    return Recording(lambda index: images[index % SCENES], range(10**6), calibration, (SIDE, SIDE), "uint16", "movie")
+    """Return a recording without end: particles that move in a liquid cell, forward and backward in time."""
+    view = View(SCENES, (SIDE, SIDE), PIXEL_NM, 1 / RATE)
+    taken = brownian_movie(np.random.default_rng(5), view=view).recording
+    forward: list[NDArray[np.uint16]] = [taken.read(index).astype(np.uint16) for index in range(SCENES)]
+    images = [*forward, *forward[-2:0:-1]]
+    size = (SIDE, SIDE)
+    return Recording(lambda at: images[at % len(images)], range(10**6), taken.calibration, size, "uint16", "movie")
 
 
 def _run(source: Source, out: Path) -> tuple[Engine, dict[int, float], dict[int, float], list[tuple[float, float]]]:
@@ -127,7 +125,7 @@ def _run(source: Source, out: Path) -> tuple[Engine, dict[int, float], dict[int,
         work.start()
         while work.is_alive():
             work.join(1.0)
-            used.append((time.monotonic(), process.memory_info().rss / 2**20))
+            used.append((time.monotonic(), sum(map(_held, [process, *process.children(recursive=True)])) / 2**20))
             if not engine.board.state.running:
                 break
         work.join()
@@ -135,6 +133,13 @@ def _run(source: Source, out: Path) -> tuple[Engine, dict[int, float], dict[int,
     engine.close()
     page_late = {frame: page.told[frame] - received[frame] for frame in received if frame in page.told}
     return engine, rows, page_late, used
+
+
+def _held(process: psutil.Process) -> int:
+    """Return the memory (bytes) of a process, 0 for one that has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
 
 
 def _paced(movie: Recording, out: Path, minutes: float) -> list[Measured]:

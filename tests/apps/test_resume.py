@@ -70,7 +70,7 @@ def in_parts_of_four(monkeypatch: pytest.MonkeyPatch, predictor_of: Callable[[st
 def test_a_killed_run_is_resumed_to_the_same_bytes(movie: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
     out, parts = tmp_path / "killed", tmp_path / "killed" / "parts"
     killed = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments(movie, out)])
-    kill_when(killed, lambda: len(list(parts.glob("frames-*.parquet"))) >= 2)
+    kill_when(killed, lambda: len(list(parts.glob("frames-*.arrow"))) >= 2)
     assert not (out / "run.json").exists() and not list(out.glob("*.parquet"))
 
     assert command(*arguments(movie, out), "--resume").status == 0

@@ -73,7 +73,7 @@ def test_a_replay_leaves_the_files_of_an_analysis_byte_for_byte(toy: ModuleType,
 def test_rows_are_on_disk_when_a_watcher_is_told(toy: ModuleType, tmp_path: Path) -> None:
     run = engine(toy, tmp_path)
     seen: list[bool] = []
-    run.watchers = (lambda row: seen.append(any(tmp_path.glob("parts/frames-*.parquet"))),)
+    run.watchers = (lambda row: seen.append(any(tmp_path.glob("parts/frames-*.arrow"))),)
     run.run()
     assert seen == [True] * 40
 
@@ -218,7 +218,7 @@ def test_kill_9_in_the_middle_and_start_again_gives_the_same_bytes(toy: ModuleTy
     program = PROGRAM.format(tests=str(here.parent), here=str(here), out=str(out))
     process = subprocess.Popen([sys.executable, "-c", program])
     deadline = time.monotonic() + 120
-    while len(list(out.glob("parts/frames-*.parquet"))) < 8 and time.monotonic() < deadline:
+    while len(list(out.glob("parts/frames-*.arrow"))) < 8 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -75,7 +75,7 @@ def test_rows_are_on_disk_after_the_first_frame(toy: ModuleType, tmp_path: Path)
     seen: list[int] = []
 
     def watch(done: int, total: int, note: str) -> None:
-        seen.append(len(list((tmp_path / "parts").glob("objects-*.parquet"))))
+        seen.append(len(list((tmp_path / "parts").glob("objects-*.arrow"))))
 
     analyze(toy.recipe(), toy.movie(4), toy.predict, tmp_path, progress=watch)
     assert seen == [0, 1, 2, 2]
@@ -105,8 +105,8 @@ def test_what_a_kill_left_half_written_is_no_table(toy: ModuleType, tmp_path: Pa
 
     with pytest.raises(KeyboardInterrupt):
         analyze(toy.recipe(), toy.movie(9), predict, tmp_path)
-    (tmp_path / "parts" / ".objects-0000004-0000007-ab12cd34.parquet").write_bytes(b"PAR1")
-    (tmp_path / ".objects-ab12cd34.parquet").write_bytes(b"PAR1")
+    (tmp_path / "parts" / ".objects-0000004-0000007-ab12cd34.arrow").write_bytes(b"PAR1")
+    (tmp_path / ".objects-ab12cd34.arrow").write_bytes(b"PAR1")
     result = analyze(toy.recipe(), toy.movie(9), toy.predict, tmp_path, settings=RunSettings(resume=True))
     assert sorted(result.tables) == sorted(TABLES)
     assert not list(tmp_path.glob(".*"))

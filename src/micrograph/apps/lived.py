@@ -137,7 +137,7 @@ def _moments(frames: DataFrame) -> dict[int, dict[str, float]]:
     """Return what the table 'frames' says of the moment of each frame."""
     known = [name for name in _MOMENT if name in frames]
     rows = frames[known].to_dict("records")
-    return {int(number): row for number, row in zip(frames["frame"], rows, strict=True)}
+    return {int(number): {str(k): v for k, v in row.items()} for number, row in zip(frames["frame"], rows, strict=True)}
 
 
 def _binning(engine: Engine, seen: Remembering, recording: Recording) -> int:

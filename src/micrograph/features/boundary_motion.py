@@ -7,6 +7,7 @@ the curvature of either outline alone shares that outline's errors with the spee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,21 +97,35 @@ def rigid_motion(before: Array, after: Array) -> tuple[Array, float]:
 
     The turn is where the radii around the centre, as functions of direction, correlate best.
     """
-    shift = centre_of(after) - centre_of(before)
-    first, second = _radii(before), _radii(after)
-    spectrum = np.conj(np.fft.rfft(first)) * np.fft.rfft(second)
-    likeness = np.fft.irfft(spectrum, _DIRECTIONS)
+    return rigid_motions(before, [after])[0]
+
+
+def rigid_motions(before: Array, afters: Sequence[Array], turns: bool = True) -> list[tuple[Array, float]]:
+    """Return shift and turn of each of several later outlines, see `rigid_motion`; all turns 0 without `turns`."""
+    begin = centre_of(before)
+    if not turns:
+        return [(centre_of(after) - begin, 0.0) for after in afters]
+    first = np.conj(np.fft.rfft(_radii(before, begin)))
+    found = []
+    for after in afters:
+        centre = centre_of(after)
+        likeness = np.fft.irfft(first * np.fft.rfft(_radii(after, centre)), _DIRECTIONS)
+        found.append((centre - begin, _turn(likeness)))
+    return found
+
+
+def _turn(likeness: Array) -> float:
+    """Return the angle (degrees, -180 to 180) at which the likeness of all directions is greatest."""
     best = int(likeness.argmax())
     left, middle, right = likeness[[best - 1, best, (best + 1) % _DIRECTIONS]]
     bow = left - 2 * middle + right
     fraction = 0.5 * (left - right) / bow if bow < -1e-12 * abs(middle) else 0.0
-    turn = (best + fraction) * 360 / _DIRECTIONS
-    return shift, float((turn + 180) % 360 - 180)
+    return float(((best + fraction) * 360 / _DIRECTIONS + 180) % 360 - 180)
 
 
-def _radii(points: Array) -> Array:
+def _radii(points: Array, centre: Array) -> Array:
     """Return the outline's radius over its mean, less one, in all directions from its centre of area."""
-    dy, dx = (points - centre_of(points)).T
+    dy, dx = (points - centre).T
     angle = np.arctan2(-dy, dx)
     order = np.argsort(angle)
     grid = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)

@@ -10,6 +10,7 @@ doi:10.1109/ICCV.1995.466848).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,8 @@ def perimeter(points: Array) -> float:
 def enclosed(points: Array) -> float:
     """Return the area inside the closed polygon `points` (K, 2), negative where it runs clockwise on the screen."""
     y, x = points[:, 0], points[:, 1]
-    return float(0.5 * (y @ np.roll(x, -1) - x @ np.roll(y, -1)))
+    open_part = y[:-1] @ x[1:] - x[:-1] @ y[1:]
+    return float(0.5 * (open_part + y[-1] * x[0] - x[-1] * y[0]))
 
 
 def evenly(points: Array, number: int) -> Array:
@@ -59,7 +61,7 @@ def evenly(points: Array, number: int) -> Array:
 
 def response(number: int, length: float, sigma: float) -> Array:
     """Return the filter (number,) of the orders of a Fourier series over a curve of that length, FFT order."""
-    wave = 2 * np.pi * np.fft.fftfreq(number, 1 / number) / length
+    wave = 2 * np.pi * _orders(number) / length
     held: Array = 1 - (1 - np.exp(-0.5 * (sigma * wave) ** 2)) ** 2
     return held
 
@@ -67,19 +69,29 @@ def response(number: int, length: float, sigma: float) -> Array:
 def smoothed(points: Array, length: float, sigma: float) -> Smoothed:
     """Return the curve through evenly spaced `points` (K, 2), smoothed over `sigma` (the points' unit) along it."""
     number = len(points)
-    order = np.fft.fftfreq(number, 1 / number)
+    order = _orders(number)
     series = np.fft.fft(points[:, 1] - 1j * points[:, 0]) * response(number, length, sigma)
-    curve, slope, bend = np.fft.ifft(np.stack([series, 1j * order * series, -(order**2) * series]), axis=1)
+    curve, slope, bend = np.fft.ifft(np.array([series, 1j * order * series, -(order**2) * series]), axis=1)
     speed = np.maximum(np.abs(slope), 1e-300)
     outward = -1j * slope / speed
     curvature = (np.conj(slope) * bend).imag / speed**3
     return Smoothed(_rows(curve), _rows(outward), curvature)
 
 
+@lru_cache(maxsize=1024)
+def _orders(number: int) -> Array:
+    """Return the orders (number,) of a Fourier series of so many points, FFT order; not to be written to."""
+    order: Array = np.fft.fftfreq(number, 1 / number).astype(np.float64)
+    order.flags.writeable = False
+    return order
+
+
 def _steps(points: Array) -> Array:
-    step = np.roll(points, -1, axis=0) - points
+    step = np.empty_like(points)
+    np.subtract(points[1:], points[:-1], out=step[:-1])
+    np.subtract(points[0], points[-1], out=step[-1])
     return np.asarray(np.hypot(step[:, 0], step[:, 1]))
 
 
 def _rows(curve: NDArray[np.complex128]) -> Array:
-    return np.stack([-curve.imag, curve.real], axis=1)
+    return np.array([-curve.imag, curve.real]).T

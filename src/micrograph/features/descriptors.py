@@ -52,17 +52,22 @@ SHAPE_COLUMNS = (
 
 
 def descriptors(outlines: Outlines, pixel_nm: float, border: Border | None = None) -> pd.DataFrame:
-    """Return `SHAPE_COLUMNS` of every outline, one row an object in the outlines' order.
+    """Return `SHAPE_COLUMNS` of every outline, one row an object in the outlines' order, see `shape_values`."""
+    import pandas as pd
+
+    return pd.DataFrame(shape_values(outlines, pixel_nm, border))
+
+
+def shape_values(outlines: Outlines, pixel_nm: float, border: Border | None = None) -> dict[str, Array]:
+    """Return each of `SHAPE_COLUMNS` by its name, one value (N,) an outline in the outlines' order.
 
     Fourier descriptors come from the series ``x + iy = sum c_n exp(i n s)`` along the outline:
     ``fourier_k = (|c_(1+k)| + |c_(1-k)|) / |c_1|``, which is e for a radius of ``1 + e cos(k phi)`` with small e, and
     free of place, size and turn (after Granlund, doi:10.1109/TC.1972.5008926).
     """
-    import pandas as pd
-
     names = [column.name for column in SHAPE_COLUMNS]
     if len(outlines) == 0:
-        return pd.DataFrame({name: np.zeros(0) for name in names})
+        return {name: np.zeros(0) for name in names}
     polygons = Polygons.of(outlines.points_px)
     x, y, moments = central_moments(polygons)
     values: dict[str, Array] = {"y_nm": -y * pixel_nm, "x_nm": x * pixel_nm}
@@ -71,7 +76,7 @@ def descriptors(outlines: Outlines, pixel_nm: float, border: Border | None = Non
     values |= _ellipse(moments) | _uncertain((x, y), moments[0, 0], polygons, border or Border(), pixel_nm)
     values |= {f"hu_{k}": column for k, column in enumerate(hu_invariants(moments).T, start=1)}
     values |= {f"fourier_{k}": column for k, column in zip(_FOURIER, _lobes(polygons).T, strict=True)}
-    return pd.DataFrame({name: values[name] for name in names})
+    return {name: values[name] for name in names}
 
 
 def _sizes(moments: Mapping[tuple[int, int], Array], polygons: Polygons, pixel_nm: float) -> dict[str, Array]:

@@ -37,24 +37,37 @@ def find_objects(
     """
     from scipy import ndimage as ndi
 
-    inside = np.asarray(covered >= threshold)
-    depth = ndi.gaussian_filter(np.asarray(depth, np.float32), _CALM)
-    labels, number = _parts(inside)
-    tops = tops_of(np.where(inside, depth, 0), rise, max(1, least_px // 4))
-    part_of = np.zeros(int(tops.max()) + 1, np.int64)
-    part_of[tops] = labels
-    crowded = np.flatnonzero(np.bincount(part_of[1:], minlength=number + 1)[1:] > 1) + 1
-    boxes = ndi.find_objects(labels)
-    for part in crowded.tolist():
-        box = boxes[part - 1]
+    labels, number = _parts(np.asarray(covered >= threshold))
+    calm = np.zeros(labels.shape, np.float32)
+    for part, box in enumerate(ndi.find_objects(labels), start=1):
         mine = labels[box] == part
-        cut = _watershed(depth[box], np.where(mine, tops[box], 0), mine)
-        labels[box][mine] = (number + cut)[mine]
-        number += int(cut.max())
-    found = _ordered(labels, covered, depth, least_px)
+        if np.count_nonzero(mine) < least_px:
+            labels[box][mine] = 0
+            continue
+        smooth = _smooth(depth, box)
+        calm[box][mine] = smooth[mine]
+        own = np.where(mine, smooth, 0)
+        if np.count_nonzero((own > 0) & (own == ndi.maximum_filter(own, 3))) < 2:
+            continue
+        tops = tops_of(own, rise, max(1, least_px // 4))
+        if tops.max() > 1:
+            cut = _watershed(smooth, tops, mine)
+            labels[box][mine] = (number + cut)[mine]
+            number += int(cut.max())
+    found = _ordered(labels, covered, calm, least_px)
     sure = np.concatenate([[False], found.scores >= least_score])
     renumbered = np.where(sure, np.cumsum(sure), 0).astype(np.int32)
     return Instances(renumbered[found.labels], found.scores[sure[1:]])
+
+
+def _smooth(depth: Map, box: tuple[slice, ...]) -> Map:
+    """Return the part of the smoothed depth (h, w) that lies in a box."""
+    from scipy import ndimage as ndi
+
+    reach = int(4 * _CALM + 0.5)
+    wide = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in box)
+    own = tuple(slice(side.start - more.start, side.stop - more.start) for side, more in zip(box, wide, strict=True))
+    return np.asarray(ndi.gaussian_filter(np.asarray(depth[wide], np.float32), _CALM)[own])
 
 
 def tops_of(depth: Map, rise: float, least_px: int) -> Labels:
@@ -96,22 +109,21 @@ def _parts(inside: NDArray[np.bool_]) -> tuple[Labels, int]:
 
 def _ordered(labels: Labels, covered: Map, depth: Map, least_px: int) -> Instances:
     """Return the objects that are large enough, numbered anew in the order of their first rows, with their scores."""
-    flat = labels.ravel()
-    size = np.bincount(flat)
-    large = size >= least_px
-    large[0] = False
-    used = np.flatnonzero(large)
-    first = np.full(len(size), flat.size)
-    first[flat[::-1]] = np.arange(flat.size)[::-1]
-    used = used[np.argsort(first[used], kind="stable")]
-    number = np.zeros(len(size), np.int32)
+    at = np.flatnonzero(labels)
+    own = labels.ravel()[at]
+    large = np.bincount(own, minlength=1) >= least_px
+    known, first = np.unique(own, return_index=True)
+    used = known[np.argsort(first)]
+    used = used[large[used]]
+    number = np.zeros(len(large), np.int32)
     number[used] = np.arange(1, len(used) + 1)
     ordered = number[labels]
-    flat = ordered.ravel()
-    mean_depth = np.bincount(flat, depth.ravel(), len(used) + 1) / np.maximum(
-        np.bincount(flat, minlength=len(used) + 1), 1
-    )
-    inner = depth.ravel() >= mean_depth[flat]
-    total = np.bincount(flat[inner], covered.ravel()[inner], len(used) + 1)
-    scores = total / np.maximum(np.bincount(flat[inner], minlength=len(used) + 1), 1)
-    return Instances(ordered, scores[1:])
+    own, deep, seen = number[own], depth.ravel()[at], covered.ravel()[at]
+    inner = deep >= _means(own, deep, len(used))[own]
+    return Instances(ordered, _means(own[inner], seen[inner], len(used))[1:])
+
+
+def _means(group: Labels, values: Map, number: int) -> NDArray[np.float64]:
+    """Return the means of the values of each group 0 .. number."""
+    total = np.bincount(group, values, number + 1)
+    return np.asarray(total / np.maximum(np.bincount(group, minlength=number + 1), 1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from micrograph.core import Column, Flag, Prediction
 from micrograph.features.closed_curves import perimeter, smoothed
-from micrograph.features.descriptors import SHAPE_COLUMNS, descriptors
+from micrograph.features.descriptors import SHAPE_COLUMNS, shape_values
 from micrograph.features.instances import find_objects
 from micrograph.features.outlines import Outlines, outlines_of
 from micrograph.features.thickness import darkness
@@ -82,18 +82,22 @@ class OutlinedObjects:
         least = round(np.pi / 4 * self.least_diameter_px**2)
         found = find_objects(covered, deep, self.threshold, self.rise, least, self.least_score)
         outlines, pixel, index = outlines_of(found.labels, covered), prediction.pixel_nm, prediction.frame.index
-        objects, begin = descriptors(outlines, pixel), prediction.frame.calibration.first_pixel_nm
-        objects[["y_nm", "x_nm"]] += begin
-        number = len(outlines)
-        ids = outlines.label.astype(np.int64)
-        objects.insert(0, "frame", np.full(number, index, np.int64))
-        objects.insert(1, "id", ids)
-        objects = objects.assign(**self._thickness(prediction, found.labels, ids - 1), shared=outlines.shared)
-        objects["class"] = pd.Series([self.kind] * number, dtype=str)
+        shapes, begin = shape_values(outlines, pixel), prediction.frame.calibration.first_pixel_nm
+        number, ids = len(outlines), outlines.label.astype(np.int64)
         scores = found.scores[ids - 1] if number else np.empty(0)
-        objects["score"] = np.clip(scores, 0, 1)
         doubts = np.where(outlines.border, int(Flag.EDGE), 0) | np.where(scores < _SURE, int(Flag.LOW_CONFIDENCE), 0)
-        objects["flags"] = doubts.astype(np.int64)
+        objects = {
+            "frame": np.full(number, index, np.int64),
+            "id": ids,
+            **shapes,
+            "y_nm": shapes["y_nm"] + begin,
+            "x_nm": shapes["x_nm"] + begin,
+            **self._thickness(prediction, found.labels, ids - 1),
+            "shared": outlines.shared,
+            "class": pd.array([self.kind] * number, dtype="str"),
+            "score": np.clip(scores, 0, 1),
+            "flags": doubts.astype(np.int64),
+        }
         area = float(covered.size) * pixel**2
         frames = {
             "frame": [index],
@@ -104,7 +108,7 @@ class OutlinedObjects:
             "width_nm": [covered.shape[1] * pixel],
         }
         outline = outline_table(outlines, pixel, index, begin)
-        return {"objects": objects, "outlines": outline, "frames": pd.DataFrame(frames)}
+        return {"objects": pd.DataFrame(objects), "outlines": outline, "frames": pd.DataFrame(frames)}
 
     def _thickness(self, prediction: Prediction, labels: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         image = prediction.frame.data

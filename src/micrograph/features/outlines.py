@@ -92,26 +92,26 @@ class _Piece:
 def _pieces(labels: Labels, particle_map: NDArray[np.floating]) -> Iterator[_Piece]:
     from scipy import ndimage
 
-    coverage = np.pad(particle_map.astype(np.float32), 1, mode="edge")
-    padded = np.pad(labels, 1, constant_values=_OUTSIDE)
-    inner = np.maximum(coverage, np.float32(0.5 + _MARGIN))
-    empty = np.minimum(coverage, np.float32(0.5 - _MARGIN))
-    other = np.minimum(1 - coverage, np.float32(0.5 - _MARGIN))
-    around = np.where(padded == 0, empty, other)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if not box:  # no such label
             continue
-        rows, columns = (slice(side.start, side.stop + 2) for side in box)
-        here = padded[rows, columns]
-        level = np.where(here == number, inner[rows, columns], around[rows, columns])
-        edge = any(side.start == 0 or side.stop == size for side, size in zip(box, labels.shape, strict=True))
-        yield _Piece(number, (rows.start - 1, columns.start - 1), here, level, edge)
+        sides = [np.arange(side.start - 1, side.stop + 1) for side in box]
+        there = np.ix_(*(np.clip(side, 0, size - 1) for side, size in zip(sides, labels.shape, strict=True)))
+        here, coverage = labels[there], particle_map[there].astype(np.float32)
+        beyond = [(side < 0) | (side >= size) for side, size in zip(sides, labels.shape, strict=True)]
+        here[beyond[0]], here[:, beyond[1]] = _OUTSIDE, _OUTSIDE
+        inner = np.maximum(coverage, np.float32(0.5 + _MARGIN))
+        around = np.minimum(np.where(here == 0, coverage, 1 - coverage), np.float32(0.5 - _MARGIN))
+        level = np.where(here == number, inner, around)
+        edge = bool(beyond[0].any() or beyond[1].any())
+        yield _Piece(number, (int(sides[0][0]), int(sides[1][0])), here, level, edge)
 
 
 def _outline(piece: _Piece, smooth_px: float, step_px: float) -> tuple[Array, int, bool, float, float]:
-    from skimage.measure import find_contours
+    from contourpy import contour_generator
 
-    found = find_contours(piece.level, 0.5, fully_connected="high")  # type: ignore[no-untyped-call]
+    lines = contour_generator(z=piece.level, line_type="Separate").lines(0.5)
+    found = [np.asarray(line)[:, ::-1] for line in lines]
     areas = np.array([enclosed(contour[:-1]) for contour in found])
     largest = int(np.abs(areas).argmax())
     turn = np.sign(areas[largest])

@@ -8,6 +8,7 @@ of single noisy counts would be biased.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,9 @@ def darkness(image: Image, labels: Labels, dark_level: float = 0.0) -> Darkness:
     if number == 1:
         return Darkness(np.empty(0), np.empty(0), np.empty(0))
     counts = np.asarray(image, float) - dark_level
-    outside, outside_var, outside_n = _grouped(*_surroundings(counts, labels), number)
-    owner, share, inside = _deep(labels, counts, number)
+    around, within = _seen(labels, counts)
+    outside, outside_var, outside_n = _grouped(*around, number)
+    owner, share, inside = within
     plateau = share >= _PLATEAU
     top, _, top_n = _grouped(owner[plateau], inside[plateau], number)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,32 +65,37 @@ def darkness(image: Image, labels: Labels, dark_level: float = 0.0) -> Darkness:
     return Darkness(*found)
 
 
-def _surroundings(counts: Array, labels: Labels) -> tuple[NDArray[np.intp], Array]:
-    """Return, for each background pixel near an object, which is nearest, and its counts."""
-    from scipy.ndimage import distance_transform_edt
+def _seen(
+    labels: Labels, counts: Array
+) -> tuple[tuple[NDArray[np.intp], Array], tuple[NDArray[np.intp], Array, Array]]:
+    """Return what is seen around objects and in them, object by object.
 
-    distance, (rows, columns) = distance_transform_edt(labels == 0, return_indices=True)
-    near = (distance > _NEAR) & (distance <= _FAR)
-    return labels[rows[near], columns[near]].astype(np.intp), counts[near]
+    Around: for each background pixel near an object, which is nearest, and its counts. Within: for each pixel of an
+    object, its label, its depth over the object's greatest, and its counts.
+    """
+    from scipy.ndimage import distance_transform_edt, find_objects
+
+    around: list[tuple[NDArray[np.intp], Array]] = []
+    within: list[tuple[NDArray[np.intp], Array, Array]] = []
+    for label, box in enumerate(find_objects(labels), start=1):
+        if not box:  # no such label
+            continue
+        rows, columns = (slice(max(0, side.start - _FAR), side.stop + _FAR) for side in box)
+        here, seen = labels[rows, columns], counts[rows, columns]
+        mine = here == label
+        depth = distance_transform_edt(mine)[mine] - 0.5
+        within.append((np.full(len(depth), label), depth / depth.max(), seen[mine]))
+        distance = distance_transform_edt(~mine)
+        near = (distance > _NEAR) & (distance <= _FAR) & (here == 0)
+        others = (here > 0) & ~mine
+        if others.any():
+            near &= distance < distance_transform_edt(~others)
+        around.append((np.full(int(near.sum()), label), seen[near]))
+    return _joined(around), _joined(within)
 
 
-def _deep(labels: Labels, counts: Array, number: int) -> tuple[NDArray[np.intp], Array, Array]:
-    """Return, for each pixel of an object, its label, its depth over the object's greatest, and its counts."""
-    from scipy.ndimage import distance_transform_edt
-
-    inner = labels > 0
-    for axis in (0, 1):
-        same = np.diff(labels, axis=axis) == 0
-        pad = [(0, 0), (0, 0)]
-        for pad[axis] in ((0, 1), (1, 0)):
-            inner &= np.pad(same, pad, constant_values=True)
-    distance = distance_transform_edt(inner)
-    mine = labels > 0
-    owner = labels[mine].astype(np.intp)
-    depth = distance[mine] + 0.5
-    greatest = np.zeros(number)
-    np.maximum.at(greatest, owner, depth)
-    return owner, depth / greatest[owner], counts[mine]
+def _joined(pieces: list[Any]) -> Any:
+    return tuple(np.concatenate(column) for column in zip(*pieces, strict=True))
 
 
 def _grouped(group: NDArray[np.intp], values: Array, number: int) -> tuple[Array, Array, Array]:

@@ -1,11 +1,12 @@
 """The engine: frames from a source through decoding, the model and the features, side by side, into tables on disk.
 
 The same stages as `micrograph.run.analyze`, each in a thread of its own with a bounded line before it. What all frames
-say together is folded beside them, so that a slow summary never delays a row.
+say together is folded beside them (`micrograph.live.folding`), so that a slow summary never delays a row.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ import numpy as np
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.core.frame import binned
 from micrograph.live.board import Board, Row
+from micrograph.live.folding import Folding
 from micrograph.live.ledger import Ledger
 from micrograph.live.ring import Ring
 from micrograph.live.source import Arrival, Opened, Source
@@ -25,16 +27,12 @@ from micrograph.live.waiting import Policy, Waiting
 from micrograph.run.analyze import LazyTables, RunSettings
 from micrograph.run.binning import suitably_binned
 from micrograph.run.finishing import RECORD, record_of, write_tables
-from micrograph.run.parts import fold_part
 from micrograph.run.record import Tally, key_for, read_json, write_json
 from micrograph.run.streaming import Predict, check_promises, frame_tables, predicted, require_calibration
 
 if TYPE_CHECKING:
     from micrograph.run.recipe import Recipe, Tables
 
-#: A summary that is asked for anew takes about this share of the time of one core, but is not older than so many
-#: seconds, or than so many times what it costs.
-_SHARE, _OLDEST_S, _OLDEST_COSTS = 0.04, 5.0, 4.0
 #: Rows that may wait to be folded.
 _ROWS = 256
 #: With a full disk the rows that wait are tried again after so many seconds.
@@ -97,8 +95,9 @@ class Engine:
                 return None
             self.board.opened(opened)
             work = self._prepared(opened)
-            self._side_by_side(work)
-            return self._finished(work, time.perf_counter() - began) if work.ledger.frames else None
+            with contextlib.closing(work.folding):
+                self._side_by_side(work)
+                return self._finished(work, time.perf_counter() - began) if work.ledger.frames else None
         finally:
             self.board.ended()
 
@@ -125,12 +124,12 @@ class Engine:
         ledger = Ledger(self.folder, key, self.settings.part_frames, resume=self.settings.resume)
         ring = Ring(self.folder / ".ring.npy", self.settings.ring, opened.shape, opened.dtype)
         self._ring = ring
-        work = _Work(opened, ledger, ring, key, self.settings)
+        folding = Folding(self.recipe.summary, self.board.over_time, ledger.read)
+        work = _Work(opened, ledger, ring, folding, key, self.settings)
         known = read_json(ledger.parts_folder / _BINNING)
         work.binning = None if known is None else int(known["binning"])
-        work.state = self.recipe.summary.start()
+        folding.earlier()
         for tables in ledger.read():
-            work.state = fold_part(self.recipe.summary, work.state, tables)
             self.board.earlier(tables["frames"])
         self.board.look_back, self.board.waiting = ring.frame, work.waiting
         self.board.read_rows = ledger.rows
@@ -238,19 +237,14 @@ class Engine:
 
     def _fold(self, work: _Work) -> None:
         """Fold the rows of each frame into what all say together; show it as often as its cost allows."""
-        due = 0.0
         for row in work.rows:
             if Flag.BAD_FRAME not in row.flags:
-                work.state = self.recipe.summary.step(work.state, row.tables)
-            began = time.monotonic()
-            if began >= due:
-                self.board.over_time(self.recipe.summary.result(work.state))
-                cost = time.monotonic() - began
-                due = began + min(cost / _SHARE, max(_OLDEST_S, _OLDEST_COSTS * cost))
+                work.folding.step(row.tables)
+            work.folding.refresh()
 
     def _finished(self, work: _Work, seconds: float) -> dict[str, Any]:
         """Write the final tables and the run record, as an analysis of a file leaves them."""
-        over_time = self.recipe.summary.result(work.state)
+        over_time = work.folding.result()
         check_promises(self.recipe, over_time, final=True)
         self.board.over_time(over_time)
         parts, tally = work.ledger.close(), Tally()
@@ -271,12 +265,18 @@ class Engine:
 
 
 class _Work:
-    """What the stages of one run share: ledger, ring, the lines between them, and the fold's state."""
+    """What the stages of one run share: ledger, ring, the lines between them, and the fold."""
 
     def __init__(
-        self, opened: Opened, ledger: Ledger, ring: Ring, key: Mapping[str, Any], settings: LiveSettings
+        self,
+        opened: Opened,
+        ledger: Ledger,
+        ring: Ring,
+        folding: Folding,
+        key: Mapping[str, Any],
+        settings: LiveSettings,
     ) -> None:
-        self.opened, self.ledger, self.ring, self.key = opened, ledger, ring, key
+        self.opened, self.ledger, self.ring, self.folding, self.key = opened, ledger, ring, folding, key
         policy: Policy = settings.policy or ("all" if opened.lossless else "newest")
         size = settings.waiting or (8 if policy == "all" else 2)
         self.decoded: Waiting[tuple[Frame, float]] = Waiting(size, policy)
@@ -284,7 +284,6 @@ class _Work:
         self.rows: Waiting[Row] = Waiting(_ROWS)
         self.binning: int | None = None
         self.notes: tuple[str, ...] = ()
-        self.state: Any = None
 
     def waiting(self) -> int:
         """Return how many frames wait for the model or to be measured."""

@@ -18,13 +18,13 @@ from micrograph.core import BadInput
 from micrograph.core.provenance import made_folder
 from micrograph.run.analyze import PLAN
 from micrograph.run.finishing import RECORD
-from micrograph.run.parts import Part, joined
+from micrograph.run.parts import SUFFIX, Part, joined
 from micrograph.run.record import read_json, require_same, write_json
 
 if TYPE_CHECKING:
     from micrograph.run.recipe import Tables
 
-_PART = re.compile(r"frames-(\d+)-(\d+)\.parquet")
+_PART = re.compile(rf"frames-(\d+)-(\d+){re.escape(SUFFIX)}")
 
 
 class Ledger:
@@ -122,7 +122,7 @@ class Ledger:
 
     def _found(self) -> list[Part]:
         """Return the finished parts of an earlier run in order; what a larger part holds already is removed."""
-        names = (_PART.fullmatch(path.name) for path in self.parts_folder.glob("frames-*.parquet"))
+        names = (_PART.fullmatch(path.name) for path in self.parts_folder.glob(f"frames-*{SUFFIX}"))
         spans = sorted(((int(m[1]), -int(m[2])) for m in names if m), key=lambda span: span)
         parts: list[Part] = []
         begin = 0

@@ -1,4 +1,8 @@
-"""A recording in parts: each is written as it finishes, so that rows are on disk early and a killed run can go on."""
+"""A recording in parts: each is written as it finishes, so that rows are on disk early and a killed run can go on.
+
+Parts are Arrow files, which cost a fifth of what Parquet does to write; the results that are merged from them are
+Parquet and CSV.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,14 @@ from micrograph.core import Column, Flag
 from micrograph.core.provenance import whole
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pandas import DataFrame
 
     from micrograph.run.recipe import Fold, Tables
+
+
+#: Ending of a part's files.
+SUFFIX = ".arrow"
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Part:
 
     def path(self, table: str) -> Path:
         """Return the file of one table of this part."""
-        return self.folder / f"{table}-{self.first:07d}-{self.last:07d}.parquet"
+        return self.folder / f"{table}-{self.first:07d}-{self.last:07d}{SUFFIX}"
 
     @property
     def finished(self) -> bool:
@@ -39,25 +48,53 @@ class Part:
     def write(self, tables: Mapping[str, DataFrame]) -> None:
         """Write all tables of this part, 'frames' last."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
         for name in sorted(tables, key=lambda name: (name == "frames", name)):
-            with whole(self.path(name)) as temporary:
-                pq.write_table(pa.Table.from_pandas(tables[name], preserve_index=False), temporary)
+            table = _arrow(tables[name])
+            with (
+                whole(self.path(name)) as temporary,
+                pa.OSFile(str(temporary), "wb") as sink,
+                pa.ipc.new_file(sink, table.schema, options=options) as writer,
+            ):
+                writer.write_table(table)
 
     def read(self) -> Tables:
         """Return the tables of a finished part."""
-        import pandas as pd
-
         ending = self.path("").name
         paths = sorted(self.folder.glob(f"*{ending}"))
-        return {path.name.removesuffix(ending): pd.read_parquet(path) for path in paths}
+        return {path.name.removesuffix(ending): _read(path).to_pandas() for path in paths}
 
     def remove(self) -> None:
         """Remove all files of this part, 'frames' first, so that it is not finished any more."""
         ending = self.path("").name
         for path in sorted(self.folder.glob(f"*{ending}"), key=lambda path: path != self.path("frames")):
             path.unlink()
+
+
+def _arrow(table: DataFrame) -> pa.Table:
+    """Return the table as Arrow has it, missing values null; half the time of `pyarrow.Table.from_pandas`."""
+    import pyarrow as pa
+
+    columns = {
+        str(name): pa.array(values.to_numpy() if values.dtype.kind in "biuf" else values, from_pandas=True)
+        for name, values in table.items()
+    }
+    return pa.table(columns)
+
+
+def _read(path: Path) -> pa.Table:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "rb") as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _schema(path: Path) -> pa.Schema:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "rb") as source:
+        return pa.ipc.open_file(source).schema
 
 
 def parts_of(indices: range, most: int, folder: Path) -> list[Part]:
@@ -101,7 +138,7 @@ def fold_part(fold: Fold[Any], state: Any, tables: Tables) -> Any:
 
 def tables_of(parts: list[Part]) -> list[str]:
     """Return the names of the tables among the results, in the order of the alphabet; working tables begin with '_'."""
-    return sorted({path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob("[!._]*.parquet")})
+    return sorted({path.name.rsplit("-", 2)[0] for path in parts[0].folder.glob(f"[!._]*{SUFFIX}")})
 
 
 def merge(parts: list[Part], table: str, stem: Path, columns: tuple[Column, ...]) -> int:
@@ -111,17 +148,16 @@ def merge(parts: list[Part], table: str, stem: Path, columns: tuple[Column, ...]
     Memory holds one part at a time.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from micrograph.io import TableWriter
 
     paths = [path for part in parts if (path := part.path(table)).exists()]
-    found = sorted((pq.read_schema(path).remove_metadata() for path in paths), key=len, reverse=True)
+    found = sorted(map(_schema, paths), key=len, reverse=True)
     schema = pa.unify_schemas(found, promote_options="permissive")
     rows = 0
     with TableWriter(stem, columns) as writer:
         for path in paths:
-            part = pq.read_table(path).replace_schema_metadata(None)
+            part = _read(path)
             lacking = [field for field in schema if field.name not in part.column_names]
             for field in lacking:
                 part = part.append_column(field, pa.nulls(part.num_rows, field.type))

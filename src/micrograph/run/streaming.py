@@ -275,16 +275,25 @@ def _completed(found: Tables, frame: Frame, prediction: Prediction | None) -> Ta
     if "frames" not in tables:
         tables["frames"] = pd.DataFrame({"count": [len(tables["objects"])]} if prediction else {}, index=[0])
     flags = np.int64(prediction.flags if prediction else Flag.BAD_FRAME)
-    for name, table in tables.items():
-        columns: dict[str, Any] = {str(column): values.array for column, values in table.items()}
-        own = np.asarray(columns["flags"], np.int64) if "flags" in columns else np.zeros(len(table), np.int64)
+    for name, own in list(tables.items()):
         late = _facts(frame, prediction) if name == "frames" else {}
-        known = {"frame": np.full(len(table), frame.index, np.int64), "flags": own | flags}
-        # A later key of a dict keeps the place of an earlier one: 'frame' comes first, the facts last.
-        tables[name] = pd.DataFrame(
-            {"frame": None} | columns | known | {k: v for k, v in late.items() if k not in columns}
-        )
+        tables[name] = _stamped(own, frame.index, flags).assign(**{k: v for k, v in late.items() if k not in own})
     return tables
+
+
+def _stamped(found: DataFrame, index: int, flags: np.int64) -> DataFrame:
+    """Return the table with the frame's number in front and its flags added to those of every row."""
+    table = found.copy(deep=False)
+    if len(table.columns) and table.columns[0] == "frame":
+        table["frame"] = np.int64(index)
+    else:
+        table = table.drop(columns="frame", errors="ignore")
+        table.insert(0, "frame", np.int64(index))
+    if "flags" not in table:
+        table["flags"] = flags
+    elif flags or table["flags"].dtype != np.int64:
+        table["flags"] = table["flags"].to_numpy(np.int64) | flags
+    return table
 
 
 def _facts(frame: Frame, prediction: Prediction | None) -> dict[str, str | float]:

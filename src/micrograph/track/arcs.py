@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from micrograph.features.boundary_motion import rigid_motion as rigid_between
-from micrograph.features.boundary_motion import turned
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.features.boundary_motion import rigid_motions as rigid_between
 from micrograph.features.closed_curves import Smoothed, enclosed, evenly, perimeter, smoothed
 from micrograph.track.timeline import Array
+
+Complex = NDArray[np.complex128]
 
 #: Vertices on both sides of the nearest one among which a normal may cut the other curve.
 _REACH = 8
 #: Rounds of laying one curve on another, and the points by which it is done.
 _ROUNDS, _MARKS = 4, 120
+#: Places that must meet a curve for it to be laid on.
+_LEAST = 8
 #: Cauchy's weights: their width in standard deviations (95 % efficient), and how often they are renewed.
 _CAUCHY, _WEIGHINGS = 2.385, 3
 #: Outlines whose radius changes less than this per radian (root mean square, over the radius) are round.
@@ -50,43 +57,105 @@ def rigid_motion(fixed: Smoothed) -> Array:
     return np.column_stack([fixed.normals, -turning])
 
 
-def laid_on(moved: Smoothed, fixed: Smoothed) -> Smoothed:
-    """Return `moved` shifted and turned as a rigid body until it lies on `fixed` as well as it can.
+def apart(fixed: Smoothed, curves: Sequence[Smoothed]) -> Array:
+    """Return the way (N, K) nm from `fixed` (K) along its normals to each of N curves, laid on it as rigid bodies.
 
-    Uniform growth is allowed for.
+    Uniform growth is allowed for. NaN where the normal does not meet the other curve nearby.
     """
-    centre, motion = np.asarray(fixed.points.mean(axis=0), float), rigid_motion(fixed)
-    shift, angle = rigid_between(fixed.points, moved.points)
-    angle = angle if motion.shape[1] == 3 else 0.0
-    result = _placed(moved, -shift, -angle, np.asarray(moved.points.mean(axis=0), float))
+    motion = rigid_motion(fixed)
+    turns = motion.shape[1] == 3
+    rough = rigid_between(fixed.points, [one.points for one in curves], turns)
+    laid = [_roughly(one, shift, angle) for one, (shift, angle) in zip(curves, rough, strict=True)]
     some = slice(None, None, max(1, len(fixed.points) // _MARKS))
-    marks = Smoothed(fixed.points[some], fixed.normals[some], fixed.curvature[some])
-    design = np.column_stack([np.ones(len(marks.points)), motion[some]])
+    centre = _complex(fixed.points).mean()
+    ends = _Ends.of(fixed.points[some], fixed.normals[some], laid)
+    design = np.column_stack([np.ones(ends.at.size), motion[some]])
+    turn, shift = np.ones(len(curves), complex), np.zeros(len(curves), complex)
     for _ in range(_ROUNDS):
-        apart, _ = between(marks, result)
-        seen = np.isfinite(apart)
-        if seen.sum() < 8:
-            return result
-        found = _robust(design[seen], apart[seen])
-        turn = float(np.rad2deg(found[3])) if len(found) == 4 else 0.0
-        result = _placed(result, np.asarray(-found[1:3], float), -turn, centre)
-        if np.abs(found[1:3]).max() < 1e-3 * step_of(fixed):
+        found = _robust(design, ends.moved(turn, shift, centre).way())
+        step = np.exp(-1j * found[:, 3]) if turns else np.ones(len(curves))
+        turn, shift = turn * step, shift * step - (found[:, 1] + 1j * found[:, 2])
+        if np.abs(found[:, 1:3]).max() < 1e-3 * step_of(fixed):
             break
-    return result
+    laid = [
+        (centre + (line - centre) * one + way, normals * one)
+        for (line, normals), one, way in zip(laid, turn, shift, strict=True)
+    ]
+    return _Ends.of(fixed.points, fixed.normals, laid).way()
+
+
+def _roughly(one: Smoothed, shift: Array, angle_deg: float) -> tuple[Complex, Complex]:
+    """Return points and normals (K,) of a curve that has moved by `shift` and turned by an angle, laid back."""
+    turn, line = np.exp(-1j * np.deg2rad(angle_deg)), _complex(one.points)
+    centre = line.mean()
+    return centre + (line - centre) * turn - (shift[0] + 1j * shift[1]), _complex(one.normals) * turn
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Vertices of N curves near each of K places, as complex numbers y + i x, with their normals: (N, K, W).
+
+    at (K,) are the places and across (K,) their normals.
+    """
+
+    at: Complex
+    across: Complex
+    vertices: Complex
+    normals: Complex
+
+    @classmethod
+    def of(cls, points: Array, normals: Array, curves: Sequence[tuple[Complex, Complex]]) -> _Ends:
+        """Return the vertices around the nearest one of every curve."""
+        from scipy.spatial import cKDTree
+
+        places, reach = _complex(points), np.arange(-_REACH, _REACH + 1)
+        found = []
+        for line, facing in curves:
+            near = np.asarray(cKDTree(np.column_stack([line.real, line.imag])).query(points)[1])
+            vertex = (near[:, None] + reach) % len(line)
+            found.append((line[vertex], facing[vertex]))
+        vertices, facing = (np.array(each) for each in zip(*found, strict=True))
+        return cls(places, _complex(normals), vertices, facing)
+
+    def moved(self, turn: Complex, shift: Complex, centre: complex) -> _Ends:
+        """Return the vertices of each curve turned about `centre` and shifted, (N,) each."""
+        rod = turn[:, None, None]
+        vertices = centre + (self.vertices - centre) * rod + shift[:, None, None]
+        return replace(self, vertices=vertices, normals=self.normals * rod)
+
+    def way(self) -> Array:
+        """Return how far (N, K) along its normal each place is from each curve, NaN where they do not meet."""
+        back = self.across[:, None].conj()
+        start = (self.vertices - self.at[:, None]) * back
+        along, beside = start.real, start.imag
+        same = (self.normals[..., :-1] * back).real > 0
+        cut = same & ((beside[..., :-1] <= 0) != (beside[..., 1:] <= 0))
+        share = np.where(cut, beside[..., :-1] / np.where(cut, beside[..., :-1] - beside[..., 1:], 1.0), 0.0)
+        ways = np.where(cut, along[..., :-1] + share * np.diff(along, axis=-1), np.inf)
+        best = np.take_along_axis(ways, np.abs(ways).argmin(axis=-1)[..., None], axis=-1)[..., 0]
+        return np.where(np.isfinite(best), best, np.nan)
 
 
 def _robust(design: Array, values: Array) -> Array:
-    """Return the least squares (C,) of `values` (N,) in which those that stand out count little (Cauchy's weights).
+    """Return the least squares (N, C) of `values` (N, K) in which those that stand out count little (Cauchy's weights).
 
-    A stretch of outline that something else has bent must not move the whole.
+    A stretch of outline that something else has bent must not move the whole. Missing values do not count; rows of
+    fewer than `_LEAST` are left where they are: 0.
     """
-    half = np.ones(len(values))
-    for _ in range(_WEIGHINGS):
-        found = np.linalg.lstsq(design * half[:, None], values * half, rcond=None)[0]
-        left = values - design @ found
-        size = _CAUCHY * 1.4826 * float(np.median(np.abs(left))) + 1e-12
-        half = 1 / np.sqrt(1 + (left / size) ** 2)
-    return np.asarray(found, float)
+    seen = np.isfinite(values)
+    known, number = np.where(seen, values, 0.0), seen.sum(axis=1)
+    weight, rows = seen.astype(float), np.arange(len(values))
+    sure = number >= _LEAST
+    found = np.zeros((len(values), design.shape[1]))
+    for _ in range(_WEIGHINGS if sure.any() else 0):
+        left = np.einsum("nk,kc,kd->ncd", weight[sure], design, design, optimize=True)
+        found[sure] = np.linalg.solve(left, ((weight * known)[sure] @ design)[..., None])[..., 0]
+        error = np.abs(known - found @ design.T)
+        ranked = np.sort(np.where(seen, error, np.inf), axis=1)
+        middle = (ranked[rows, (number - 1) // 2] + ranked[rows, number // 2 * (number > 0)]) / 2
+        size = _CAUCHY * 1.4826 * np.where(sure, middle, 1.0)[:, None] + 1e-12
+        weight = seen / (1 + (error / size) ** 2)
+    return found
 
 
 def step_of(one: Smoothed) -> float:
@@ -94,38 +163,9 @@ def step_of(one: Smoothed) -> float:
     return perimeter(one.points) / len(one.points)
 
 
-def _placed(one: Smoothed, shift: Array, angle_deg: float, centre: Array) -> Smoothed:
-    """Return the curve turned about `centre`, counter-clockwise on the screen, and then shifted."""
-    normals = turned(one.normals, angle_deg, np.zeros(2))
-    return Smoothed(turned(one.points, angle_deg, centre) + shift, normals, one.curvature)
-
-
-def between(fixed: Smoothed, other: Smoothed) -> tuple[Array, Array]:
-    """Return the way (K,) nm from `fixed` along its normals to `other`, and the curvature (K,) met there.
-
-    Both are NaN where the normal does not meet the other curve nearby.
-    """
-    from scipy.spatial import cKDTree
-
-    count = len(other.points)
-    near = np.asarray(cKDTree(other.points).query(fixed.points)[1])
-    first = (near[:, None] + np.arange(-_REACH, _REACH)) % count
-    after = (first + 1) % count
-    start = other.points[first] - fixed.points[:, None]
-    side = np.stack([-fixed.normals[:, 1], fixed.normals[:, 0]], axis=1)
-    across = np.einsum("kwc,kc->kw", start, side)
-    across_after = np.einsum("kwc,kc->kw", other.points[after] - fixed.points[:, None], side)
-    cut = (across <= 0) != (across_after <= 0)
-    share = np.where(cut, across / np.where(cut, across - across_after, 1.0), 0.0)
-    out = np.einsum("kwc,kc->kw", start, fixed.normals)
-    out_after = np.einsum("kwc,kc->kw", other.points[after] - fixed.points[:, None], fixed.normals)
-    same = np.einsum("kwc,kc->kw", other.normals[first], fixed.normals) > 0
-    way = np.where(cut & same, out + share * (out_after - out), np.inf)
-    best = np.abs(way).argmin(axis=1)
-    row = np.arange(len(best))
-    bend = (1 - share) * other.curvature[first] + share * other.curvature[after]
-    met = np.isfinite(way[row, best])
-    return np.where(met, way[row, best], np.nan), np.where(met, bend[row, best], np.nan)
+def _complex(points: Array) -> Complex:
+    """Return [y, x] as y + i x."""
+    return np.asarray(points[:, 0] + 1j * points[:, 1])
 
 
 def filled(values: Array) -> Array:

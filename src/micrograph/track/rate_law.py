@@ -18,7 +18,7 @@ import pandas as pd
 
 from micrograph.core import Column
 from micrograph.features.closed_curves import Smoothed, perimeter, smoothed
-from micrograph.track.arcs import averaged, between, curve, filled, laid_on, rigid_motion, step_of
+from micrograph.track.arcs import apart, averaged, curve, filled, rigid_motion, step_of
 from micrograph.track.courses import course
 from micrograph.track.timeline import Array, Index
 
@@ -92,7 +92,7 @@ def window(
     curves = [curve(one, 2 * step) for one in outlines]
     if fixed is None or any(one is None for one in curves):
         return None
-    ways = [between(fixed, laid_on(one, fixed))[0] for one in curves if one is not None]
+    ways = apart(fixed, [one for one in curves if one is not None])
     met = [i for i, way in enumerate(ways) if np.isnan(way).mean() <= _UNMET]
     if len(met) < 2 or len(met) < _MET * len(ways):
         return None
