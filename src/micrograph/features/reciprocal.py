@@ -14,10 +14,14 @@ Index = NDArray[np.intp]
 
 #: Peaks whose differences are looked at; a peak is on the lattice if its indices are off by less than this.
 _STRONGEST, _OFF = 140, 0.15
+#: With fewer of the peaks on it, it is no lattice.
+_LEAST_INDEXED = 0.6
 #: A rotation keeps the metric if no element of it changes by more than this share.
 _METRIC = 0.012
 #: A rotation keeps the intensities if pairs differ by at most this many times what opposite peaks differ by (squared).
 _AGREE = 3.0
+#: A list that holds a larger share of the reflections within reach is taken as whole.
+_WHOLE = 0.75
 #: What opposite peaks are thought to differ by, at least (mean square of the logarithm of the ratio).
 _LEAST_NOISE = 0.01
 
@@ -43,7 +47,7 @@ class Reciprocal:
 
 
 def find_reciprocal(g: Array, intensity: Array) -> Reciprocal | None:
-    """Return the lattice of peaks `g` (N, 3) in 1/nm, ``None`` where they make none in three dimensions."""
+    """Return the lattice of most of the peaks `g` (N, 3) in 1/nm, ``None`` where they make none in three dimensions."""
     if len(g) < 8 or np.linalg.matrix_rank(g, tol=1e-3 * np.abs(g).max()) < 3:
         return None
     basis = _first_basis(g, intensity)
@@ -60,6 +64,8 @@ def find_reciprocal(g: Array, intensity: Array) -> Reciprocal | None:
         if on.sum() < 6 or np.linalg.matrix_rank(index[on]) < 3:
             return None
         basis = np.linalg.lstsq(index[on].astype(float), g[on], rcond=None)[0]
+    if on.mean() < _LEAST_INDEXED:
+        return None
     basis, change = reduced(basis)
     index = index[on] @ np.round(np.linalg.inv(change)).astype(int)
     rest = g[on] - index @ basis
@@ -201,9 +207,10 @@ def intensity_rotations(found: Reciprocal, rotations: Index) -> Index:
 
     Pairs of opposite peaks, which are equally strong without absorption, say how well intensities are measured.
     """
-    friedel = _disagreement(found, -np.eye(3, dtype=int))
+    whole = _filled(found) > _WHOLE
+    friedel = _disagreement(found, -np.eye(3, dtype=int), whole)
     noise = max(_LEAST_NOISE, friedel if np.isfinite(friedel) else _LEAST_NOISE)
-    scores = np.array([_disagreement(found, rotation) for rotation in rotations])
+    scores = np.array([_disagreement(found, rotation, whole) for rotation in rotations])
     identity = np.all(rotations == np.eye(3, dtype=int), axis=(1, 2))
     scores[identity] = 0.0
     keep = list(np.flatnonzero((scores < _AGREE * noise) | ~np.isfinite(scores)))
@@ -212,30 +219,37 @@ def intensity_rotations(found: Reciprocal, rotations: Index) -> Index:
     return rotations[keep]
 
 
-def _disagreement(found: Reciprocal, rotation: Index) -> float:
+def _filled(found: Reciprocal) -> float:
+    """Return the share of the reflections within reach that are listed."""
+    length = np.linalg.norm(found.index @ found.basis, axis=1)
+    reach = float(np.quantile(length, 0.95))
+    possible = 4 / 3 * np.pi * reach**3 / abs(float(np.linalg.det(found.basis)))
+    both = np.unique(np.vstack([found.index, -found.index]), axis=0)
+    return float((np.linalg.norm(both @ found.basis, axis=1) <= reach).sum() / possible)
+
+
+def _disagreement(found: Reciprocal, rotation: Index, whole: bool) -> float:
     """Return the mean square of ln(I / I') over pairs of peaks that a rotation brings to each other; NaN without any.
 
-    A strong peak whose partner is missing counts with the weakest peak of all in its place, where its partner's
-    distance from the origin was within reach (a rotation keeps it).
+    Where the list is `whole`, a strong peak whose partner is missing counts as five times the weakest.
     """
     known = {tuple(one): value for one, value in zip(found.index.tolist(), found.intensity, strict=True)}
     weakest = float(np.quantile(found.intensity, 0.02))
     # Rows of the reciprocal basis turn as the rotation says, so that index h goes to h @ rotation.
     partners = (found.index @ rotation).tolist()
+    inversion = np.array_equal(rotation, -np.eye(3, dtype=int))
     total, number, missing = 0.0, 0, 0
     for own, other, value in zip(found.index.tolist(), partners, found.intensity, strict=True):
-        if own == other or own == [-one for one in other] and not np.array_equal(rotation, -np.eye(3, dtype=int)):
+        opposite = [-one for one in other]
+        if own == other or (own == opposite and not inversion):
             continue
-        partner = known.get(tuple(other), known.get(tuple(-one for one in other)))
+        partner = known.get(tuple(other)) if inversion else known.get(tuple(other), known.get(tuple(opposite)))
         if partner is not None:
             total, number = total + min(9.0, float(np.log(value / partner)) ** 2), number + 1
-        elif value > 5 * weakest:
+        elif whole and value > 5 * weakest:
             missing += 1
     if number + missing < 3:
         return float("nan")
-    # Lists of single zones hold few of the partners: what is missing then says nothing.
-    if missing > 0.5 * (number + missing) and number >= 6:
-        return total / number
     return (total + missing * float(np.log(5.0)) ** 2) / (number + missing)
 
 

@@ -38,8 +38,10 @@ CENTRIC = frozenset(LAUE_OF.values())
 _FALSE = 2e-3
 #: What absences say is taken as this share of what it would be if reflections were independent.
 _TEMPER = 0.6
+#: A list that holds a larger share of the reflections within reach is taken as whole.
+_WHOLE = 0.75
 #: Mean |E^2 - 1| half-way between crystals with and without a centre, and its width (measured on random crystals).
-_WILSON, _WILSON_WIDTH = 0.735, 0.06
+_WILSON, _WILSON_WIDTH = 0.75, 0.07
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _nodes(found: Reciprocal) -> tuple[Index, NDArray[np.bool_]]:
     index = index[(h > 0) | ((h == 0) & ((k > 0) | ((k == 0) & (m > 0))))]
     known = {tuple(one) for one in found.index.tolist()} | {tuple(one) for one in (-found.index).tolist()}
     seen = np.array([tuple(one) in known for one in index.tolist()])
-    if seen.mean() < 0.3:
+    if seen.mean() < _WHOLE:
         covered = _covered(index, seen)
         index, seen = index[covered], seen[covered]
     return index, seen

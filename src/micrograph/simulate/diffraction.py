@@ -219,7 +219,7 @@ def _list(
     noisy = intensity[seen] * np.exp(rng.normal(0, measured.intensity, int(seen.sum())))
     off = rng.normal(0, measured.place_per_nm, (int(seen.sum()), 3))
     off[:, 1:] *= np.abs(g[:, 1:]).any(axis=0) if not planar else [1.0, 0.0]
-    return np.column_stack([g[seen] + off, noisy / noisy.max()]).astype(np.float32)
+    return np.column_stack([g[seen] + off, noisy]).astype(np.float32)
 
 
 #: Wavelength, distance and pixel of Ziletti's fingerprint (nm, nm, nm), and its masks in shares of the side.
