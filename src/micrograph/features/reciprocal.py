@@ -97,7 +97,8 @@ def _clusters(vectors: Array, reach: float) -> Array:
     """Return means of vectors that occur three times or more within `reach`, shortest first."""
     from scipy.spatial import cKDTree
 
-    tree, left, found = cKDTree(vectors), np.ones(len(vectors), bool), []
+    tree, left = cKDTree(vectors), np.ones(len(vectors), bool)
+    found: list[Array] = []
     for number in range(len(vectors)):
         if not left[number] or len(found) >= 60:
             continue
@@ -132,7 +133,7 @@ def _lattice_of(vectors: Array) -> Array | None:
             used.append(vector)
             index = np.round(np.array(used) @ np.linalg.inv(basis))
             if np.linalg.matrix_rank(index) == 3:
-                basis = np.linalg.lstsq(index, np.array(used), rcond=None)[0]
+                basis = np.asarray(np.linalg.lstsq(index, np.array(used), rcond=None)[0], float)
         elif off > 2 * _OFF:
             finer = _with(basis, (fraction - np.round(fraction)) @ basis)
             basis = basis if finer is None else finer
@@ -162,7 +163,7 @@ def _with(basis: Array, rest: Array) -> Array | None:
 
 
 def reduced(basis: Array) -> tuple[Array, Index]:
-    """Return the basis of the shortest vectors of a lattice and the whole numbers (3, 3) that make it: new = n @ basis."""
+    """Return the shortest basis of a lattice and the whole numbers n (3, 3) that make it: ``n @ basis``."""
     index = np.eye(3, dtype=int)
     current = basis.copy()
     steps = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)])
@@ -189,7 +190,7 @@ def reduced(basis: Array) -> tuple[Array, Index]:
 def _unimodular() -> Index:
     """Return all matrices (M, 3, 3) of -1, 0, 1 with determinant 1."""
     every = np.array(list(product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
-    return every[np.round(np.linalg.det(every)).astype(int) == 1]
+    return np.asarray(every[np.round(np.linalg.det(every)).astype(int) == 1])
 
 
 def lattice_rotations(basis: Array, tolerance: float = _METRIC) -> Index:
@@ -199,7 +200,7 @@ def lattice_rotations(basis: Array, tolerance: float = _METRIC) -> Index:
     every = _unimodular()
     turned = every @ metric @ np.swapaxes(every, 1, 2)
     off = np.abs(turned - metric) / (scale[:, None] * scale[None])
-    return every[off.max(axis=(1, 2)) < 2 * tolerance]
+    return np.asarray(every[off.max(axis=(1, 2)) < 2 * tolerance])
 
 
 def intensity_rotations(found: Reciprocal, rotations: Index) -> Index:

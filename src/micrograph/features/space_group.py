@@ -61,9 +61,7 @@ def candidates(found: Reciprocal, rotations: Index, laue: str) -> list[Candidate
     centre = _centre_evidence(found)
     rows = []
     for number in _groups_of(laue):
-        fits = [
-            fit for basis in bases if (fit := _fit(operations(number), basis, rotations, nodes, seen)) is not None
-        ]
+        fits = [fit for basis in bases if (fit := _fit(operations(number), basis, rotations, nodes, seen)) is not None]
         if fits:
             best = max(fits)
             rows.append((number, best[0] + (centre if point_group_of(number) in CENTRIC else 0.0), best[1], best[2]))

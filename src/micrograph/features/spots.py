@@ -69,8 +69,6 @@ def find_spots(image: NDArray[Any]) -> Spots:
 
     Each spot's place is its centre of mass, its intensity what it holds above its surroundings.
     """
-    from scipy import ndimage
-
     data = np.nan_to_num(np.asarray(image, float), nan=0.0)
     data = data - min(0.0, float(data.min()))
     centre = _centre(data)
@@ -88,17 +86,18 @@ def _significance(data: Array, centre: Array) -> Array:
 
     The noise is that of discs at the same distance from the beam.
     """
-    from scipy import ndimage, signal
+    from scipy import signal
 
     inside, around = (_disc(radius) for radius in (3, 7))
     ring = around.copy()
     ring[3:-3, 3:-3] -= _disc(4)
-    above = signal.fftconvolve(data, inside / inside.sum(), "same") - signal.fftconvolve(data, ring / ring.sum(), "same")
+    above = signal.fftconvolve(data, inside / inside.sum(), "same") - signal.fftconvolve(
+        data, ring / ring.sum(), "same"
+    )
     y, x = np.indices(data.shape)
     shell = (np.hypot(x - centre[0], y - centre[1]) / 10).astype(int)
-    shells = np.arange(shell.max() + 1)
-    noise = np.asarray(ndimage.labeled_comprehension(np.abs(above), shell, shells, np.median, float, np.nan))
-    floor = 0.05 * float(np.nanmax(noise)) + 1e-9
+    noise = np.array([np.median(np.abs(above[shell == one])) for one in range(int(shell.max()) + 1)])
+    floor = 0.05 * float(noise.max()) + 1e-9
     return np.asarray(above / (1.4826 * np.maximum(noise, floor))[shell])
 
 
@@ -128,7 +127,7 @@ def _measured(data: Array, points: Array) -> tuple[Array, Array]:
 
 
 def _centre(data: Array) -> Array:
-    """Return the point (x, y) near the middle of the image about which it is most alike to itself turned by 180 degrees.
+    """Return the point (x, y) near the middle about which the image is most alike to itself turned by 180 degrees.
 
     Spots are cut at the level of the brightest diffuse light: so the beam stop, the diffuse light and the places of the
     spots count, and not their intensities, which differ where the crystal is tilted.

@@ -1,7 +1,8 @@
-"""What surrounds the atoms of a crystal, on average, as one vector: the same for every size, turn and vacancy content.
+"""What surrounds the atoms of a crystal, on average, as one vector: the same for every size, turn and vacancy share.
 
-Vacancies thin out the pairs of every distance alike, and the triples of every angle: so the shapes of both distributions
-stay, and the crystal behind 40 % vacancies can still be named. Lengths are in units of the nearest neighbours' distance.
+Vacancies thin out the pairs of every distance alike, and the triples of every angle: so the shapes of both
+distributions stay, and the crystal behind 40 % vacancies can still be named. Lengths are in units of the distance of
+nearest neighbours.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ def find_pairs(table: NDArray[Any], reach: float = REACH) -> Pairs:
         nearest = _nearest(around, owner)
         centres = _inner(positions, reach * nearest)
     if len(around) < _LEAST_ATOMS:
-        raise BadInput(f"The structure has {len(around)} atoms: at least {_LEAST_ATOMS}, or a periodic cell, are needed.")
+        raise BadInput(
+            f"The structure has {len(around)} atoms: at least {_LEAST_ATOMS}, or a periodic cell, are needed."
+        )
     if len(centres) > MOST_CENTRES:
         centres = centres[np.linspace(0, len(centres) - 1, MOST_CENTRES).astype(int)]
     near = cKDTree(around).query_ball_point(positions[centres], (reach + 0.02) * nearest)
@@ -108,7 +111,7 @@ def _nearest(around: Array, owner: NDArray[np.intp]) -> float:
 
 
 def _shell(positions: Array, cell: Array, reach: float) -> tuple[Array, NDArray[np.intp]]:
-    """Return atoms and their periodic images up to `reach` beyond the cell, the atoms first, and whose images they are."""
+    """Return atoms and their images up to `reach` beyond the cell, the atoms first, and whose images they are."""
     inverse = np.linalg.inv(cell)
     fractional = positions @ inverse
     fractional = fractional - np.floor(fractional)

@@ -1,14 +1,21 @@
-"""From peaks to the hierarchy of answers: family, Laue class, point groups, space groups, with sets that hold the truth."""
+"""From peaks to the hierarchy of answers: family, Laue class, point groups, space groups; sets that hold the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.reciprocal import Reciprocal, find_reciprocal, intensity_rotations, laue_class, lattice_rotations
+from micrograph.features.reciprocal import (
+    Reciprocal,
+    find_reciprocal,
+    intensity_rotations,
+    lattice_rotations,
+    laue_class,
+)
 from micrograph.features.space_group import Candidate, candidates, extinction_class
 from micrograph.structures.space_groups import FAMILIES, POINT_GROUPS, family_of, point_group_of
 
@@ -18,7 +25,7 @@ Array = NDArray[np.float64]
 _SLIP = 0.05
 #: Cumulated probability up to which point groups are listed, by the share of sets that then held the truth on random
 #: crystals of all space groups (split conformal prediction).
-_CONFORMAL = ((0.0, 0.0), (0.8, 0.60), (0.9, 0.85), (0.95, 0.96), (0.99, 0.995), (1.0, 1.0))
+_CONFORMAL = ((0.0, 0.0), (0.5, 0.02), (0.7, 0.35), (0.8, 0.58), (0.9, 0.82), (0.95, 0.90), (0.99, 1.0), (1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,10 @@ class Symmetry:
 
 
 def _summed(shares: Array, place: list[int], size: int) -> Array:
-    return np.bincount(place, shares, minlength=size)
+    return np.asarray(np.bincount(place, shares, minlength=size), float)
 
 
-def solve(peaks: NDArray[np.floating]) -> Symmetry | None:  # type: ignore[type-arg]
+def solve(peaks: NDArray[Any]) -> Symmetry | None:
     """Return what peaks (N, 4), rows (gx, gy, gz, intensity), say; ``None`` where they make no lattice in space."""
     rows = np.asarray(peaks, float)
     rows = rows[(rows[:, 3] > 0) & rows[:, :3].any(axis=1)]
@@ -75,7 +82,8 @@ def solve(peaks: NDArray[np.floating]) -> Symmetry | None:  # type: ignore[type-
 
 def conformal_set(shares: Array, coverage: float) -> NDArray[np.bool_]:
     """Return which classes (K,) are in the smallest set that holds the truth with probability `coverage`."""
-    level = float(np.interp(coverage, *zip(*_CONFORMAL, strict=True)))
+    known, levels = np.array(_CONFORMAL).T
+    level = float(np.interp(coverage, known, levels))
     order = np.argsort(-shares, kind="stable")
     before = np.cumsum(shares[order]) - shares[order]
     inside = np.zeros(len(shares), bool)

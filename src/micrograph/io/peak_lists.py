@@ -22,9 +22,9 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 _RECIPROCAL = {"_per_nm": 1.0, "_per_a": 10.0}
 _LENGTH = {"_nm": 1.0, "_a": 0.1}
 _EXPECTED = (
-    "columns with names were expected: 'd_nm' or 'd_A' of a powder; or 'gx_per_nm', 'gy_per_nm' (or '_per_A') of spots, "
-    "with 'gz_per_nm' or the tilts 'alpha_deg', 'beta_deg' where they are known and 'zone' (a number) where there are "
-    "several; and 'intensity'"
+    "columns with names were expected: 'd_nm' or 'd_A' of a powder; or 'gx_per_nm', 'gy_per_nm' (or '_per_A') of "
+    "spots, with 'gz_per_nm' or the tilts 'alpha_deg', 'beta_deg' where they are known and 'zone' (a number) where "
+    "there are several; and 'intensity'"
 )
 
 

@@ -38,18 +38,20 @@ class Evidence:
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return a sample whose image is what the network sees and whose truth is the place of its class."""
-        if rng.random() < 0.5:
-            name, atoms = self.crystals.structure(rng)
-            cell = np.asarray(atoms.cell) if atoms.pbc.any() else None
-            seen = as_channels(surroundings(structure_table(atoms.positions, atoms.numbers, cell)))
-            truth = {"structure": float(STRUCTURES.index(name))}
-        else:
-            name, peaks = self.crystals.diffracted(rng)
-            spots = [Spots(one[:, :2].astype(float), one[:, 3].astype(float)) for one in peaks]
-            seen = as_channels(patterns=pattern_vector(spots))
-            truth = {"pattern": float(PATTERNS.index(name))}
-        none = Sites(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
-        return Sample(seen, 1.0, none, truth=truth)
+        return self.structure_sample(rng) if rng.random() < 0.5 else self.patterns_sample(rng)
+
+    def structure_sample(self, rng: np.random.Generator) -> Sample:
+        """Return a sample of atoms."""
+        name, atoms = self.crystals.structure(rng)
+        cell = np.asarray(atoms.cell) if atoms.pbc.any() else None
+        seen = as_channels(surroundings(structure_table(atoms.positions, atoms.numbers, cell)))
+        return _sample(seen, "structure", STRUCTURES.index(name))
+
+    def patterns_sample(self, rng: np.random.Generator) -> Sample:
+        """Return a sample of one or more patterns."""
+        name, peaks = self.crystals.diffracted(rng)
+        spots = [Spots(one[:, :2].astype(float), one[:, 3].astype(float)) for one in peaks]
+        return _sample(as_channels(patterns=pattern_vector(spots)), "pattern", PATTERNS.index(name))
 
     def domain(self) -> dict[str, tuple[float, float]]:
         """Return the ranges that a card shows."""
@@ -61,6 +63,11 @@ class Evidence:
             "mistilt_deg": one.mistilt_deg,
             "counts": one.counts,
         }
+
+
+def _sample(seen: NDArray[np.float32], question: str, place: int) -> Sample:
+    none = Sites(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
+    return Sample(seen, 1.0, none, truth={question: float(place)})
 
 
 def look(frame: Frame) -> Views:
@@ -82,16 +89,17 @@ class Classes:
     certainty: float = 0.5
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
-        """Return the tables 'objects', 'classes', '_spots' and 'frames' of one frame."""
+        """Return the tables 'objects', 'probabilities', '_spots' and 'frames' of one frame."""
         question, labels = _question(prediction)
         shares = prediction.values[question][0]
         row = {**answer(labels, shares, self.certainty), "seen_as": question}
-        tables: dict[str, pd.DataFrame] = {"classes": pd.DataFrame({"class": labels, "probability": shares})}
+        tables: dict[str, pd.DataFrame] = {"probabilities": pd.DataFrame({"class": labels, "probability": shares})}
         if question == "structure":
             pairs = find_pairs(prediction.frame.data)
             length = np.linalg.norm(pairs.vector, axis=1)
             near = length[length < 1.12 * pairs.nearest_A]
-            row |= {"neighbour_nm": pairs.nearest_A / 10, "neighbour_sigma_nm": float(near.std() / np.sqrt(len(near))) / 10}
+            row["neighbour_nm"] = pairs.nearest_A / 10
+            row["neighbour_sigma_nm"] = float(near.std() / np.sqrt(len(near))) / 10
             row |= {"spots": 0} | dict.fromkeys(_NET, np.nan)
             tables["_spots"] = spots_table(Spots(np.zeros((0, 2)), np.zeros(0)))
         else:
@@ -116,7 +124,7 @@ def net_row(spots: Spots) -> dict[str, float]:
 
 
 def answer(labels: tuple[str, ...], shares: Array, certainty: float) -> dict[str, object]:
-    """Return the answer that probabilities (K,) of `labels` give, with the next likeliest, and that of no known type."""
+    """Return the answer that probabilities (K,) of `labels` give, the next likeliest, and that of no known type."""
     order = np.argsort(-shares)
     best, second = labels[order[0]], labels[order[1]]
     known = best if best != OTHER and shares[order[0]] >= certainty else "unknown"
@@ -152,7 +160,7 @@ class OneCrystal:
     def step(self, state: Seen, tables: Mapping[str, pd.DataFrame]) -> Seen:
         """Return the state after one more frame."""
         if tables["objects"]["seen_as"].iloc[0] == "structure":
-            shares = tuple(tables["classes"]["probability"].to_numpy(float).tolist())
+            shares = tuple(tables["probabilities"]["probability"].to_numpy(float).tolist())
             kept = (*state.structures, shares)[-MOST_PATTERNS:]
             return Seen(state.patterns, kept, state.frames + 1)
         rows = tables["_spots"]
@@ -162,7 +170,8 @@ class OneCrystal:
 
     def result(self, state: Seen) -> Mapping[str, pd.DataFrame]:
         """Return 'summary', one row, and 'together', the probability of every class."""
-        labels, shares = STRUCTURES, np.full(len(STRUCTURES), np.nan)
+        labels: tuple[str, ...] = STRUCTURES
+        shares: Array = np.full(len(STRUCTURES), np.nan)
         if state.structures:
             shares = np.mean(state.structures, axis=0)
         elif state.patterns:
@@ -195,6 +204,8 @@ PROBABILITIES = (
     Column("second_probability", "", "probability of that"),
     Column("other_probability", "", "probability that it is none of the known types"),
 )
+#: Beyond what was learned from.
+FARTHER = PatternTrial("three zones, mistilt to 5 degrees, 3e3 counts", mistilt_deg=5.0, counts=3e3, number=160)
 MODEL = EncoderSpec(
     heads=(classes("structure", STRUCTURES), classes("pattern", PATTERNS)),
     side=2,
@@ -222,9 +233,12 @@ RECIPE = Recipe(
                 Column("angle_deg", "degree", "angle between the two", "angle_sigma_deg"),
                 Column("indexed", "", "share of the spots on that lattice"),
             ),
-            "classes": (Column("class", "", "structure type"), Column("probability", "", "of this frame")),
+            "probabilities": (Column("class", "", "structure type"), Column("probability", "", "of this frame")),
             "summary": (*PROBABILITIES, Column("frames", "", "number of frames")),
-            "together": (Column("class", "", "structure type"), Column("probability", "", "of all frames as one crystal")),
+            "together": (
+                Column("class", "", "structure type"),
+                Column("probability", "", "of all frames as one crystal"),
+            ),
         },
         reference="doi:10.1038/s41467-018-05169-6",
         takes=("image", "structure", "peaks"),
@@ -239,9 +253,13 @@ RECIPE = Recipe(
         structure_accuracy(StructureTrial("40 % vacancies, 0.06 A", vacancies=0.40), at_least=0.95),
         unknown_auroc(StructureTrial("structures", vacancies=0.25), at_least=0.95),
         pattern_accuracy(PatternTrial("three zones, mistilt to 3 degrees, 1e4 counts"), at_least=0.90),
-        pattern_accuracy(PatternTrial("three zones, mistilt to 5 degrees, 5e3 counts", mistilt_deg=5.0, counts=5e3), at_least=0.80),
+        pattern_accuracy(
+            PatternTrial("three zones, mistilt to 5 degrees, 5e3", mistilt_deg=5.0, counts=5e3), at_least=0.80
+        ),
         pattern_accuracy(PatternTrial("one zone, mistilt to 3 degrees, 1e4 counts", zones=1), at_least=0.50),
         unknown_auroc(PatternTrial("three zones"), at_least=0.95),
     ),
-    training=TrainSettings(steps=2400, batch=64, reuse=16, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=600),
+    training=TrainSettings(
+        steps=2400, batch=64, reuse=16, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=600
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -139,7 +139,7 @@ class Hierarchy:
 
 
 def _by(names: list[str], labels: tuple[str, ...], shares: Array) -> Array:
-    return np.bincount([labels.index(name) for name in names], shares, minlength=len(labels))
+    return np.asarray(np.bincount([labels.index(name) for name in names], shares, minlength=len(labels)), float)
 
 
 def _space_groups(found: Symmetry | None) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def _space_groups(found: Symmetry | None) -> pd.DataFrame:
 class RandomCrystals:
     """Lists of peaks of random crystals of all space groups: what the recipe is judged by, as samples."""
 
-    trial: SymmetryTrial = SymmetryTrial("all reflections")
+    trial: SymmetryTrial = field(default_factory=lambda: SymmetryTrial("all reflections"))
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return the peaks (N, 4) of a crystal, with the number of its space group."""
@@ -178,7 +178,7 @@ class RandomCrystals:
 
 WHOLE = SymmetryTrial("all reflections within reach")
 ZONES = SymmetryTrial("eight zones with their tilts", zones=8, number=160)
-ROUGH = SymmetryTrial("places twice and intensities three times as uncertain", measured=Measured(0.04, 0.30, 3e-3), number=160)
+ROUGH = SymmetryTrial("places 2x and intensities 3x as uncertain", measured=Measured(0.04, 0.30, 3e-3), number=160)
 
 RECIPE = Recipe(
     name="crystal-symmetry",
@@ -188,7 +188,7 @@ RECIPE = Recipe(
         needs=(),
         answers={
             "objects": (
-                Column("gx", "", "place from the direct beam in the crystal's axes: 1/nm, or px of an image without scale"),
+                Column("gx", "", "place from the beam in the crystal's axes: 1/nm, or px of an image without scale"),
                 Column("gy", "", "likewise"),
                 Column("gz", "", "likewise; 0 where the tilt is unknown"),
                 Column("intensity", "", "intensity in the units of the file"),
@@ -196,16 +196,16 @@ RECIPE = Recipe(
             ),
             "frames": (Column("count", "", "number of peaks"), Column("peaks_of", "", "'space', 'zone' or 'lines'")),
             "summary": (
-                Column("family", "", "crystal family with trigonal apart; 'unknown' where peaks make no lattice in space"),
+                Column("family", "", "crystal family, trigonal apart; 'unknown' where peaks make no lattice in space"),
                 Column("family_probability", "", "its probability"),
                 Column("laue_class", "", "symmetry of the intensities"),
                 Column("point_groups", "", "set that holds the true one with probability `coverage`, likeliest first"),
-                Column("space_groups", "", "all groups of the likeliest extinction class: these peaks cannot part them"),
+                Column("space_groups", "", "all groups of the likeliest extinction class: absences cannot part them"),
                 Column("set_size", "", "number of point groups in the set"),
                 Column("peaks", "", "number of peaks"),
                 Column("indexed", "", "share of them on the lattice"),
                 *(
-                    Column(name, "nm" if name.endswith("nm") else "degree", "primitive cell, shortest reciprocal vectors", sigma)
+                    Column(name, "nm" if name.endswith("nm") else "degree", "primitive cell", sigma)
                     for name, sigma in zip(_CELL, _SIGMAS, strict=True)
                 ),
             ),

@@ -22,6 +22,7 @@ from micrograph.draw import (
     strain_figure,
     time_figure,
 )
+from micrograph.report.crystals import crystal_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 
@@ -53,6 +54,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     Objects with an outline have pictures of their own, see `outlined_figures`.
     """
     found = outlined_figures(recipe, prediction, tables) | movie_figures(prediction, tables)
+    found |= crystal_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
     if "objects" in tables and len(tables["objects"]) and not is_outlined(tables):

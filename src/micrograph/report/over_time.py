@@ -65,6 +65,10 @@ SMALL_TABLES = (
     "stages",
     "shapes",
     "sizes",
+    "together",
+    "families",
+    "point_groups",
+    "space_groups",
 )
 #: Up to so many states are a diagram; more are bars.
 MOST_STATES = 8

@@ -59,6 +59,8 @@ CAPTIONS = {
     "areas": "Area of each object over time and the law that it follows best.",
     "stages": "With 95 % intervals; shaded spans are stages between change points, black lines their means.",
     "numbers": "Mean number at each temperature with its 95 % interval.",
+    "probability": "Calibrated probabilities of all frames together as one crystal; the longest bars are shown.",
+    "pattern": "Circles are the spots that were found, the cross is the direct beam, also behind a stop.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 

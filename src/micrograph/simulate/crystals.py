@@ -76,10 +76,13 @@ class CrystalSampler:
         if rng.random() < 0.1:
             return name, cell
         vacancies, displacement, substituted, atoms = (
-            float(rng.uniform(*limits)) for limits in (self.vacancies, self.displacement_A, self.substituted, self.atoms)
+            float(rng.uniform(*limits))
+            for limits in (self.vacancies, self.displacement_A, self.substituted, self.atoms)
         )
         cluster = rng.random() < self.clusters
-        block = worn(cell, round(2 * atoms) if cluster else round(atoms), Wear(displacement, vacancies, substituted), rng)
+        block = worn(
+            cell, round(2 * atoms) if cluster else round(atoms), Wear(displacement, vacancies, substituted), rng
+        )
         block.pbc = not cluster
         if cluster:
             block.cell[:] = 0.0
@@ -95,7 +98,10 @@ class CrystalSampler:
         )
         voltage = float(rng.uniform(*self.voltage_kV))
         found = reflections(
-            cell, 0.62 * camera.side_px * camera.pixel_per_nm, voltage_kV=voltage, thermal_nm=float(rng.uniform(0.004, 0.013))
+            cell,
+            0.62 * camera.side_px * camera.pixel_per_nm,
+            voltage_kV=voltage,
+            thermal_nm=float(rng.uniform(0.004, 0.013)),
         )
         zones = random_zones(cell, int(rng.integers(self.patterns[0], self.patterns[1] + 1)), rng)
         beam = Beam(voltage, float(rng.uniform(*self.thickness_nm)), float(rng.uniform(1, 8)))
@@ -107,7 +113,13 @@ class CrystalSampler:
         return zone_rotation(cell, zone, tilt, *rng.uniform(0, 360, 2))
 
     def _spots(
-        self, found: Reflections, cell: Atoms, zone: NDArray[np.intp], beam: Beam, camera: Camera, rng: np.random.Generator
+        self,
+        found: Reflections,
+        cell: Atoms,
+        zone: NDArray[np.intp],
+        beam: Beam,
+        camera: Camera,
+        rng: np.random.Generator,
     ) -> Peaks:
         return camera_spots(excited(found, self.turned(cell, zone, rng), beam), camera, rng)
 
@@ -115,8 +127,8 @@ class CrystalSampler:
 def camera_spots(shown: Reflections, camera: Camera, rng: np.random.Generator) -> Peaks:
     """Return the spots that stand out in a pattern without making its image: (gx, gy, 0, counts).
 
-    Places are as uncertain as counting makes them, and 0.1 px more; spots weaker than the noise of the diffuse light, or
-    behind the stop, are missing.
+    Places are as uncertain as counting makes them, and 0.1 px more; spots weaker than the noise of the diffuse light,
+    or behind the stop, are missing.
     """
     g = shown.g_per_nm[:, :2]
     edge = camera.pixel_per_nm * camera.side_px / 2
@@ -130,7 +142,9 @@ def camera_spots(shown: Reflections, camera: Camera, rng: np.random.Generator) -
     under = 41 * diffuse * (np.exp(-length / 2.5) + 0.02)
     hidden = length < 0.04 * camera.side_px * camera.pixel_per_nm
     seen = inside & ~hidden & (counts > 6 * np.sqrt(under) + 6)
-    sigma = camera.pixel_per_nm * (camera.spot_px * np.sqrt(1 + under[seen] / counts[seen]) / np.sqrt(counts[seen]) + 0.1)
+    sigma = camera.pixel_per_nm * (
+        camera.spot_px * np.sqrt(1 + under[seen] / counts[seen]) / np.sqrt(counts[seen]) + 0.1
+    )
     place = g[seen] + rng.normal(size=(int(seen.sum()), 2)) * sigma[:, None]
     place = place + rng.normal(0, 0.2 * camera.pixel_per_nm, 2)
     order = np.argsort(-counts[seen])[:150]

@@ -152,7 +152,9 @@ def excited(found: Reflections, rotation: Array, beam: Beam) -> Reflections:
     return Reflections(found.index, g, found.intensity * shape)
 
 
-def saed(found: Reflections, rotation: Array, beam: Beam, camera: Camera, rng: np.random.Generator) -> NDArray[np.float32]:
+def saed(
+    found: Reflections, rotation: Array, beam: Beam, camera: Camera, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Return a selected-area pattern (side, side) in counts, with Poisson noise, the direct beam and a beam stop.
 
     x of a pattern is the first column of ``g @ rotation``, y, downwards, the second.
@@ -160,7 +162,10 @@ def saed(found: Reflections, rotation: Array, beam: Beam, camera: Camera, rng: n
     shown = excited(found, rotation, beam)
     side, sigma = camera.side_px, camera.spot_px
     middle = (side - 1) / 2 + rng.uniform(-camera.centre_px, camera.centre_px, 2)
-    x, y = middle[0] + shown.g_per_nm[:, 0] / camera.pixel_per_nm, middle[1] + shown.g_per_nm[:, 1] / camera.pixel_per_nm
+    x, y = (
+        middle[0] + shown.g_per_nm[:, 0] / camera.pixel_per_nm,
+        middle[1] + shown.g_per_nm[:, 1] / camera.pixel_per_nm,
+    )
     keep = (x > -9) & (x < side + 8) & (y > -9) & (y < side + 8) & (shown.intensity > 1e-5 * shown.intensity.max())
     image = np.zeros((side, side))
     pixel = np.arange(side)
@@ -205,7 +210,7 @@ def powder_peaks(found: Reflections, measured: Measured, rng: np.random.Generato
     order = np.argsort(length)
     length, strength = length[order], found.intensity[order]
     line = np.concatenate([[0], np.cumsum(np.diff(length) > measured.place_per_nm)])
-    total = np.bincount(line, strength)
+    total = np.asarray(np.bincount(line, strength), float)
     place = np.bincount(line, strength * length) / total
     g = np.zeros((len(place), 3))
     g[:, 0] = place

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -96,10 +97,22 @@ PROTOTYPES = {
         ),
         Prototype("rutile", 136, 2, ((("c", 0.62, 0.70),),), _tetragonal((0, _O), (1, (0.305, 0.305, 0.0)))),
         Prototype("omega", 191, 1, ((("c", 0.60, 0.64),),), _hexagonal((0, _O), (0, (1 / 3, 2 / 3, 0.5)))),
-        Prototype("alpha-quartz", 152, 2, ((("c", 1.08, 1.12),),), _hexagonal((0, (0.47, 0.0, 1 / 3)), (1, (0.413, 0.266, 0.786 - 2 / 3 + 1 / 3)))),
-        Prototype("alpha-gallium", 64, 1, ((("b", 1.65, 1.75),),), lambda b: ((1.0, b, 1.0, 90.0, 90.0, 90.0), ((0, (0.0, 0.155, 0.081)),))),
+        Prototype(
+            "alpha-quartz",
+            152,
+            2,
+            ((("c", 1.08, 1.12),),),
+            _hexagonal((0, (0.47, 0.0, 1 / 3)), (1, (0.413, 0.266, 0.786 - 2 / 3 + 1 / 3))),
+        ),
+        Prototype(
+            "alpha-gallium",
+            64,
+            1,
+            ((("b", 1.65, 1.75),),),
+            lambda b: ((1.0, b, 1.0, 90.0, 90.0, 90.0), ((0, (0.0, 0.155, 0.081)),)),
+        ),
     )
-}  # fmt: skip
+}
 #: The structure types that recipe 'crystal-class' tells apart: those of one element, then those of two.
 ELEMENTAL = ("fcc", "bcc", "simple-cubic", "diamond", "hcp", "bct", "beta-tin", "rhombohedral")
 COMPOUND = ("rocksalt", "caesium-chloride", "zincblende")
@@ -136,7 +149,7 @@ def prototype(name: str, symbols: tuple[str, ...], a_A: float, **free: float) ->
     cell, sites = kind.build(*[free[parameter] for parameter in needed])
     lengths = [a_A * length for length in cell[:3]]
     setting = 2 if name in ("diamond", "beta-tin") else 1
-    made: Atoms = crystal(  # type: ignore[no-untyped-call]
+    made: Atoms = crystal(
         [symbols[species] for species, _ in sites],
         [place for _, place in sites],
         spacegroup=kind.group,
@@ -152,7 +165,7 @@ def element(symbol: str) -> tuple[str, Atoms] | None:
     if symbol in _SPECIAL:
         name, a, free = _SPECIAL[symbol]
         return name, prototype(name, (symbol,), a, **free)
-    state = reference_states[chemical_symbols.index(symbol)]
+    state: dict[str, Any] | None = reference_states[chemical_symbols.index(symbol)]
     name = _ASE_NAMES.get(str((state or {}).get("symmetry")), "")
     if not state or not name or not state.get("a"):
         return None
@@ -174,7 +187,7 @@ def random_material(name: str, symbols: tuple[str, ...], rng: np.random.Generato
     wanted = float(radii[:2].sum() if len(symbols) > 1 else 2 * radii[0]) * float(rng.uniform(0.94, 1.06))
     big = cell.repeat(2)  # type: ignore[no-untyped-call]
     nearest = big.get_distances(0, np.arange(1, len(big)), mic=True).min()
-    cell.set_cell(cell.cell * wanted / nearest, scale_atoms=True)
+    cell.set_cell(cell.cell * wanted / nearest, scale_atoms=True)  # type: ignore[no-untyped-call]
     return cell
 
 

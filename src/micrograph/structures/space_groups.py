@@ -62,7 +62,7 @@ def symbol_of(number: int) -> str:
     """Return the Hermann-Mauguin symbol of a space group without blanks, like 'Pnma'."""
     from ase.spacegroup import Spacegroup
 
-    return str(Spacegroup(number).symbol).replace(" ", "")  # type: ignore[no-untyped-call]
+    return str(Spacegroup(number).symbol).replace(" ", "")
 
 
 @functools.cache
@@ -71,15 +71,17 @@ def operations(number: int) -> Operations:
     from ase.spacegroup import Spacegroup
 
     try:
-        group = Spacegroup(number, setting=2 if number in _SECOND_ORIGIN else 1)  # type: ignore[no-untyped-call]
+        group = Spacegroup(number, setting=2 if number in _SECOND_ORIGIN else 1)
     except Exception:
-        group = Spacegroup(number)  # type: ignore[no-untyped-call]
+        group = Spacegroup(number)
     rotations, translations = group.get_op()  # type: ignore[no-untyped-call]
     return Operations(np.asarray(rotations, int), np.asarray(translations, float))
 
 
 #: Groups with two choices of origin.
-_SECOND_ORIGIN = {48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224, 227, 228}  # fmt: skip
+_SECOND_ORIGIN = {
+    48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224, 227, 228,
+}  # fmt: skip
 
 
 def random_cell(family: str, rng: np.random.Generator) -> Array:
@@ -192,17 +194,17 @@ def holohedry(family: str) -> NDArray[np.intp]:
         case "cubic":
             return found
         case "tetragonal":
-            return found[abs(found[:, 2, 2]) == 1]
+            return np.asarray(found[abs(found[:, 2, 2]) == 1])
     found = found[np.all(abs(found[:, range(3), range(3)]) == 1, axis=1)]
     if family == "orthorhombic":
         return found
     if family == "monoclinic":
-        return found[found[:, 0, 0] == found[:, 2, 2]]
-    return found[(found[:, 0, 0] == found[:, 2, 2]) & (found[:, 0, 0] == found[:, 1, 1])]
+        return np.asarray(found[found[:, 0, 0] == found[:, 2, 2]])
+    return np.asarray(found[(found[:, 0, 0] == found[:, 2, 2]) & (found[:, 0, 0] == found[:, 1, 1])])
 
 
 def is_of_group(basis: Array, species: NDArray[np.intp], number: int) -> bool:
-    """Return whether a crystal that has the symmetry of a group has no more, by any operation of its family's lattice."""
+    """Return whether a crystal that has the symmetry of a group has no more, by operations of its family's lattice."""
     group = operations(number)
     kinds, counts = np.unique(species, return_counts=True)
     rare = basis[species == kinds[np.argmin(counts)]]

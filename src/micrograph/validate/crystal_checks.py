@@ -97,7 +97,9 @@ def unknown_auroc(trial: StructureTrial | PatternTrial, *, at_least: float = 0.9
             return auroc(picked[~foreign, column], picked[foreign, column])
 
         interval = bootstrap(area, list(table), rng, resamples=400)
-        return Measurement.of(interval, limit=1.0, baseline=area(table, 2), detail=f"{len(UNSEEN)} unseen structure types")
+        return Measurement.of(
+            interval, limit=1.0, baseline=area(table, 2), detail=f"{len(UNSEEN)} unseen structure types"
+        )
 
     kind = "atoms" if isinstance(trial, StructureTrial) else "patterns"
     return Check(f"AUROC of unseen structure types, from {kind}", measure, at_least, ">=")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,15 @@ from micrograph.validate.intervals import bootstrap, share_interval
 Array = NDArray[np.float64]
 
 #: Family of a lattice by the number of its rotations.
-_BY_METRIC = {1: "triclinic", 2: "monoclinic", 4: "orthorhombic", 6: "trigonal", 8: "tetragonal", 12: "hexagonal", 24: "cubic"}
+_BY_METRIC = {
+    1: "triclinic",
+    2: "monoclinic",
+    4: "orthorhombic",
+    6: "trigonal",
+    8: "tetragonal",
+    12: "hexagonal",
+    24: "cubic",
+}
 #: Reflections that are within reach, on average (opposite ones counted).
 _REFLECTIONS = 500
 
@@ -40,7 +48,7 @@ class SymmetryTrial:
 
     name: str
     zones: int = 0
-    measured: Measured = Measured()
+    measured: Measured = field(default_factory=Measured)
     number: int = 240
 
     def case(self, rng: np.random.Generator) -> tuple[int, NDArray[np.float32]]:
@@ -165,7 +173,7 @@ def set_size(trial: SymmetryTrial, *, at_most: float = 4.0) -> Check:
 
 
 def set_coverage(trial: SymmetryTrial, *, at_least: float = 0.85) -> Check:
-    """Build the check: share of those sets that hold the true point group (0.90 is meant; the bound leaves counting)."""
+    """Build the check: share of those sets that hold the true point group (0.90 is meant)."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         answers = trial.answers(analyser, rng)
