@@ -16,6 +16,7 @@ from micrograph.draw.states import arrhenius_figure, rates_figure, state_diagram
 from micrograph.draw.strain import map_figure, strain_figure
 from micrograph.draw.style import looks, to_png, with_error
 from micrograph.draw.tracks import diffusion_text, drift_figure, msd_figure, time_of, tracks_figure
+from micrograph.draw.tubes import layer_lines_figure, tubes_figure
 
 __all__ = [
     "Curve",
@@ -37,6 +38,7 @@ __all__ = [
     "image_figure",
     "intensity_figure",
     "kymograph_figure",
+    "layer_lines_figure",
     "line_kymograph",
     "line_kymograph_figure",
     "looks",
@@ -59,6 +61,7 @@ __all__ = [
     "to_png",
     "tracks_figure",
     "traversal_figure",
+    "tubes_figure",
     "velocity_figure",
     "with_error",
     "write_movie",

@@ -26,6 +26,7 @@ RECIPES = (
     "liquid-cell",
     "pores",
     "particle-search",
+    "nanotube-chirality",
     "crystal-symmetry",
 )
 

@@ -25,6 +25,7 @@ from micrograph.draw import (
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
+from micrograph.report.tubes import is_tubes, tube_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +74,9 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
     number = f"frame {prediction.frame.index}"
     objects, defects = tables.get("objects"), tables.get("defects")
     found: dict[str, Figure] = {}
-    if objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
+    if is_tubes(tables):
+        found |= tube_figures(recipe, prediction, tables)
+    elif objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
         found["sites"] = sites_figure(image, pixel_nm, objects, f"{recipe.title}: {number}", defects)
         if len(objects) > MOST_SITES:
             found["detail"] = _detail(prediction, pixel_nm, objects, defects)

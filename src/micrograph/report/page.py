@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROWS = 10
 CAPTIONS = {
     "sites": "Every site in the colour of its class; defects are ringed and named. The legend counts both.",
+    "layer-lines": "The tube's axis is upwards; dashed are the layer lines of the likeliest tube, as fitted.",
     "detail": "A part of the same frame, enlarged.",
     "image": "The frame as recorded; black and white are the 0.5 and 99.5 percentiles.",
     "score": "What the network says: 1 is certain, 0 is nothing there.",

@@ -11,6 +11,7 @@ from micrograph.simulate.history import Configuration, History
 from micrograph.simulate.hrtem import Lens, image_of_wave, phase_contrast
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
+from micrograph.simulate.nanotube_sampler import NanotubeSampler
 from micrograph.simulate.optics import Microscope, probe
 from micrograph.simulate.particle_movies import (
     Chaining,
@@ -63,6 +64,7 @@ __all__ = [
     "Microscope",
     "Movie",
     "MovieSettings",
+    "NanotubeSampler",
     "Objects",
     "Particle",
     "ParticleMovie",
