@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from micrograph.core import Calibration, Frame
-from micrograph.draw import outlines_figure, sites_figure, to_png
+from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
 from micrograph.infer import load_predictor
+from micrograph.infer.predictor import unaided
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.run import Recipe
-from micrograph.simulate import ParticleSampler, PoreSampler, StemSampler
+from micrograph.simulate import NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.validate import read_measured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,6 +150,8 @@ def gallery_picture(name: str) -> None:
     recipe = find_recipe(name)
     if isinstance(recipe.data, ParticleSampler | PoreSampler):
         outlined_picture(recipe)
+    if isinstance(recipe.data, NanotubeSampler):
+        tubes_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1:
         return
     sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
@@ -169,6 +172,16 @@ def outlined_picture(recipe: Recipe) -> None:
     frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
     tables = recipe.objects(load_predictor(str(recipe.model.weights))(frame))
     figure = outlines_figure(sample.image, sample.pixel_nm, tables["objects"], tables["outlines"], recipe.title)
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def tubes_picture(recipe: Recipe) -> None:
+    """Draw one simulated image of a nanotube with what it is."""
+    data: Any = recipe.data
+    sample = replace(data, dose_e_per_A2=(5e3, 5e3), side_px=320)(np.random.default_rng(11))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    tables = recipe.objects(unaided(frame))
+    figure = tubes_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title)
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 

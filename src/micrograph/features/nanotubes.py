@@ -78,7 +78,7 @@ _FOREIGN = 4.0
 #: A second piece counts if its fringes have this share of the score of the first.
 _BESIDE = 0.05
 #: Foci from which a ring is fitted, and beginnings of tubes that are followed.
-_FOCI, _BEGINNINGS = 7, 12
+_FOCI, _BEGINNINGS = 7, 8
 
 
 @dataclass(frozen=True)

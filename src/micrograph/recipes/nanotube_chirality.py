@@ -53,9 +53,9 @@ def beam_of(voltage_kV: float) -> Beam:
 
 
 IMAGES = NanotubeSampler()
-OWN = Tubes("own ranges", IMAGES, 200)
-FAINT = Tubes("half the dose", replace(IMAGES, dose_e_per_A2=(150.0, 1e4)), 120)
-ANOTHER = Tubes("multislice", replace(IMAGES, optics=multislice_image), 50)
+OWN = Tubes("own ranges", IMAGES, 400)
+FAINT = Tubes("half the dose", replace(IMAGES, dose_e_per_A2=(150.0, 1e4)), 80)
+ANOTHER = Tubes("multislice", replace(IMAGES, optics=multislice_image), 40)
 
 RECIPE = Recipe(
     name="nanotube-chirality",

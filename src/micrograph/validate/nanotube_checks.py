@@ -241,14 +241,16 @@ def foreign_images(trial: Tubes, *, at_least: float) -> Check:
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         own = [one.distance for one in trial.answers(analyser, rng)]
-        values = {}
+        values, apart = {}, {}
         for kind, draw in _FOREIGN.items():
             far = [_distance(analyser(draw(trial.sampler.side_px, rng), 0.03)) for _ in range(12)]
-            values[kind] = auroc(own, far)
+            values[kind], apart[kind] = auroc(own, far), far
         worst = min(values, key=lambda kind: values[kind])
         detail = ", ".join(f"{kind} {value:.3f}" for kind, value in values.items())
         share = float(np.mean(np.array(own) > 1))
-        return Measurement(values[worst], values[worst], 1.0, limit=1.0, detail=f"{detail}; own flagged {share:.3f}")
+        strange = np.resize(apart[worst], len(own))
+        interval = bootstrap(lambda drawn: auroc(*np.array(drawn).T), list(zip(own, strange, strict=True)), rng)
+        return Measurement.of(interval, limit=1.0, detail=f"{detail}; own flagged {share:.3f}")
 
     return Check(f"images of another kind, {trial.name}", measure, at_least, ">=", data=trial.name)
 
