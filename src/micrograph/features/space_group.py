@@ -227,15 +227,16 @@ def _centre_evidence(found: Reciprocal) -> float:
 
 @functools.cache
 def extinction_class(number: int) -> tuple[int, ...]:
-    """Return all space groups of the same Laue class and cell that forbid the same reflections as `number`."""
-    index = np.array(list(product(range(-6, 7), repeat=3)))
+    """Return all space groups of the same Laue class that forbid the same reflections as `number`, in any setting."""
+    index = np.array(list(product(range(-4, 5), repeat=3)))
     own = _absent(operations(number), index)
     laue = LAUE_OF[point_group_of(number)]
-    axes = _laue_axes(number)
+    orders = list(permutations(range(3))) if laue in ("mmm", "m-3") else [(0, 1, 2)]
     return tuple(
         other
         for other in _groups_of(laue)
-        if _laue_axes(other) == axes and np.array_equal(_absent(operations(other), index), own)
+        if _laue_axes(other) == _laue_axes(number)
+        and any(np.array_equal(_absent(operations(other), index[:, list(order)]), own) for order in orders)
     )
 
 
