@@ -93,3 +93,12 @@ def test_what_is_on_disk_goes_in_first() -> None:
         resumed.step(tables)
     pd.testing.assert_frame_equal(resumed.result()["summary"], folded(every, [], long_s=1e9).result()["summary"])
     resumed.close()
+
+
+def test_frames_that_were_missed_are_in_the_final_result() -> None:
+    every = frames(6)
+    slow = Folding(Known(), lambda tables: None, lambda: iter(every), long_s=-1.0)
+    for tables in every[::2]:
+        slow.step(tables)
+        slow.miss()
+    pd.testing.assert_frame_equal(slow.result()["summary"], folded(every, [], long_s=1e9).result()["summary"])

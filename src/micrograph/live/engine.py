@@ -214,7 +214,9 @@ class Engine:
             self.board.counters.written(received)
             self.board.row(row)
             self._tell(row)
-            work.rows.put(row)
+            if work.rows.put(row):
+                work.folding.miss()
+                self.board.note("The summary cannot keep up: it leaves frames out until the end, when it takes all.")
 
     def _written(self, ledger: Ledger, index: int, tables: Tables) -> bool:
         """Write the rows of one frame, waiting while the disk is full; ``False`` when stopped meanwhile."""
@@ -281,7 +283,7 @@ class _Work:
         size = settings.waiting or (8 if policy == "all" else 2)
         self.decoded: Waiting[tuple[Frame, float]] = Waiting(size, policy)
         self.seen: Waiting[tuple[Frame, Prediction | None, float]] = Waiting(1 if policy == "newest" else size)
-        self.rows: Waiting[Row] = Waiting(_ROWS)
+        self.rows: Waiting[Row] = Waiting(_ROWS, "newest")
         self.binning: int | None = None
         self.notes: tuple[str, ...] = ()
 

@@ -48,6 +48,7 @@ class Folding:
         self._state = summary.start()
         self._spent, self._long_s = 0.0, long_s
         self._due = 0.0
+        self._whole = True
         self._beside: _Beside | None = None
 
     def earlier(self) -> None:
@@ -67,6 +68,10 @@ class Folding:
         self._state = self._summary.step(self._state, tables)
         self._spent += time.perf_counter() - began
 
+    def miss(self) -> None:
+        """Do without a frame for now: the final result is then folded anew from the disk."""
+        self._whole = False
+
     def refresh(self) -> None:
         """Show the tables over time, if those that are shown are old enough for what they cost."""
         if time.monotonic() < self._due:
@@ -84,8 +89,10 @@ class Folding:
         if self._beside is not None:
             found = self._beside.last()
             self._beside = None
-            if found is not None:
+            if found is not None and self._whole:
                 return found
+            self._whole = False
+        if not self._whole:
             self.earlier()
         return self._summary.result(self._state)
 
@@ -132,7 +139,7 @@ class _Beside:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for this process, which then asks the other one to end
+            process_group=0,  # Ctrl-C is for this process, which then asks the other one to end
         )
         try:
             _inlet(process).write(sent.getvalue())
@@ -226,10 +233,8 @@ def serve(frames: BinaryIO, answers: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Serve the process that began this one by its standard streams, at low priority: rows come first."""
+    """Serve the process that began this one by its standard streams."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(5)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints does not go among the answers
     serve(sys.stdin.buffer, answers)
