@@ -82,6 +82,10 @@ def about(name: str) -> list[str]:
 
 def example(recipe: Recipe) -> str:
     """Return a file and the options that a user of the recipe gives."""
+    if "structure" in recipe.task.takes:
+        return "crystal.cif          # or patterns.tif, several zones of one crystal"
+    if "peaks" in recipe.task.takes:
+        return "peaks.csv            # columns gx_per_nm, gy_per_nm, gz_per_nm, intensity"
     if "outlines" in recipe.task.answers:
         return 'movie.dm4 --frame-time "0.1 s"       # or .npy/.tif with --pixel-size "0.2 nm"'
     if "frame_time_s" in recipe.task.needs or len(recipe.over_time) > 1:

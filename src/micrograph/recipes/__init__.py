@@ -27,6 +27,7 @@ RECIPES = (
     "pores",
     "particle-search",
     "nanotube-chirality",
+    "crystal-class",
     "crystal-symmetry",
 )
 

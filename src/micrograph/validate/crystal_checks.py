@@ -65,7 +65,9 @@ def pattern_accuracy(trial: PatternTrial, *, at_least: float) -> Check:
 
 
 def _accuracy(analyser: Analyser, cases: list[Case], plain: Namer, rng: np.random.Generator) -> Measurement:
-    hits, base, wrong = [], [], Counter[str]()
+    hits: list[int] = []
+    base: list[bool] = []
+    wrong = Counter[str]()
     for case in cases:
         found = str(analyser.movie(case.recording)["summary"]["class"].iloc[0])
         hits.append(int(found == case.name))
