@@ -27,6 +27,7 @@ from micrograph.structures.tmd import (
     with_metal_vacancies,
 )
 from micrograph.structures.worn import BRIGHT_CHALCOGEN, random_graphene, random_monolayer
+from micrograph.structures.wulff import roughened, seen_along, wulff_particle
 
 __all__ = [
     "BRIGHT_CHALCOGEN",
@@ -51,6 +52,8 @@ __all__ = [
     "random_lattice_2d",
     "random_monolayer",
     "relaxed",
+    "roughened",
+    "seen_along",
     "sites_of",
     "tmd",
     "tubes_between",
@@ -63,5 +66,6 @@ __all__ = [
     "with_silicon",
     "with_turned_bonds",
     "with_vacancies",
+    "wulff_particle",
     "zone_axis_of",
 ]
