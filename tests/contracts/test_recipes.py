@@ -35,6 +35,9 @@ def recipe_of(name: str) -> Recipe:
     return find_recipe(name).with_settings(QUICK.get(name, {}))
 
 
+#: Recipes that answer on whole patterns: they have no sites and need no pixel size.
+OF_WHOLES = ("pacbed",)
+
 #: Recipes of outlined objects: what they see has an area, not only a place.
 OUTLINED = ("particle-shapes", "liquid-cell", "pores", "particle-search")
 #: Recipes whose objects are no atoms of a lattice.
@@ -104,8 +107,9 @@ def result_of(
     return functools.cache(run)
 
 
-every_recipe = pytest.mark.parametrize("name", RECIPES)
-every_simulated = pytest.mark.parametrize("name", [name for name in RECIPES if name not in SEEN_BY])
+ON_IMAGES = [name for name in RECIPES if name not in OF_WHOLES]
+every_recipe = pytest.mark.parametrize("name", ON_IMAGES)
+every_simulated = pytest.mark.parametrize("name", [name for name in ON_IMAGES if name not in SEEN_BY])
 every_lattice = pytest.mark.parametrize("name", [name for name in RECIPES if name not in (*SEEN_BY, *NO_LATTICE)])
 every_outlined = pytest.mark.parametrize("name", OUTLINED)
 

@@ -23,7 +23,8 @@ DIFFUSE_MRAD = 22.0
 PARAMETERS = (
     "thickness_nm", "tilt_y_mrad", "tilt_x_mrad", "y_px", "x_px", "log_scale", "rotation", "elastic", "diffuse", "dark",
 )  # fmt: skip
-#: Size (mrad) of the blocks in which what the model misses counts as one.
+#: Size (mrad) of the blocks in which what the model misses counts as one; the eight that a square's symmetry maps onto
+#: each other are one block: what the model misses is as symmetric as the crystal.
 _BLOCK_MRAD = 3.0
 #: Farthest that one step goes, by parameter.
 _MOST = np.array([2.0, 0.6, 0.6, 2.0, 2.0, 0.02, 0.05, np.inf, np.inf, np.inf])
@@ -305,9 +306,12 @@ def _judged(pixels: Pixels, state: _State, free: NDArray[np.bool_], settled: boo
     size = np.sqrt(np.maximum(np.diag(curvature), 1e-300))
     inverse = np.linalg.pinv(curvature / size / size[:, None], hermitian=True) / size / size[:, None]
     pulls = slopes * (residual / floor)
-    side = max(1.0, _BLOCK_MRAD / fit.geometry.mrad_per_px)
-    row, column = (pixels.y // side).astype(np.intp), (pixels.x // side).astype(np.intp)
+    place = fit.geometry
+    angles = place.mrad_per_px * (place.turn() @ np.stack([pixels.y - place.y_px, pixels.x - place.x_px]))
+    row, column = np.sort(np.abs(angles) // _BLOCK_MRAD, axis=0).astype(np.intp)
     number = row * (int(column.max()) + 1) + column
+    angles = angles // _BLOCK_MRAD
+    apart = ((angles[0] - angles[0].min()) * (np.ptp(angles[1]) + 1) + angles[1] - angles[1].min()).astype(np.intp)
     sums = np.stack([np.bincount(number, pull) for pull in pulls])
     robust = np.einsum("ij,jk,ik->i", inverse, sums @ sums.T, inverse)
     counted = misfit * inverse
@@ -317,7 +321,7 @@ def _judged(pixels: Pixels, state: _State, free: NDArray[np.bool_], settled: boo
     covariance[np.ix_(free, free)] = counted * grown * grown[:, None]
     bound = np.zeros(len(PARAMETERS))
     bound[free] = np.sqrt(np.maximum(np.diag(inverse), 0))
-    unexplained = _unexplained(pixels, state, number)
+    unexplained = _unexplained(pixels, state, apart)
     return replace(fit, covariance=covariance, bound=bound, misfit=misfit, unexplained=unexplained, settled=settled)
 
 

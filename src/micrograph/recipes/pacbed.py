@@ -5,6 +5,20 @@ from micrograph.features.pattern_tables import PATTERNS, SUMMARY, PatternRow, Pa
 from micrograph.infer.patterns import PatternLibrary
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
+from micrograph.validate.pattern_checks import (
+    PatternTrial,
+    foreign_patterns,
+    interval_coverage,
+    over_bound,
+    thickness_error,
+    tilt_error,
+)
+
+THIN = PatternTrial("5 to 40 nm", (5.0, 40.0))
+THICK = PatternTrial("40 to 100 nm", (40.0, 100.0))
+FEW = PatternTrial("5 to 100 nm, 1e4 electrons", (5.0, 100.0), electrons=1e4, each=8)
+OTHER_THIN = PatternTrial("5 to 40 nm, frozen phonons", (5.0, 40.0), (13.6, 19.1), each=4, other=True)
+OTHER_THICK = PatternTrial("40 to 100 nm, frozen phonons", (40.0, 100.0), (13.6, 19.1), each=4, other=True)
 
 RECIPE = Recipe(
     name="pacbed",
@@ -19,4 +33,19 @@ RECIPE = Recipe(
     model=NoNet(),
     objects=PatternRow(),
     summary=PatternSummary(),
+    checks=(
+        thickness_error(THIN, at_most=1.0),
+        thickness_error(THICK, at_most=2.0),
+        tilt_error(THIN, at_most=0.5),
+        tilt_error(THICK, at_most=0.5),
+        over_bound(THIN, at_most=2.0),
+        over_bound(THICK, at_most=2.0),
+        interval_coverage(THIN, at_least=0.92),
+        interval_coverage(THICK, at_least=0.92),
+        thickness_error(FEW, at_most=2.0),
+        thickness_error(OTHER_THIN, at_most=1.0),
+        thickness_error(OTHER_THICK, at_most=2.0),
+        interval_coverage(OTHER_THIN, at_least=0.92),
+        foreign_patterns(THIN, at_least=0.95),
+    ),
 )

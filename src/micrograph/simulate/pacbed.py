@@ -108,7 +108,7 @@ def make_library(
         convergence_mrad + TILT_MRAD + 1.5,
         2 * convergence_mrad + MARGIN_MRAD,
         thickest_nm,
-        None if progress is None else lambda done, total: progress(done, 2 * total),
+        None if progress is None else lambda done, total: progress(500 * done // total, 1000),
         parts,
     )
     drawn = _Drawn.of(table, convergence_mrad, reach)
@@ -119,7 +119,7 @@ def make_library(
     coefficients = np.zeros(shape, np.float32)
     for number in range(len(table.thickness_nm)):
         if progress is not None:
-            progress(len(table.thickness_nm) + number, 2 * len(table.thickness_nm))
+            progress(500 + 500 * number // len(table.thickness_nm), 1000)
         for tilts, images in drawn.turned(number):
             found = images.reshape(len(images), -1) @ flat.T
             coefficients[number, tilts[:, 0] + most[0], tilts[:, 1] + most[1]] = found
