@@ -26,9 +26,10 @@ RECIPES = (
     "liquid-cell",
     "pores",
     "particle-search",
-    "nanotube-chirality",
+    "pacbed",
     "crystal-class",
     "crystal-symmetry",
+    "nanotube-chirality",
 )
 
 
