@@ -259,8 +259,8 @@ def start_values(
     total = float(np.nansum(image, dtype=float))
     groups = [slice(first, first + _TURNS) for first in range(0, len(tried), _TURNS)] if not known else []
     for group in [*groups, *[slice(0, len(tried))] * _CANDIDATES]:
-        first, row = np.unravel_index(int(alike[group].argmax()), alike[group].shape)
-        at = int(first) + group.start
+        nearest, row = np.unravel_index(int(alike[group].argmax()), alike[group].shape)
+        at = int(nearest) + group.start
         thickness, there = float(bank.thickness_nm[row]), tried[at]
         y, x = there.turn().T @ bank.tilt_mrad[row]
         starts.append(bank.polished(clean[at], PatternFit(thickness, (float(y), float(x)), there, 0.8 * total)))
