@@ -92,6 +92,9 @@ def _words(names: Sequence[str]) -> str:
 
 def proposal(recipe: Recipe, recording: Recording) -> Proposal:
     """Return whether `recipe` fits a recording, judged by its calibration, length, and the look of its first frame."""
+    from micrograph.nets import NoNet
+    from micrograph.run.streaming import frame_tables
+
     answer = functools.partial(Proposal, recipe.name, recipe.title)
     missing = recording.calibration.missing(recipe.task.needs)
     if missing:
@@ -100,11 +103,14 @@ def proposal(recipe: Recipe, recording: Recording) -> Proposal:
         return answer("It learns from the recording itself, which takes some minutes.", True)
     try:
         predict = _model(recipe.name)
-        seen = predict(_first(recipe, recording, predict).frame(0))
+        frame = _first(recipe, recording, predict).frame(0)
+        seen = predict(frame)
+        told, distance = " ".join(seen.notes), float(seen.domain_distance)
+        if isinstance(recipe.model, NoNet):  # what it measures tells what it does not know
+            row = frame_tables(recipe, frame, seen)[0]["frames"].iloc[0]
+            told, distance = str(row["notes"]), float(row["domain_distance"])
     except MicrographError as error:
         return answer(str(error), False)
-    told = " ".join(seen.notes)
-    distance = float(seen.domain_distance)
     fits = distance <= _FOREIGN and not told
     return answer(told or "The first frame looks like the images that its model knows.", fits, distance)
 

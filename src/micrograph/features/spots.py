@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 _SIGNIFICANT, _MOST = 7.0, 150
 #: A spot belongs to the lattice if it is off by less than this share of the shorter basis vector.
 _TOLERANCE = 0.13
+#: Spots of one pattern lie on one plane lattice: this share of them at least, and so many spots, or it is no pattern.
+_ON_LATTICE, _LEAST_SPOTS = 0.6, 6
 #: The direct beam lies within this share of the side about the middle of the image.
 _WINDOW = 0.08
 
@@ -79,6 +81,15 @@ def find_spots(image: NDArray[Any]) -> Spots:
     place = points - centre
     keep = (np.linalg.norm(place, axis=1) > 0.04 * max(data.shape)) & (intensity > 0)
     return Spots(place[keep], intensity[keep], (float(centre[0]), float(centre[1])))
+
+
+def unlike_pattern(spots: Spots) -> float:
+    """Return how unlike a spot pattern of one crystal an image is whose spots are `spots`; above 1 it is none.
+
+    0 where all spots lie on one plane lattice about the direct beam, 2 where there are too few to tell.
+    """
+    net = fit_net(spots) if len(spots) >= _LEAST_SPOTS else None
+    return 2.0 if net is None else (1 - net.indexed) / (1 - _ON_LATTICE)
 
 
 def _significance(data: Array, centre: Array) -> Array:

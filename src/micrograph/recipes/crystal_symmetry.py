@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from micrograph.core import Column, Frame, Prediction, Sample, Sites, Task
+from micrograph.core import Column, Flag, Frame, Prediction, Sample, Sites, Task
 from micrograph.features.crystal_evidence import spots_of
+from micrograph.features.spots import unlike_pattern
 from micrograph.features.symmetry_answer import Symmetry, cell_of, conformal_set, solve
 from micrograph.nets.spec import NoNet
 from micrograph.run import Recipe
@@ -31,6 +32,7 @@ _MOST_GROUPS, _MOST_PEAKS = 24, 20000
 _CELL = ("a_nm", "b_nm", "c_nm", "alpha_deg", "beta_deg", "gamma_deg")
 _SIGMAS = ("a_sigma_nm", "b_sigma_nm", "c_sigma_nm", "alpha_sigma_deg", "beta_sigma_deg", "gamma_sigma_deg")
 _WHOLE, _ZONE, _LINES = "space", "zone", "lines"
+_NO_PATTERN = "The image is no spot pattern of one crystal: its spots do not lie on one lattice about the beam."
 
 
 def peaks_of(frame: Frame) -> NDArray[np.float64]:
@@ -71,7 +73,13 @@ class Peaks:
         table = pd.DataFrame(rows, columns=["gx", "gy", "gz", "intensity"])
         table["g"] = np.linalg.norm(rows[:, :3], axis=1)
         kind = (_LINES, _LINES, _ZONE, _WHOLE)[_rank(rows)]
-        return {"objects": table, "frames": pd.DataFrame({"count": [len(table)], "peaks_of": [kind]})}
+        frames: dict[str, object] = {"count": len(table), "peaks_of": kind, "domain_distance": 0.0}
+        if prediction.frame.calibration.content == "image":
+            distance = unlike_pattern(spots_of(prediction.frame))
+            frames["domain_distance"] = distance
+            if distance > 1:
+                frames |= {"flags": int(Flag.OUT_OF_DOMAIN), "notes": _NO_PATTERN}
+        return {"objects": table, "frames": pd.DataFrame([frames])}
 
 
 def _rank(rows: Array) -> int:
@@ -194,7 +202,11 @@ RECIPE = Recipe(
                 Column("intensity", "", "intensity in the units of the file"),
                 Column("g", "", "distance from the direct beam"),
             ),
-            "frames": (Column("count", "", "number of peaks"), Column("peaks_of", "", "'space', 'zone' or 'lines'")),
+            "frames": (
+                Column("count", "", "number of peaks"),
+                Column("peaks_of", "", "'space', 'zone' or 'lines'"),
+                Column("domain_distance", "", "how unlike a spot pattern an image is; above 1 it is none"),
+            ),
             "summary": (
                 Column("family", "", "crystal family, trigonal apart; 'unknown' where peaks make no lattice in space"),
                 Column("family_probability", "", "its probability"),

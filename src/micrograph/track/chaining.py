@@ -8,6 +8,7 @@ high; they are hidden states of the same likelihood.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +61,11 @@ def contacts(tracks: pd.DataFrame, factor: float = 1.15, least_frames: int = 3) 
     """
     from scipy.spatial import cKDTree
 
-    y, x = position_columns(tracks)
+    places, sizes = tracks[list(position_columns(tracks))].to_numpy(float), _diameters(tracks)
+    number = tracks["track"].to_numpy(np.int64)
     found = []
-    for frame, rows in tracks.groupby("frame"):
-        place, size, own = rows[[y, x]].to_numpy(float), _diameters(rows), rows["track"].to_numpy(np.int64)
+    for frame, rows in _by_frame(tracks):
+        place, size, own = places[rows], sizes[rows], number[rows]
         pairs = cKDTree(place).query_pairs(factor * float(size.max()), output_type="ndarray")
         apart = np.hypot(*(place[pairs[:, 0]] - place[pairs[:, 1]]).T)
         near = pairs[apart < factor * 0.5 * (size[pairs[:, 0]] + size[pairs[:, 1]])]
@@ -88,17 +90,28 @@ def chains_table(tracks: pd.DataFrame, bonds: pd.DataFrame, lasting: bool = True
     bonds: as `contacts` gives them. A bond holds from its first frame to its last, or, where bonds are `lasting`, to
     the end of the movie, so that frames which miss it do not break the chain.
     """
-    rows = []
-    for frame, here in tracks.groupby("frame"):
-        own = here["track"].to_numpy(np.int64)
-        held = bonds[(bonds["first_frame"] <= frame) & (lasting | (bonds["last_frame"] >= frame))]
-        pairs = held[["track", "other"]].to_numpy(np.int64)
-        size = _group_sizes(own, pairs[np.isin(pairs, own).all(axis=1)])
-        time = float(here["t_s"].iloc[0]) if "t_s" in here else float("nan")
+    number = tracks["track"].to_numpy(np.int64)
+    times = tracks["t_s"].to_numpy(float) if "t_s" in tracks else np.full(len(tracks), np.nan)
+    both = bonds[["track", "other"]].to_numpy(np.int64)
+    first, last = bonds["first_frame"].to_numpy(), bonds["last_frame"].to_numpy()
+    found = []
+    for frame, rows in _by_frame(tracks):
+        own = number[rows]
+        pairs = both[(first <= frame) & (lasting | (last >= frame))]
+        pairs = pairs[np.isin(pairs, own).all(axis=1)]
+        size = _group_sizes(own, pairs) if len(pairs) else np.ones(len(own), np.int64)
         alone = int((size == 1).sum())
-        bonded = int(np.isin(pairs, own).all(axis=1).sum())
-        rows.append([frame, time, len(own), alone, len(size) - alone, len(size), bonded, int(size.max(initial=0))])
-    return pd.DataFrame(rows, columns=[column.name for column in CHAINS])
+        row = [frame, float(times[rows[0]]), len(own), alone, len(size) - alone, len(size), len(pairs)]
+        found.append([*row, int(size.max(initial=0))])
+    return pd.DataFrame(found, columns=[column.name for column in CHAINS])
+
+
+def _by_frame(tracks: pd.DataFrame) -> Iterator[tuple[int, Index]]:
+    """Yield each frame's number and its rows, in order."""
+    frame = tracks["frame"].to_numpy(np.int64)
+    order = np.argsort(frame, kind="stable")
+    known, begin = np.unique(frame[order], return_index=True)
+    yield from zip(known.tolist(), np.split(order, begin[1:]), strict=False)  # no rows: one empty piece
 
 
 def _group_sizes(own: Index, pairs: Index) -> Index:

@@ -95,11 +95,12 @@ def by_class(tracks: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(kind), tracks[mostly == i]) for i, kind in enumerate(kinds) if (mostly == i).any()]
 
 
-def diffusion(tracks: pd.DataFrame, settings: MotionSettings | None = None) -> Diffusion:
+def diffusion(tracks: pd.DataFrame, settings: MotionSettings | None = None, *, interval: bool = True) -> Diffusion:
     """Return the common diffusion constant of tracks by exact maximum likelihood, with its profile-likelihood interval.
 
     The constant is never negative; points that stand still give an interval that begins at zero. Without any step the
-    interval is 0 .. infinity. Raises `BadInput` where times are unknown.
+    interval is 0 .. infinity, and so it is without `interval`, which is most of the work. Raises `BadInput` where times
+    are unknown.
     """
     settings = settings or MotionSettings()
     steps = _long_enough(steps_of(tracks), settings.least_steps)
@@ -110,7 +111,7 @@ def diffusion(tracks: pd.DataFrame, settings: MotionSettings | None = None) -> D
         return Diffusion(0.0, np.nan, 0.0, np.inf, 0.0, count, len(steps))
     likelihood = _Likelihood.of(steps, settings)
     best, s2 = likelihood.best()
-    low, high = likelihood.interval(best, s2)
+    low, high = likelihood.interval(best, s2) if interval else (0.0, np.inf)
     if likelihood.known:
         s2 = float(np.mean([steps.before, steps.after]))
     return Diffusion(best, (high - low) / (2 * 1.96), low, high, float(np.sqrt(s2)), count, len(steps))

@@ -49,7 +49,7 @@ def msd_table(
     settings = settings or MotionSettings()
     pieces = []
     for name, group in by_class(tracks):
-        walk = diffusion(group, settings)
+        walk = diffusion(group, settings, interval=False)
         curve = msd_curve(group, walk, longest_share)
         if len(curve.lags):
             sigma = np.sqrt(np.diag(curve.covariance))
