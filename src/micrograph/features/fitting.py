@@ -87,6 +87,14 @@ class Fitted:
         own = (own + answer[:, :, None] * answer[:, None, :] * ground[:, None, None]) * self.noise.correlation
         return own, np.sqrt(np.maximum(own[:, 0, 0], 0.0))
 
+    def pair_covariance(self, pairs: NDArray[np.intp]) -> Array:
+        """Return the joint covariance (E, 6, 6) of intensity, y and x of both columns of pairs (E, 2) that overlap."""
+        normal = self.normal
+        joint = normal.information.pair_variance(pairs)
+        answer, ground = normal.answer[pairs].reshape(-1, 6), normal.ground_variance()[pairs]
+        shared = np.repeat(np.sqrt(np.maximum(ground, 0.0)), 3, axis=1) * answer
+        return (joint + shared[:, :, None] * shared[:, None, :]) * self.noise.correlation
+
     def chi2(self) -> float:
         """Return the reduced chi-square."""
         parameters = 3 * len(self.state.amplitude) + len(self.state.nodes)

@@ -105,6 +105,25 @@ class Information:
             variance[wrong] = replace(self, coupling=share * self.coupling)._variance(count)[wrong]
         return variance
 
+    def pair_variance(self, pairs: NDArray[np.intp]) -> Array:
+        """Return the joint blocks (E, 6, 6) of the inverse for pairs (E, 2) of columns that overlap; NaN for others.
+
+        Order: intensity, y, x of the first, then of the second. For many columns: what the messages of all others leave
+        of each, and the coupling of the two.
+        """
+        k, first, second = len(self.own), pairs[:, 0], pairs[:, 1]
+        if k <= DENSE:
+            try:
+                inverse = np.linalg.inv(self.dense()).reshape(k, 3, k, 3).transpose(0, 2, 1, 3)
+            except np.linalg.LinAlgError:
+                return np.full((len(pairs), 6, 6), np.nan)
+            rows = [np.concatenate([inverse[a, first], inverse[a, second]], axis=2) for a in (first, second)]
+            return np.concatenate(rows, axis=1)
+        number = {(int(a), int(b)): edge for edge, (a, b) in enumerate(zip(self.first, self.second, strict=True))}
+        forth = np.array([number.get((int(a), int(b)), -1) for a, b in pairs], dtype=np.intp)
+        back = np.array([number.get((int(b), int(a)), -1) for a, b in pairs], dtype=np.intp)
+        return _joint(self, pairs, np.where(forth >= 0, forth, back), forth >= 0)
+
     def _variance(self, count: int) -> Array:
         k = len(self.own)
         if k <= DENSE:
@@ -166,8 +185,45 @@ def _tiled(information: Information, wanted: NDArray[np.intp]) -> Array:
     return np.asarray(out * scale[wanted, :, None] * scale[wanted, None, :])
 
 
-def _propagate(information: Information, rounds: int = 14) -> tuple[Array, NDArray[np.bool_]]:
+def _propagate(information: Information) -> tuple[Array, NDArray[np.bool_]]:
     """Return marginal blocks (K, 3, 3) by messages along the overlaps, and at which columns (K,) these settled."""
+    scale, belief, _, unsettled = _messages(information)
+    variance = inverse3(belief)
+    settled = (np.einsum("iik->ik", variance) >= 0.98).all(axis=0) & np.isfinite(variance).all(axis=(0, 1))
+    settled[unsettled] = False
+    return np.moveaxis(variance, 2, 0) * scale[:, :, None] * scale[:, None, :], settled
+
+
+def _joint(
+    information: Information, pairs: NDArray[np.intp], edge: NDArray[np.intp], forth: NDArray[np.bool_]
+) -> Array:
+    """Return the joint blocks (E, 6, 6) of pairs whose coupling is number `edge` (-1: none), given `forth` or back."""
+    out = np.full((len(pairs), 6, 6), np.nan)
+    known = edge >= 0
+    if not known.any():
+        return out
+    scale, belief, message, unsettled = _messages(information)
+    number = len(information.first)
+    a, b = pairs[known].T
+    to_second = np.where(forth[known], edge[known], edge[known] + number)
+    to_first = np.where(forth[known], edge[known] + number, edge[known])
+    joint = np.empty((len(a), 6, 6))
+    joint[:, :3, :3] = np.moveaxis(belief[:, :, a] - message[:, :, to_first], 2, 0)
+    joint[:, 3:, 3:] = np.moveaxis(belief[:, :, b] - message[:, :, to_second], 2, 0)
+    link = information.coupling[edge[known]]
+    link = np.where(forth[known][:, None, None], link, link.transpose(0, 2, 1)) * scale[a, :, None] * scale[b, None, :]
+    joint[:, :3, 3:], joint[:, 3:, :3] = link, link.transpose(0, 2, 1)
+    sides = np.concatenate([scale[a], scale[b]], axis=1)
+    good = (np.linalg.eigvalsh(joint)[:, 0] > 1e-6) & ~np.isin(a, unsettled) & ~np.isin(b, unsettled)
+    joint[~good] = np.eye(6)
+    found = np.linalg.inv(joint) * sides[:, :, None] * sides[:, None, :]
+    found[~good] = np.nan
+    out[known] = found
+    return out
+
+
+def _messages(information: Information, rounds: int = 14) -> tuple[Array, Array, Array, NDArray[np.intp]]:
+    """Return scale (K, 3), beliefs (3, 3, K), messages (3, 3, 2 E), forth then back, and the unsettled columns."""
     k, edges = len(information.own), len(information.first)
     scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", information.own), 1e-300))
     first, second = information.first, information.second
@@ -184,10 +240,7 @@ def _propagate(information: Information, rounds: int = 14) -> tuple[Array, NDArr
         message, belief = new, own + _gather(new, target, k)
         if change.max(initial=0.0) < 3e-3:
             break
-    variance = inverse3(belief)
-    settled = (np.einsum("iik->ik", variance) >= 0.98).all(axis=0) & np.isfinite(variance).all(axis=(0, 1))
-    settled[target[change > 2e-2]] = False
-    return np.moveaxis(variance, 2, 0) * scale[:, :, None] * scale[:, None, :], settled
+    return scale, belief, message, target[change > 2e-2]
 
 
 def _gather(message: Array, target: NDArray[np.intp], k: int) -> Array:

@@ -54,10 +54,19 @@ class LocateSettings:
     refine: RefineSettings = field(default_factory=RefineSettings)
 
 
-def locate(prediction: Prediction, settings: LocateSettings) -> Located:
+@dataclass(frozen=True)
+class Amended:
+    """What is changed in the network's columns before they are refined: points (M, 2) in nm put in, rows left out."""
+
+    put_in_nm: NDArray[np.float64]
+    left_out: NDArray[np.intp]
+
+
+def locate(prediction: Prediction, settings: LocateSettings, amended: Amended | None = None) -> Located:
     """Return the columns of one frame with positions (nm), 1-sigma, integrated intensities and flags.
 
     Columns at which the fit failed keep the network's position, carry the map's pitch as 1-sigma and the flag NO_FIT.
+    Points that are put in (`amended`; rows as they come out without it) come last, under the first head, with score 0.
     """
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None
@@ -65,6 +74,15 @@ def locate(prediction: Prediction, settings: LocateSettings) -> Located:
     if settings.glare_nm > 0 and len(y):
         keep = _own_light(prediction.frame.data, y, x, settings.glare_nm / pixel, GLARE_DISC_NM / pixel)
         y, x, score, head = y[keep], x[keep], score[keep], head[keep]
+    if amended is not None:
+        y, x = (
+            np.concatenate([np.delete(found, amended.left_out), put_in / pixel])
+            for found, put_in in zip((y, x), amended.put_in_nm.T, strict=True)
+        )
+        score = np.concatenate([np.delete(score, amended.left_out), np.zeros(len(amended.put_in_nm))])
+        head = np.concatenate(
+            [np.delete(head, amended.left_out), np.full(len(amended.put_in_nm), settings.heads[0], dtype=np.str_)]
+        )
     prior_px = None if settings.prior_nm is None else settings.prior_nm / pixel
     fit = refine(prediction.frame.data, y, x, settings.refine, prior_sigma_px=prior_px)
     fy, fx = np.where(fit.ok, fit.y_px, y), np.where(fit.ok, fit.x_px, x)

@@ -24,7 +24,7 @@ model is summed alike. Drawing and gradients go through one Fourier transform ea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -70,7 +70,8 @@ class Fit:
     (sum over pixels), ``background`` (K,) the value of a pixel under the column. ``ok`` (K,) is False where the place
     could not be measured (too weak, left its place, outside): then ``y_px, x_px`` are as given, the covariance is NaN
     and ``amplitude`` holds for the given place. ``chi2`` is the reduced chi-square (near 1 if the noise was measured
-    and the model is right). ``model()`` draws the fitted image (H, W).
+    and the model is right). ``model()`` draws the fitted image (H, W). ``pair_covariance(pairs)`` is the joint
+    covariance (E, 6, 6) of intensity, y and x of both columns of pairs (E, 2) of rows that overlap, else NaN.
     """
 
     y_px: Array
@@ -84,10 +85,20 @@ class Fit:
     noise: NoiseModel
     chi2: float
     model: Callable[[], Image]
+    pair_covariance: Callable[[NDArray[np.intp]], Array]
 
     def __len__(self) -> int:
         """Number of columns."""
         return len(self.y_px)
+
+    def rows(self, which: NDArray[np.intp]) -> Fit:
+        """Return the fit of some of the columns, given by their rows; the image and its model stay those of all."""
+        names = ("y_px", "x_px", "covariance_px2", "amplitude", "amplitude_sigma", "background", "ok")
+        return replace(
+            self,
+            **{name: getattr(self, name)[which] for name in names},
+            pair_covariance=lambda pairs: self.pair_covariance(which[pairs]),
+        )
 
 
 def refine(
@@ -188,6 +199,7 @@ def _in_units(fit: Fitted, start: _Start, measured: Measured) -> Fit:
         noise=NoiseModel(gain, readout, noise.correlation),
         chi2=fit.chi2(),
         model=partial(_draw, measured.shape, shape, state.place * n + (n - 1) / 2, amplitude, surface),
+        pair_covariance=partial(_pairs, fit, inside, np.array([measured.scale, n, n] * 2)),
     )
 
 
@@ -206,6 +218,19 @@ class _Surface:
     def at(self, place: Array) -> Array:
         """Return the background (K,) at places (K, 2)."""
         return np.asarray(np.einsum("ki,ki->k", self.axis(place[:, 0], 0) @ self.nodes, self.axis(place[:, 1], 1)))
+
+
+def _pairs(fit: Fitted, inside: NDArray[np.bool_], units: Array, pairs: NDArray[np.intp]) -> Array:
+    """Return the joint covariances of pairs (E, 2) of given columns, of which some lie `inside`."""
+    number = np.cumsum(inside) - 1
+    both = inside[pairs].all(axis=1)
+    out = np.full((len(pairs), 6, 6), np.nan)
+    out[both] = fit.pair_covariance(number[pairs[both]])
+    return out * units[:, None] * units[None, :]
+
+
+def _nowhere(pairs: NDArray[np.intp]) -> Array:
+    return np.full((len(pairs), 6, 6), np.nan)
 
 
 def _draw(shape: tuple[int, int], column: ColumnShape, place: Array, amplitude: Array, surface: _Surface) -> Image:
@@ -242,4 +267,5 @@ def _nothing(start: _Start, image: NDArray[np.float32]) -> Fit:
         noise=NoiseModel(0.0, 0.0),
         chi2=float("nan"),
         model=partial(np.full, image.shape, level, np.float32),
+        pair_covariance=_nowhere,
     )

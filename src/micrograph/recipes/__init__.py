@@ -30,6 +30,8 @@ RECIPES = (
     "crystal-class",
     "crystal-symmetry",
     "nanotube-chirality",
+    "dumbbells",
+    "lattice-types",
 )
 
 

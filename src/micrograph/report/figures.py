@@ -25,6 +25,7 @@ from micrograph.draw import (
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
+from micrograph.report.structures import is_structural, structural_figures
 from micrograph.report.tubes import is_tubes, tube_figures
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     found |= crystal_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
-    if "objects" in tables and len(tables["objects"]) and not is_outlined(tables):
+    if "objects" in tables and len(tables["objects"]) and not (is_outlined(tables) or is_structural(tables)):
         found |= _object_figures(tables["objects"], tables.get("frames"))
     if "summary" in tables:
         found |= _summary_figures(tables["summary"])
@@ -76,6 +77,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
     found: dict[str, Figure] = {}
     if is_tubes(tables):
         found |= tube_figures(recipe, prediction, tables)
+    elif is_structural(tables):
+        found |= structural_figures(recipe, prediction, tables)
     elif objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
         found["sites"] = sites_figure(image, pixel_nm, objects, f"{recipe.title}: {number}", defects)
         if len(objects) > MOST_SITES:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ROWS = 10
 CAPTIONS = {
     "sites": "Every site in the colour of its class; defects are ringed and named. The legend counts both.",
+    "types": "Every window in the colour of its likeliest type of lattice; the surer, the fuller the colour.",
+    "dumbbells": "Every dumbbell as a line between its columns, in the colour of its value; crosses are single.",
     "layer-lines": "The tube's axis is upwards; dashed are the layer lines of the likeliest tube, as fitted.",
     "detail": "A part of the same frame, enlarged.",
     "image": "The frame as recorded; black and white are the 0.5 and 99.5 percentiles.",

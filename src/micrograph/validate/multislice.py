@@ -24,6 +24,7 @@ from micrograph.validate.scenes import (
     Cell,
     Defect,
     Scene,
+    dumbbell_scene,
     graphene_scene,
     strontium_titanate_scene,
     tmd_scene,
@@ -34,6 +35,7 @@ FOLDER = Path(__file__).with_name("reference")
 _GRAPHENE = Microscope(voltage_kV=60.0, convergence_mrad=30.0, inner_mrad=60.0, outer_mrad=200.0)
 _TMD = Microscope(voltage_kV=80.0, convergence_mrad=25.0, inner_mrad=68.0, outer_mrad=180.0)
 _OXIDE = Microscope(voltage_kV=200.0, convergence_mrad=20.0, inner_mrad=65.0, outer_mrad=150.0)
+_DUMBBELL = Microscope(voltage_kV=200.0, convergence_mrad=21.0, inner_mrad=70.0, outer_mrad=150.0)
 _BENT = {"defocus_nm": 1.5, "astigmatism_nm": 1.0, "astigmatism_deg": 30.0, "coma_nm": 30.0, "coma_deg": 70.0}
 
 
@@ -71,6 +73,8 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "graphene_defects_4": lambda: _defects(404, "Si1C4", "Si1C4", "Si3C6", "Si3C6"),
     "graphene_defects_5": lambda: _defects(405, "Si1C3", "Si2C4", "V1", "SW", defocus_nm=-1.0),
     "srtio3_001": lambda: strontium_titanate_scene(6, 5, _OXIDE, np.random.default_rng(300)),
+    "silicon_110": lambda: dumbbell_scene("Si", (3, 5, 13), _DUMBBELL, np.random.default_rng(500)),
+    "gaas_110": lambda: dumbbell_scene("GaAs", (3, 5, 10), _DUMBBELL, np.random.default_rng(510)),
 }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Sites
 from micrograph.simulate.optics import Microscope
+from micrograph.structures.dumbbell import CRYSTALS
 from micrograph.validate.exact import Specimen
 
 Defect = tuple[str, float, float]
@@ -149,6 +151,30 @@ def strontium_titanate_scene(cells: int, layers: int, microscope: Microscope, rn
                 numbers.append(np.where(empty, 0, number))
     flat = np.concatenate(points)
     specimen = Specimen(np.concatenate(positions), np.concatenate(numbers), (cells * a, cells * a), a / 2)
+    return Scene(specimen, microscope, Sites(flat[:, 0], flat[:, 1], np.array(labels)))
+
+
+def dumbbell_scene(name: str, repeats: tuple[int, int, int], microscope: Microscope, rng: np.random.Generator) -> Scene:
+    """Return a zinc-blende crystal along [110], `repeats` = (a along y, a / sqrt(2) along x, periods along the beam).
+
+    Columns are displaced as a whole by 12 pm (sigma per axis); dumbbells lie along y before. Sites: the two elements.
+    """
+    one, other, a = CRYSTALS[name]
+    down, across, layers = repeats
+    size, period = (down * a, across * a / np.sqrt(2)), a / np.sqrt(2)
+    grid = np.stack(np.meshgrid(np.arange(down), np.arange(across), indexing="ij"), axis=-1).reshape(-1, 2)
+    points, numbers, heights, labels = [], [], [], []
+    for centred in (0.0, 0.5):
+        for number, (symbol, offset) in enumerate(((one, 0.0), (other, 0.25))):
+            at = (grid + centred) * np.array([a, period]) + np.array([offset * a, 0.0]) + 0.06
+            points.append(at + rng.normal(0, 0.012, at.shape))
+            numbers.append(np.full(len(at), atomic_numbers[symbol]))
+            heights.append(np.full(len(at), (centred + 0.5 * number) % 1.0))
+            labels += [symbol] * len(at)
+    flat, begins = np.concatenate(points), np.concatenate(heights)
+    depth = ((begins[:, None] + np.arange(layers)) * period).ravel()
+    positions = np.column_stack([np.repeat(flat, layers, axis=0), depth])
+    specimen = Specimen(positions, np.repeat(np.concatenate(numbers), layers), size, period / 2)
     return Scene(specimen, microscope, Sites(flat[:, 0], flat[:, 1], np.array(labels)))
 
 
