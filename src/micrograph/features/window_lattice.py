@@ -26,7 +26,7 @@ from micrograph.features.bravais import reduction
 Array = NDArray[np.float64]
 
 #: Peaks that are looked at, those whose pairs are tried, and the power (of the floor) from which a peak is one.
-MOST_PEAKS, _TRIED, _PEAK = 12, 7, 11.0
+MOST_PEAKS, _TRIED, _PEAK = 14, 7, 11.0
 #: Fewest cycles of a peak over the window, and how far (in cycles) a peak may lie from its place on a lattice.
 _LEAST_CYCLES, _OFF_CYCLES = 1.8, 0.3
 #: Pixels a side in which a frame's own period is sought, and what share of the highest power is a strong wave.
@@ -35,6 +35,8 @@ _MOST_SEARCHED, _STRONG = 512, 0.03
 _RING_CYCLES, _FEWEST = 3.0, 6
 #: Power (of the floor) from which maxima are looked at, and the neighbours of a coefficient.
 _LOWEST, _AROUND = 5.0, [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
+#: Noise is taken to be at least this share of the highest peak: finer waves of smooth pictures are no peaks.
+_LEAST = 2e-4
 #: What a point of a lattice costs: a free amplitude, found by chance.
 _COST = 4.0
 
@@ -165,7 +167,7 @@ def _floor(power: Array, taper: Taper, held: NDArray[np.bool_] | None = None) ->
         return np.full(taper.rings, float(power.mean()) + 1e-300)
     middle = (np.cumsum(count) - count + count // 2)[known]
     found = values[order[middle]] / np.log(2)
-    least = 1e-9 * float(power.max()) + 1e-300
+    least = _LEAST * float(power[taper.usable].max()) + 1e-300
     return np.asarray(np.interp(np.arange(taper.rings), known, np.maximum(found, least)))
 
 
@@ -225,29 +227,54 @@ def _peaks(share: Array, taper: Taper) -> tuple[Array, Array]:
 
 
 def _best(place: Array, strength: Array, side: int) -> tuple[Array | None, float]:
-    """Return the reciprocal basis that explains the peaks best and its evidence; none where all lie on one line."""
+    """Return the reciprocal basis that explains the peaks best and its evidence; none where all lie on one line.
+
+    Where the strongest peaks, two by two, leave others unexplained, their differences are tried too: a large cell may
+    show high orders only.
+    """
     none = float(-np.log(side**2))
     if len(place) < 2:
         return None, none
-    few = min(_TRIED, len(place))
-    first, second = np.triu_indices(few, 1)
-    pairs = np.stack([place[first], place[second]], axis=1)
+    found = np.where(strength > _PEAK, strength, 0.0)
+    basis, hit, score = _scored(place[:_TRIED], place, found, side)
+    if basis is None or hit is None:
+        return None, none
+    if (~hit & (strength > 2 * _PEAK)).any():
+        few = place[:_TRIED]
+        first, second = np.triu_indices(len(few), 1)
+        apart = np.concatenate([few[first] - few[second], few[first] + few[second]])
+        apart = apart[np.hypot(*apart.T) * side > _LEAST_CYCLES]
+        other, other_hit, other_score = _scored(np.concatenate([few, apart]), place, found, side)
+        if other is not None and other_hit is not None and other_score > score:
+            basis, hit = _fitted(other, place[other_hit]), other_hit
+    own = np.sort(strength[hit])[::-1][:2] if hit.sum() >= 2 else np.sort(strength)[-2:]
+    return basis, float((own - np.log(side**2)).sum())
+
+
+def _scored(
+    vectors: Array, place: Array, found: Array, side: int
+) -> tuple[Array | None, NDArray[np.bool_] | None, float]:
+    """Return the reduced basis of two of the vectors (V, 2) that explains most, which peaks (N,), and its score."""
+    first, second = np.triu_indices(len(vectors), 1)
+    pairs = np.stack([vectors[first], vectors[second]], axis=1)
     across = np.abs(np.linalg.det(pairs))
     pairs = pairs[across > 0.15 * np.linalg.norm(pairs, axis=2).prod(axis=1)]
     if len(pairs) == 0:
-        return None, none
-    found = np.where(strength > _PEAK, strength, 0.0)
+        return None, None, 0.0
     reach = float(np.linalg.norm(place[found > 0], axis=1).max(initial=0.0))
     index = np.rint(place @ np.linalg.inv(pairs))
     off = np.linalg.norm(index @ pairs - place, axis=2) * side
     hit = (off < _OFF_CYCLES) & (index != 0).any(axis=2)
-    gain = (hit * np.minimum(found, 1e4)).sum(axis=1)
     points = 0.5 * np.pi * reach**2 / np.abs(np.linalg.det(pairs))
-    score = gain - _COST * points - (~hit * found).sum(axis=1)
+    score = (hit * found).sum(axis=1) - _COST * points - (~hit * found).sum(axis=1)
     best = int(score.argmax())
-    basis = reduction(pairs[best]) @ pairs[best]
-    own = np.sort(strength[hit[best]])[::-1][:2] if hit[best].sum() >= 2 else np.sort(strength)[-2:]
-    return basis, float((own - np.log(side**2)).sum())
+    return reduction(pairs[best]) @ pairs[best], np.asarray(hit[best]), float(score[best])
+
+
+def _fitted(basis: Array, place: Array) -> Array:
+    """Return the basis that fits peaks (N, 2) on it best."""
+    index = np.rint(place @ np.linalg.inv(basis))
+    return np.asarray(np.linalg.lstsq(index, place, rcond=None)[0], np.float64)
 
 
 def _placed(window: Array, place: Array, taper: Taper) -> tuple[Array, Array]:
