@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from micrograph.core import Calibration, Frame
+from micrograph.core import Calibration, Frame, Prediction
 from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
 from micrograph.infer import load_predictor
 from micrograph.infer.predictor import unaided
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.report.structures import structural_figures
 from micrograph.run import Recipe
 from micrograph.simulate import NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.validate import read_measured
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
+#: Recipes whose picture is a map over the frame.
+STRUCTURAL = ("dumbbells", "lattice-types")
 BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
@@ -156,7 +159,9 @@ def gallery_picture(name: str) -> None:
         outlined_picture(recipe)
     if isinstance(recipe.data, NanotubeSampler):
         tubes_picture(recipe)
-    if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1:
+    if name in STRUCTURAL:
+        structural_picture(recipe)
+    if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or name in STRUCTURAL:
         return
     sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
     sample = sampler(np.random.default_rng(11))
@@ -164,6 +169,16 @@ def gallery_picture(name: str) -> None:
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
     (IMAGES / f"{name}.png").write_bytes(to_png(figure))
+
+
+def structural_picture(recipe: Recipe) -> None:
+    """Draw one simulated image of a recipe for crystals with the map that its report shows first."""
+    sample = recipe.data(np.random.default_rng(11))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    weights = recipe.model.weights
+    prediction = load_predictor(weights)(frame) if weights else Prediction(frame, {}, {}, sample.pixel_nm)
+    pictures = structural_figures(recipe, prediction, recipe.objects(prediction))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(next(iter(pictures.values()))))
 
 
 def outlined_picture(recipe: Recipe) -> None:

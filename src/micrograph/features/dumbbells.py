@@ -8,7 +8,7 @@ degrees; else they are lines, 0 to 180.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
 from micrograph.features.crystal import crystal_of
-from micrograph.features.locate import Amended, Located, LocateSettings, locate
+from micrograph.features.lattice import Lattice, fit_lattice
+from micrograph.features.locate import BORDER_NM, Amended, Located, LocateSettings, locate, spotted
 from micrograph.features.overview import frame_row, order_doubts
 from micrograph.features.pairing import Pairs, dumbbell_sites, faint_sites, find_pairs, lost_columns
 from micrograph.features.points import POINTS
@@ -126,43 +127,30 @@ def located_in_pairs(prediction: Prediction, settings: LocateSettings) -> Locate
     Where the lattice has a partner for a column and none was found, the joint fit is asked: a column counts if its
     intensity is `_SEEN` standard deviations and a share `_LEAST` of the usual one.
     """
-    located = locate(prediction, settings)
-    size = (np.array(prediction.frame.data.shape) - 1) * located.pixel_nm
-    place = located.table[["y_nm", "x_nm"]].to_numpy(float)
-    crystal = crystal_of(located.table)
-    points, merged = np.zeros((0, 2)), np.zeros(0, np.intp)
-    if crystal.measured is not None and not dumbbell_sites(crystal.measured):
-        points = faint_sites(place, crystal.measured, crystal.trusted, size)
-        if len(points):
-            located = _amended(prediction, settings, located, Amended(points, merged))
-            place, crystal = located.table[["y_nm", "x_nm"]].to_numpy(float), crystal_of(located.table)
-            settings = replace(settings, threshold=np.inf)  # from here on all columns are put in
-            merged = np.arange(0)
-    lost = lost_columns(place, crystal.measured, crystal.trusted)
-    more = lost.points[((lost.points > 0) & (lost.points < size)).all(axis=1)]
-    if len(more) == 0:
-        return located
-    if len(points):
-        return _amended(
-            prediction,
-            settings,
-            located,
-            Amended(np.concatenate([np.delete(place, lost.merged, axis=0), more]), merged),
-        )
-    return _amended(prediction, settings, located, Amended(more, lost.merged))
+    pixel = prediction.frame.calibration.pixel_nm
+    assert pixel is not None
+    size = (np.array(prediction.frame.data.shape) - 1) * pixel
+    place = spotted(prediction, settings)
+    count, lattice, inside = len(place), *_lattice(place, size)
+    if lattice is not None and not dumbbell_sites(lattice):
+        place = np.concatenate([place, faint_sites(place, lattice, inside, size)])
+        lattice, inside = _lattice(place, size)
+    lost = lost_columns(place, lattice, inside)
+    points = np.concatenate([place[np.setdiff1d(np.arange(count, len(place)), lost.merged)], lost.points])
+    points = points[((points > 0) & (points < size)).all(axis=1)]
+    located = locate(prediction, settings, Amended(points, lost.merged[lost.merged < count]))
+    bright, sigma, known = located.fit.amplitude, located.fit.amplitude_sigma, len(located.table) - len(points)
+    usual = float(np.nanmedian(bright[:known])) if np.isfinite(bright[:known]).any() else 0.0
+    found = np.arange(len(bright)) < known
+    keep = np.flatnonzero(found | (located.fit.ok & (bright > _SEEN * sigma) & (bright > _LEAST * usual)))
+    shown = located.table.assign(score=np.where(found, located.table["score"], _SCORE)).iloc[keep]
+    return Located(shown.reset_index(drop=True), located.fit.rows(keep), pixel)
 
 
-def _amended(prediction: Prediction, settings: LocateSettings, before: Located, amended: Amended) -> Located:
-    """Return the columns refined once more with points put in; those that the counts do not show are left out."""
-    again = locate(prediction, settings, amended)
-    bright, sigma = again.fit.amplitude, again.fit.amplitude_sigma
-    known = len(again.table) - len(amended.put_in_nm)
-    usual = float(np.nanmedian(before.fit.amplitude))
-    seen = again.fit.ok & (bright > _SEEN * sigma) & (bright > _LEAST * usual)
-    keep = np.flatnonzero(seen | (np.arange(len(bright)) < known))
-    score = np.where(np.arange(len(bright)) < known, again.table["score"], _SCORE)
-    shown = again.table.assign(score=score).iloc[keep].reset_index(drop=True)
-    return Located(shown, again.fit.rows(keep), again.pixel_nm)
+def _lattice(place: Array, size: Array) -> tuple[Lattice | None, NDArray[np.bool_]]:
+    """Return the lattice of columns (N, 2) and which it was fitted to: those not cut by the border."""
+    inside = np.asarray(((place > BORDER_NM) & (place < size - BORDER_NM)).all(axis=1))
+    return (fit_lattice(*place[inside].T) if inside.sum() >= 8 else None), inside
 
 
 def read_dumbbells(prediction: Prediction, located: Located) -> dict[str, pd.DataFrame]:

@@ -105,6 +105,14 @@ def locate(prediction: Prediction, settings: LocateSettings, amended: Amended | 
     return Located(table, fit, pixel)
 
 
+def spotted(prediction: Prediction, settings: LocateSettings) -> NDArray[np.float64]:
+    """Return where (N, 2) in nm the network sees columns, in the order of `locate`, before anything is fitted."""
+    pixel = prediction.frame.calibration.pixel_nm
+    assert pixel is not None
+    y, x, _, _ = _peaks(prediction, settings)
+    return np.stack([y, x], axis=1) * pixel
+
+
 def _peaks(
     prediction: Prediction, settings: LocateSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:

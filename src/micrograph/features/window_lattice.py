@@ -274,6 +274,8 @@ def _scored(
 def _fitted(basis: Array, place: Array) -> Array:
     """Return the basis that fits peaks (N, 2) on it best."""
     index = np.rint(place @ np.linalg.inv(basis))
+    if np.linalg.matrix_rank(index) < 2:
+        return basis
     return np.asarray(np.linalg.lstsq(index, place, rcond=None)[0], np.float64)
 
 
