@@ -36,7 +36,7 @@ RECIPE = Recipe(
         answers=BORDER_ANSWERS,
         reference="doi:10.1088/1674-4926/43/8/081001",
     ),
-    data=PoreSampler(fringes=(0.1, 1.3)),
+    data=PoreSampler(),
     model=outlining("pore", weights="pores-1", least_px=64.0),
     objects=OutlinedObjects(kind="pore", least_diameter_px=6.0),
     summary=Outlined(),
