@@ -90,7 +90,7 @@ def true_pairs(answer: Answer) -> Index:
 
 
 def _lattice_nm(reference: Reference) -> float:
-    crystal = {"silicon_110": "Si", "gaas_110": "GaAs"}.get(reference.name, reference.name.split("-")[0])
+    crystal = {"silicon_110": "Si"}.get(reference.name, reference.name.split("-")[0])
     return CRYSTALS[crystal][2]
 
 

@@ -74,7 +74,6 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "graphene_defects_5": lambda: _defects(405, "Si1C3", "Si2C4", "V1", "SW", defocus_nm=-1.0),
     "srtio3_001": lambda: strontium_titanate_scene(6, 5, _OXIDE, np.random.default_rng(300)),
     "silicon_110": lambda: dumbbell_scene("Si", (3, 5, 13), _DUMBBELL, np.random.default_rng(500)),
-    "gaas_110": lambda: dumbbell_scene("GaAs", (3, 5, 10), _DUMBBELL, np.random.default_rng(510)),
 }
 
 
