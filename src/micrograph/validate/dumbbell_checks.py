@@ -103,6 +103,7 @@ def judged(answer: Answer) -> Judged:
     owner = np.append(columns["object"].to_numpy(np.intp), -1)[row]
     found = np.asarray((row[pairs] >= 0).all(axis=1))
     paired = found & (owner[pairs[:, 0]] == owner[pairs[:, 1]])
+    paired &= np.isfinite(objects["separation_sigma_nm"].to_numpy(float))[owner[pairs[:, 0]]]
     own = objects.iloc[owner[pairs[paired, 0]]]
     limit = _limits(answer, pairs)[paired]
     plain = np.stack([answer.plain.y_nm, answer.plain.x_nm], axis=1)
