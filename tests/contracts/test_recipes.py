@@ -35,13 +35,15 @@ def recipe_of(name: str) -> Recipe:
     return find_recipe(name).with_settings(QUICK.get(name, {}))
 
 
-#: Recipes that answer on whole patterns: they have no sites and need no pixel size.
-OF_WHOLES = ("pacbed",)
+#: Recipes that answer on whole patterns, structures or windows: they have no sites, and tests of their own.
+OF_WHOLES = ("pacbed", "crystal-class", "crystal-symmetry", "lattice-types")
 
 #: Recipes of outlined objects: what they see has an area, not only a place.
 OUTLINED = ("particle-shapes", "liquid-cell", "pores", "particle-search")
 #: Recipes whose objects are no atoms of a lattice.
-NO_LATTICE = (*OUTLINED, "nanotube-chirality")
+NO_LATTICE = (*OUTLINED, *OF_WHOLES, "nanotube-chirality", "dumbbells")
+#: Pictures of what was found that are not called 'sites' or 'outlines'.
+FIGURE = {"dumbbells": "dumbbells-separation"}
 
 
 def small(name: str) -> Sampler:
@@ -236,13 +238,17 @@ def test_a_report_is_exported(name: str, result_of: Callable[[str], Result]) -> 
     result = result_of(name)
     page = write_report(result).read_text(encoding="utf-8")
     assert find_recipe(name).title in page and find_recipe(name).task.reference in page
-    figure = "outlines" if name in OUTLINED else "sites"
+    figure = "outlines" if name in OUTLINED else FIGURE.get(name, "sites")
     assert (result.folder / "figures" / f"{figure}.png").stat().st_size > 5000
 
 
-@every_recipe
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_names_its_reference_and_is_listed_under_its_name(name: str) -> None:
     recipe = find_recipe(name)
-    assert recipe.name == name and recipe.task.reference.startswith("doi:") and recipe.task.question.endswith("?")
+    assert (
+        recipe.name == name
+        and recipe.task.reference.startswith(("doi:", "arXiv:"))
+        and recipe.task.question.endswith("?")
+    )
     assert {"objects", "frames", "summary"} <= set(recipe.task.answers)
     assert isinstance(recipe.model, NoNet) or recipe.model.weights is not None or recipe.learner is not None

@@ -27,13 +27,17 @@ def probability_figure(
     colors = [ORANGE if inside is not None and inside[i] else BLUE if inside is None else GREY for i in order]
     axes.barh([names[i] for i in order], shares[order], color=colors)
     for row, i in enumerate(order):
-        axes.annotate(f"{shares[i]:.3f}", (shares[i], row), (4, 0), textcoords="offset points", va="center", fontsize=10)
+        axes.annotate(
+            f"{shares[i]:.3f}", (shares[i], row), (4, 0), textcoords="offset points", va="center", fontsize=10
+        )
     axes.set_xlim(0, 1.12)
     label_axes(axes, title, "probability", "")
     return figure
 
 
-def spots_figure(image: NDArray[Any], spots_px: NDArray[np.float64], centre_px: tuple[float, float], title: str) -> Figure:
+def spots_figure(
+    image: NDArray[Any], spots_px: NDArray[np.float64], centre_px: tuple[float, float], title: str
+) -> Figure:
     """Return a pattern (H, W), its square root in grey, with circles about the spots (N, 2: x, y from the centre)."""
     figure = new_figure(0.9)
     axes = figure.subplots()

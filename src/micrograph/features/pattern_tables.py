@@ -35,6 +35,7 @@ PATTERNS = (
     Column("misfit", "", "mean square of the residuals over the counts that are expected"),
     Column("unexplained", "", "share of the pattern's contrast that the model does not explain"),
 )
+FITTED = (Column("count", "", "patterns in the frame that were fitted"),)
 SUMMARY = (
     Column("patterns", "", "number of patterns that were fitted"),
     Column("thickness_nm", "nm", "mean thickness", sigma="thickness_sigma_nm"),

@@ -233,6 +233,11 @@ RECIPE = Recipe(
                 Column("angle_deg", "degree", "angle between the two", "angle_sigma_deg"),
                 Column("indexed", "", "share of the spots on that lattice"),
             ),
+            "frames": (
+                Column("count", "", "answers"),
+                Column("class", "", "structure type of this frame alone"),
+                Column("probability", "", "of that type"),
+            ),
             "probabilities": (Column("class", "", "structure type"), Column("probability", "", "of this frame")),
             "summary": (*PROBABILITIES, Column("frames", "", "number of frames")),
             "together": (
