@@ -61,6 +61,11 @@ def test_an_unknown_interval_clears_no_bound() -> None:
     assert results[0].low is None
 
 
+def test_no_number_clears_no_bound_whatever_its_interval() -> None:
+    (result,) = run_checks([Check("none", fixed(np.nan, 0.99, 1.0), 0.9, ">=")], nothing, np.random.default_rng(0))
+    assert not result.passed
+
+
 def test_a_check_alone_gives_the_number_that_it_gives_among_others() -> None:
     def draw(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         value = float(rng.random())

@@ -138,7 +138,8 @@ def _measured(check: Check, analyser: Analyser, rng: np.random.Generator) -> Che
         error = str(problem) if isinstance(problem, BadInput) else f"{type(problem).__name__}: {problem}"
     bound = check.bound + (check.times_limit * (measured.limit or 0.0) if check.times_limit else 0.0)
     end = measured.low if check.direction == ">=" else measured.high
-    passed = not error and (end >= bound if check.direction == ">=" else end <= bound)
+    known = not error and bool(np.isfinite(measured.value))  # an interval around no number clears nothing
+    passed = known and (end >= bound if check.direction == ">=" else end <= bound)
     return CheckResult(
         name=check.name,
         value=_known(measured.value),
