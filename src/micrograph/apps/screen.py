@@ -145,6 +145,7 @@ def catalogue(recipes: Sequence[Recipe]) -> None:
 def card(recipe: Recipe) -> None:
     """Print one recipe's task, columns, settings, limits of validity and measured numbers."""
     from micrograph.nets import find_weights, read_card
+    from micrograph.run.learning import Preparer
     from micrograph.validate import read_measured
 
     say(f"{recipe.name}: {recipe.title}\n{recipe.task.question}\nNeeds: {', '.join(recipe.task.needs)}")
@@ -163,8 +164,12 @@ def card(recipe: Recipe) -> None:
         for quantity, (low, high) in read_card(find_weights(recipe.model.weights)).get("domain", {}).items():
             valid.add_row(quantity, f"{low:g}", f"{high:g}")
         _console().print(valid)
-    if recipe.learner is not None:
+    elif isinstance(recipe.learner, Preparer):
+        say("Ships no weights: the model is physics, computed once for a microscope and a crystal, and kept.")
+    elif recipe.learner is not None:
         say("Ships no weights: the model is trained on each recording itself, in a few minutes.")
+    else:
+        say("Needs no weights: what is measured follows from physics alone.")
     if measured := read_measured(recipe.name):
         _console().print(check_table(measured))
 
