@@ -48,7 +48,7 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
 
     A network is compiled once for every shape of batch that comes.
     """
-    openvino, jit = _openvino(), cast(Any, torch.jit)
+    openvino, jit = openvino_module(), cast(Any, torch.jit)
     core = openvino.Core()
     probe = np.random.default_rng(0).standard_normal((1, 1, 64, 64)).astype(np.float32)
     net: Any = network(checkpoint)
@@ -65,7 +65,7 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
     raise BadInput("OpenVINO and PyTorch disagree on this network: choose the back-end 'torch'.")
 
 
-def _openvino() -> Any:
+def openvino_module() -> Any:
     """Return the module, imported without the package with which it reports its use to its makers."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
@@ -73,10 +73,14 @@ def _openvino() -> Any:
     return openvino
 
 
-def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Compute:
+def openvino_options(precision: str, threads: int | None) -> dict[str, Any]:
+    """Return how a network is compiled: for one image at a time, on so many threads (``None``: all)."""
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
+    return options if threads is None else options | {"INFERENCE_NUM_THREADS": threads}
+
+
+def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Compute:
+    options = openvino_options(precision, threads)
     ready: dict[tuple[int, ...], Any] = {}
 
     def compute(batch: Array) -> tuple[Array, Array]:
@@ -92,12 +96,16 @@ def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Com
 
 def backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> Compute:
     """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
+    on = torch_device(name, device)
+    return openvino_backend(checkpoint, threads) if on is None else torch_backend(checkpoint, on)
+
+
+def torch_device(name: str, device: str) -> str | None:
+    """Return the device on which PyTorch is to compute, ``None`` where OpenVINO is to; refuse what is not there."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadInput(f"The device is '{device}', but no GPU is there: choose --device cpu.")
     if name not in ("auto", "openvino", "torch") or not device.startswith(("cpu", "cuda")):
         raise BadInput(f"The device is '{device}' and the back-end '{name}': known are cpu, cuda; openvino, torch.")
-    if name == "torch" or device.startswith("cuda"):
-        return torch_backend(checkpoint, device)
-    return openvino_backend(checkpoint, threads)
+    return device if name == "torch" or device.startswith("cuda") else None

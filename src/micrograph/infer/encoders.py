@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, MissingCalibration, Prediction
+from micrograph.infer.backends import openvino_module, openvino_options, torch_device
 from micrograph.nets import Checkpoint, EncoderSpec
 from micrograph.nets.encoder import Encoder, seen_by
 from micrograph.nets.encoder_spec import COVARIANCE
@@ -162,9 +162,7 @@ def torch_encoder(checkpoint: Checkpoint, device: str) -> EncoderCompute:
 
 def openvino_encoder(checkpoint: Checkpoint, threads: int | None = None) -> EncoderCompute:
     """Return the encoder on OpenVINO in fp32; refuse it where its answers are not those of PyTorch."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
+    openvino = openvino_module()
     spec, net = cast(EncoderSpec, checkpoint.spec), cast(Any, encoder_network(checkpoint))
     rng = np.random.default_rng(0)
     probe = (
@@ -177,10 +175,7 @@ def openvino_encoder(checkpoint: Checkpoint, threads: int | None = None) -> Enco
         traced = cast(Any, torch.jit).trace(net, example, check_trace=False)
         sizes = [[-1, *part.shape[1:]] for part in probe]
         model = openvino.convert_model(traced, example_input=example, input=sizes)
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(model, "CPU", options)
+    compiled = openvino.Core().compile_model(model, "CPU", openvino_options("f32", threads))
 
     def compute(images: Array, known: Array) -> tuple[Array, Array]:
         answer = compiled((images, known))
@@ -193,12 +188,5 @@ def openvino_encoder(checkpoint: Checkpoint, threads: int | None = None) -> Enco
 
 def encoder_backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> EncoderCompute:
     """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadInput(f"The device is '{device}', but no GPU is there: choose --device cpu.")
-    if name not in ("auto", "openvino", "torch") or not device.startswith(("cpu", "cuda")):
-        raise BadInput(f"The device is '{device}' and the back-end '{name}': known are cpu, cuda; openvino, torch.")
-    if name == "torch" or device.startswith("cuda"):
-        return torch_encoder(checkpoint, device)
-    return openvino_encoder(checkpoint, threads)
+    on = torch_device(name, device)
+    return openvino_encoder(checkpoint, threads) if on is None else torch_encoder(checkpoint, on)

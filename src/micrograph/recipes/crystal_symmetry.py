@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Frame, Prediction, Sample, Sites, Task
 from micrograph.features.crystal_evidence import spots_of
-from micrograph.features.spots import unlike_pattern
+from micrograph.features.spots import Spots, unlike_pattern
 from micrograph.features.symmetry_answer import Symmetry, cell_of, conformal_set, solve
 from micrograph.nets.spec import NoNet
 from micrograph.run import Recipe
@@ -35,15 +35,15 @@ _WHOLE, _ZONE, _LINES = "space", "zone", "lines"
 _NO_PATTERN = "The image is no spot pattern of one crystal: its spots do not lie on one lattice about the beam."
 
 
-def peaks_of(frame: Frame) -> NDArray[np.float64]:
+def peaks_of(frame: Frame, spots: Spots | None) -> NDArray[np.float64]:
     """Return the peaks (N, 4) of a frame in the crystal's own axes, as far as tilts say how the crystal stood.
 
+    spots: what was found in a pattern; ``None`` for a list of peaks.
     `Frame.known` may hold the holder's tilts ``alpha_deg`` (about x) and ``beta_deg`` (about y) of a pattern.
     """
-    if frame.calibration.content == "peaks":
+    if spots is None:
         rows = frame.data[frame.data.any(axis=1)].astype(float)
     else:
-        spots = spots_of(frame)
         rows = np.column_stack([spots.place, np.zeros(len(spots)), spots.intensity])
         scale = frame.calibration.signal_axis
         if scale is not None and scale.unit == "1/nm":
@@ -68,14 +68,16 @@ class Peaks:
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects' (one row a peak) and 'frames'."""
-        rows = peaks_of(prediction.frame)
+        frame = prediction.frame
+        spots = None if frame.calibration.content == "peaks" else spots_of(frame)
+        rows = peaks_of(frame, spots)
         rows = rows[rows[:, 3] >= self.faintest * rows[:, 3].max(initial=0.0)]
         table = pd.DataFrame(rows, columns=["gx", "gy", "gz", "intensity"])
         table["g"] = np.linalg.norm(rows[:, :3], axis=1)
         kind = (_LINES, _LINES, _ZONE, _WHOLE)[_rank(rows)]
         frames: dict[str, object] = {"count": len(table), "peaks_of": kind, "domain_distance": 0.0}
-        if prediction.frame.calibration.content == "image":
-            distance = unlike_pattern(spots_of(prediction.frame))
+        if spots is not None:
+            distance = unlike_pattern(spots)
             frames["domain_distance"] = distance
             if distance > 1:
                 frames |= {"flags": int(Flag.OUT_OF_DOMAIN), "notes": _NO_PATTERN}

@@ -21,6 +21,7 @@ from micrograph.validate.intervals import bootstrap, share_interval
 from micrograph.validate.limits import Raster, bond_limits
 from micrograph.validate.metrics import coverage, over_limit, rmse
 from micrograph.validate.metrics import match as matched
+from micrograph.validate.shared import Shared
 from micrograph.validate.trials import Answer, Reference, Trial
 
 if TYPE_CHECKING:
@@ -186,17 +187,16 @@ def _limits(answer: Answer, pairs: Index) -> Array:
     return _known_limits(trial, answer.reference.name, tuple(map(tuple, pairs.tolist())))
 
 
-_SEEN: dict[tuple[int, str, int], tuple[Analyser, list[Judged]]] = {}
+_SEEN: Shared[list[Judged]] = Shared()
 
 
 def _all(trial: Trial, analyser: Analyser, rng: np.random.Generator) -> list[Judged]:
     """Return every image judged; the same images are analysed once for all checks."""
-    key = (id(analyser), str(trial), int(rng.integers(2**62)))
-    if key not in _SEEN:
-        while len(_SEEN) > 4:
-            _SEEN.pop(next(iter(_SEEN)))
-        _SEEN[key] = (analyser, [judged(answer) for answer in trial.answers(analyser, np.random.default_rng(key[2]))])
-    return _SEEN[key][1]
+
+    def find(seed: int) -> list[Judged]:
+        return [judged(answer) for answer in trial.answers(analyser, np.random.default_rng(seed))]
+
+    return _SEEN.found(str(trial), analyser, rng, find)
 
 
 def both_columns(trial: Trial, *, at_least: float) -> Check:

@@ -17,6 +17,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.metrics import auroc
+from micrograph.validate.shared import Shared
 from micrograph.validate.trials import Trial, exposures
 
 if TYPE_CHECKING:
@@ -77,17 +78,15 @@ class Images:
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Answer]:
         """Return the answer in the middle of each image; the same images are analysed once for all checks."""
-        seed = int(rng.integers(2**62))
-        key = (id(analyser), self.name, seed)
-        if key not in _FOUND:
-            while len(_FOUND) > 4:
-                _FOUND.pop(next(iter(_FOUND)))
+
+        def find(seed: int) -> list[Answer]:
             draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            _FOUND[key] = (analyser, [_answer(self.sampler(draw), analyser) for draw in draws])
-        return _FOUND[key][1]
+            return [_answer(self.sampler(draw), analyser) for draw in draws]
+
+        return _FOUND.found(self.name, analyser, rng, find)
 
 
-_FOUND: dict[tuple[int, str, int], tuple[Analyser, list[Answer]]] = {}
+_FOUND: Shared[list[Answer]] = Shared()
 
 
 def _answer(sample: Sample, analyser: Analyser) -> Answer:

@@ -22,6 +22,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.metrics import auroc, rmse
+from micrograph.validate.shared import Shared
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -41,14 +42,12 @@ class Tubes:
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Answer]:
         """Return what `analyser` finds in each image; the same images are analysed once for all checks."""
-        seed = int(rng.integers(2**62))
-        key = (id(analyser), self.name, seed)
-        if key not in _FOUND:
-            while len(_FOUND) > 4:
-                _FOUND.pop(next(iter(_FOUND)))
+
+        def find(seed: int) -> list[Answer]:
             draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            _FOUND[key] = (analyser, [_answer(self.sampler(draw), analyser) for draw in draws])
-        return _FOUND[key][1]
+            return [_answer(self.sampler(draw), analyser) for draw in draws]
+
+        return _FOUND.found(self.name, analyser, rng, find)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Answer:
         )
 
 
-_FOUND: dict[tuple[int, str, int], tuple[Analyser, list[Answer]]] = {}
+_FOUND: Shared[list[Answer]] = Shared()
 
 
 def _answer(sample: Sample, analyser: Analyser) -> Answer:

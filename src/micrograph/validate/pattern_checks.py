@@ -16,6 +16,7 @@ from micrograph.structures.zone_cell import zone_cell
 from micrograph.validate.checks import Analyser, Check, Direction, Measurement
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.pacbed_multislice import VOLTAGE_KV, shipped_patterns
+from micrograph.validate.shared import Shared
 
 Array = NDArray[np.float64]
 
@@ -59,16 +60,12 @@ class Fitted:
 
 
 _Drawn = tuple[NDArray[np.float32], PatternFit]
-_KNOWN: dict[tuple[int, PatternTrial, int], Fitted] = {}
+_KNOWN: Shared[Fitted] = Shared()
 
 
 def fitted(trial: PatternTrial, analyser: Analyser, rng: np.random.Generator) -> Fitted:
     """Return what the recipe says of the patterns of a trial; checks that draw the same share it."""
-    seed = int(rng.integers(2**31))
-    key = (id(analyser), trial, seed)
-    if key not in _KNOWN:
-        _KNOWN[key] = _fitted(trial, analyser, np.random.default_rng(seed))
-    return _KNOWN[key]
+    return _KNOWN.found(trial, analyser, rng, lambda seed: _fitted(trial, analyser, np.random.default_rng(seed)))
 
 
 def _fitted(trial: PatternTrial, analyser: Analyser, rng: np.random.Generator) -> Fitted:

@@ -19,6 +19,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import clopper_pearson, share_interval
 from micrograph.validate.particle_scenes import cut_apart, found_in, otsu, same
 from micrograph.validate.shape_checks import Sorted
+from micrograph.validate.shared import Shared
 
 Array = NDArray[np.float64]
 #: Particles of which others cover more than this share of the area do not count as missed.
@@ -33,22 +34,22 @@ _DATA = "searches"
 class Sets:
     """So many recordings of so many images of one sampler's kind; chains are sought anew in each.
 
-    What was found last is kept: checks that draw the same recordings for the same analyser share one pass of searches.
+    Checks that draw the same recordings for the same analyser share one pass of searches.
     """
 
     sampler: ParticleSampler
     sets: int = 6
     images: int = 6
-    kept: dict[int, tuple[Analyser, list[Sorted]]] = field(default_factory=dict, compare=False, repr=False)
+    kept: Shared[list[Sorted]] = field(default_factory=Shared, compare=False, repr=False)
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Sorted]:
         """Return what the recipe finds in each recording, images as single ones without times."""
-        seed = int(rng.integers(2**62))
-        if seed not in self.kept or self.kept[seed][0] is not analyser:
+
+        def find(seed: int) -> list[Sorted]:
             own = np.random.default_rng(seed)
-            self.kept.clear()
-            self.kept[seed] = (analyser, [self._one(analyser, own) for _ in range(self.sets)])
-        return self.kept[seed][1]
+            return [self._one(analyser, own) for _ in range(self.sets)]
+
+        return self.kept.found((self.sets, self.images), analyser, rng, find)
 
     def _one(self, analyser: Analyser, rng: np.random.Generator) -> Sorted:
         scenes = [self.sampler.scene(rng) for _ in range(self.images)]
