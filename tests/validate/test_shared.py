@@ -35,9 +35,14 @@ def test_the_same_question_is_asked_once_and_another_anew() -> None:
     assert len(asked) == 4
 
 
-def test_only_the_last_answers_are_kept() -> None:
+def test_what_was_asked_long_ago_is_asked_anew() -> None:
     asked: list[int] = []
+
+    def find(seed: int) -> int:
+        asked.append(seed)
+        return seed
+
     shared, who = Shared[int](), analyser()
-    for question in (*range(8), 0, 7):
-        shared.found(question, who, np.random.default_rng(0), lambda seed: len(asked) or asked.append(seed) or 0)
-    assert len(shared._kept) == 5
+    for question in ("old", "a", "b", "c", "d", "e", "e", "old"):
+        shared.found(question, who, np.random.default_rng(0), find)
+    assert len(asked) == 7
