@@ -9,6 +9,8 @@ from micrograph.simulate.edge_movie import EDGE_RATES, EdgeSample, edge_history,
 from micrograph.simulate.edge_states import EDGE_STATES, RING_SIZES
 from micrograph.simulate.history import Configuration, History
 from micrograph.simulate.hrtem import Lens, image_of_wave, phase_contrast
+from micrograph.simulate.hrtem_sampler import Either, HrtemSampler
+from micrograph.simulate.hrtem_scenes import ColumnScene, GrapheneSheets, WulffParticles
 from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
 from micrograph.simulate.nanotube_sampler import NanotubeSampler
@@ -48,6 +50,7 @@ __all__ = [
     "Chaining",
     "Change",
     "Coalescing",
+    "ColumnScene",
     "Conditions",
     "Configuration",
     "Create",
@@ -56,10 +59,13 @@ __all__ = [
     "Distortion",
     "Dynamics",
     "EdgeSample",
+    "Either",
     "Etching",
     "Field",
+    "GrapheneSheets",
     "History",
     "Hop",
+    "HrtemSampler",
     "Lens",
     "Microscope",
     "Movie",
@@ -87,6 +93,7 @@ __all__ = [
     "TmdSample",
     "Vanish",
     "View",
+    "WulffParticles",
     "adf",
     "adf_points",
     "arrhenius",

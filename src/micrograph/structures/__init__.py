@@ -4,6 +4,7 @@ from micrograph.structures.boundary import grain_boundary
 from micrograph.structures.crystal import from_file, zone_axis_of
 from micrograph.structures.defects import DEFECTS, named_defect
 from micrograph.structures.edges import EDGES, with_edge, with_holes
+from micrograph.structures.film import amorphous_carbon
 from micrograph.structures.graphene import graphene, with_silicon, with_vacancies
 from micrograph.structures.lattice2d import random_lattice_2d
 from micrograph.structures.nanotube import (
@@ -39,6 +40,7 @@ __all__ = [
     "Network",
     "Pose",
     "Tube",
+    "amorphous_carbon",
     "bonded",
     "columns",
     "from_file",
