@@ -44,3 +44,10 @@ def test_a_table_without_names_is_refused_with_what_was_expected(tmp_path: Path)
     path.write_text("1.0 2.0\n3.0 4.0\n")
     with pytest.raises(BadInput, match="columns with names were expected"):
         open_recording(path)
+
+
+def test_a_cif_without_a_structure_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "junk.cif"
+    path.write_text("data_x\n_cell nonsense\n")
+    with pytest.raises(BadInput, match="holds no atoms"):
+        open_recording(path)

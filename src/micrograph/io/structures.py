@@ -47,7 +47,7 @@ def signals(path: Path) -> list[Signal]:
     atoms; shorter structures end in rows of zeros. Raises `BadInput` where there are no atoms.
     """
     tables = [_table(atoms) for atoms in _read(path)]
-    rows = max(len(table) for table in tables)
+    rows = max(map(len, tables), default=0)
     if rows < 4:
         raise BadInput(f"{path.name} holds no atoms: give a file with a structure in it.")
     padded = np.stack([np.pad(table, ((0, rows - len(table)), (0, 0))) for table in tables])

@@ -104,9 +104,15 @@ def _first_of_pair(index: NDArray[np.intp]) -> NDArray[np.bool_]:
 
 def _amplitude(atoms: Atoms, index: NDArray[np.intp], length: Array, voltage_kV: float) -> NDArray[np.complex128]:
     basis, numbers = atoms.get_scaled_positions(), atoms.numbers  # type: ignore[no-untyped-call]
+    most = np.abs(index).max(axis=0, initial=0)
     total = np.zeros(len(index), complex)
     for number in np.unique(numbers):
-        phases = np.exp(2j * np.pi * (index @ basis[numbers == number].T)).sum(axis=1)
+        # exp(2 pi i (h x + k y + l z)) as a product of three small tables, each over one index
+        h, k, m = (
+            np.exp(2j * np.pi * np.multiply.outer(np.arange(-reach, reach + 1), place))
+            for reach, place in zip(most, basis[numbers == number].T, strict=True)
+        )
+        phases = np.einsum("ra,ra,ra->r", h[index[:, 0] + most[0]], k[index[:, 1] + most[1]], m[index[:, 2] + most[2]])
         total += np.abs(scattering_amplitude_A2(int(number), voltage_kV, length / 10)) * phases
     return total
 
