@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Wave = NDArray[np.complex64]
 
-#: Sampling of the wave (nm): what is scattered up to 2/3 of Nyquist's limit takes part, 33 mrad at 300 kV.
-SAMPLING_NM = 0.02
+#: Sampling of the wave (nm): what is scattered up to 2/3 of Nyquist's limit takes part, 26 mrad at 300 kV.
+SAMPLING_NM = 0.025
 #: Share of Nyquist's limit up to which scattering takes part.
 _BAND = 2 / 3
 

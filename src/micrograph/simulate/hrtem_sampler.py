@@ -52,7 +52,7 @@ def sliced(
     if film is not None:
         slices += slices_of(film, _FILM_SLICE_NM)
     grid = wave_grid(side_px, pixel_nm, SHEET_MARGIN_NM)
-    return image_behind(slices, lens, grid, thermal_nm=thermal_nm, planes=1 if flat else 9)
+    return image_behind(slices, lens, grid, thermal_nm=thermal_nm, planes=1 if flat else 7)
 
 
 @dataclass(frozen=True)
