@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from micrograph.core import Prediction, Task
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
@@ -15,9 +15,21 @@ from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate.hrtem import Lens
-from micrograph.simulate.hrtem_sampler import COLUMN_IMAGES, lattice_contrast
-from micrograph.simulate.hrtem_scenes import COLUMN
+from micrograph.simulate.hrtem_sampler import COLUMN_IMAGES, GOLD_HRTEM, GRAPHENE_HRTEM, lattice_contrast
+from micrograph.simulate.hrtem_scenes import COLUMN, GrapheneSheets
 from micrograph.train.settings import TrainSettings
+from micrograph.validate import coverage_1sigma, domain_auroc, position_over_limit
+from micrograph.validate.hrtem_checks import (
+    FROM_HOLES_NM,
+    ColumnTrial,
+    WaveSampler,
+    at_dose,
+    columns_found,
+    place_error,
+    seconds_a_frame,
+    sharing,
+    simulators_apart,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +69,41 @@ class PhaseColumns:
         return 0 if abs(seen) < 0.2 else (1 if seen > 0 else -1)
 
 
+def _sheets(dose_e_per_A2: float, of: str, images: int, **changes: Any) -> ColumnTrial:
+    """Return a trial of graphene, judged away from holes; without amorphous carbon unless asked."""
+    sampler = at_dose(GRAPHENE_HRTEM, dose_e_per_A2, **{"filmed": 0.0, **changes})
+    return ColumnTrial((), dose_e_per_A2, inset_nm=0.3, of=of, sampler=sampler, images=images, rim_nm=FROM_HOLES_NM)
+
+
+def _gold(dose_e_per_A2: float, of: str, images: int, **changes: Any) -> ColumnTrial:
+    sampler = at_dose(GOLD_HRTEM, dose_e_per_A2, **{"filmed": 0.0, **changes})
+    return ColumnTrial((), dose_e_per_A2, inset_nm=0.1, of=of, sampler=sampler, images=images)
+
+
+def _waves(dose_e_per_A2: float, of: str, images: int, *names: str) -> ColumnTrial:
+    kind = GOLD_HRTEM if names[0].startswith("gold") else GRAPHENE_HRTEM
+    sheet = kind is GRAPHENE_HRTEM
+    return ColumnTrial(
+        (), dose_e_per_A2, inset_nm=0.3 if sheet else 0.1, of=of, sampler=WaveSampler(names, kind, dose_e_per_A2),
+        images=images, rim_nm=FROM_HOLES_NM if sheet else 0.0,
+    )  # fmt: skip
+
+
+#: (i) The sampler's own ranges; (ii) half the dose and a wider defocus; (iii) waves of abTEM.
+FAINT = _sheets(1e4, "graphene", 24)
+FAIR = _sheets(1e5, "graphene", 24)
+COVERED = _sheets(1e5, "graphene under 5 nm of carbon", 16, filmed=1.0, film_nm=(5.0, 5.001))
+PLACES = _sheets(
+    1e5, "displaced graphene", 8, field_nm=3.0, pixel_nm=(0.02, 0.025),
+    scene=GrapheneSheets(boundaries=0.0, holed=0.0, displaced_nm=(0.012, 0.0121)),
+)  # fmt: skip
+GOLD = _gold(1e4, "gold", 20)
+GOLD_ON_CARBON = _gold(1e4, "gold on carbon", 16, filmed=1.0)
+BEYOND = _sheets(5e3, "graphene, 20 to 25 nm off focus", 12, defocus_nm=(20.0, 25.0))
+SHEET_WAVES = _waves(1e5, "graphene by abTEM", 12, *(f"graphene_{number}" for number in range(4)))
+FILM_WAVES = _waves(1e5, "graphene under carbon by abTEM", 8, "graphene_film_0", "graphene_film_1")
+GOLD_WAVES = _waves(1e4, "gold by abTEM", 12, "gold_110", "gold_100", "gold_111")
+
 RECIPE = Recipe(
     name="hrtem-columns",
     title="Columns in HRTEM",
@@ -80,6 +127,28 @@ RECIPE = Recipe(
     ),
     objects=PhaseColumns(),
     summary=ArealDensity(always=(NAME, "vacancy")),
-    training=TrainSettings(steps=1600, reuse=24, workers=0, checkpoint_every=50),
+    checks=(
+        columns_found(FAINT, "precision", at_least=0.98),
+        columns_found(FAINT, "recall", at_least=0.97),
+        columns_found(FAIR, "precision", at_least=0.99),
+        columns_found(FAIR, "recall", at_least=0.99),
+        columns_found(COVERED, "recall", at_least=0.90),
+        sharing(position_over_limit(PLACES, at_most=2.0), PLACES),
+        sharing(coverage_1sigma(PLACES, within=0.1), PLACES),
+        columns_found(GOLD, "recall", at_least=0.98),
+        columns_found(GOLD, "precision", at_least=0.95),
+        place_error(GOLD, at_most_nm=0.02),
+        columns_found(GOLD_ON_CARBON, "recall", at_least=0.95),
+        columns_found(BEYOND, "recall", at_least=0.9),
+        columns_found(SHEET_WAVES, "precision", at_least=0.97),
+        columns_found(SHEET_WAVES, "recall", at_least=0.97),
+        columns_found(FILM_WAVES, "recall", at_least=0.85),
+        columns_found(GOLD_WAVES, "recall", at_least=0.95),
+        simulators_apart(("graphene_0", "graphene_1", "graphene_2"), GRAPHENE_HRTEM, at_most=0.1),
+        simulators_apart(("gold_110", "gold_100", "gold_111"), GOLD_HRTEM, at_most=0.15),
+        domain_auroc(FAIR, foreign=(), kinds=("noise", "texture")),
+        seconds_a_frame(GRAPHENE_HRTEM, at_most_s=1.0),
+    ),
+    training=TrainSettings(steps=1200, reuse=24, checkpoint_every=50, calibration_samples=96),
     begins_from="atoms-1",
 )

@@ -71,7 +71,7 @@ class HrtemSampler:
     """
 
     scene: Scenery
-    field_nm: float = 4.0
+    field_nm: float = 3.6
     pixel_nm: Range = (0.012, 0.03)
     voltage_kV: float = 80.0
     defocus_nm: Range = (1.0, 20.0)
@@ -221,7 +221,7 @@ GRAPHENE_HRTEM = HrtemSampler(GrapheneSheets())
 #: Gold at 300 kV along [110], [100] and [111], as imaged with a small negative Cs: columns are bright where thin.
 GOLD_HRTEM = HrtemSampler(
     WulffParticles(),
-    field_nm=5.0,
+    field_nm=4.6,
     voltage_kV=300.0,
     defocus_nm=(5.0, 12.0),
     under=0.0,
