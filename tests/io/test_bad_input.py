@@ -45,7 +45,7 @@ def refusal(path: Path, **options: object) -> str:
         (np.zeros((30, 1)), "30 x 1 pixels"),
         (np.zeros((0, 20, 30)), "no image"),
         (np.zeros((0, 30)), "no image"),
-        (np.zeros((4, 5, 20, 30)), "4D-STEM"),
+        (np.zeros((2, 2, 4, 5, 20, 30)), "6-D"),
         (np.zeros((2, 3, 4, 5, 6)), "5-D"),
         (np.zeros((64, 64, 20)), "(H, W, frames)"),
         (COLOUR, "colour"),

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
+from micrograph.features.pattern_bank import make_bank
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
-from micrograph.features.pattern_start import likely_places, make_bank, measured_pattern
+from micrograph.features.pattern_start import likely_places, measured_pattern
 from micrograph.simulate.pacbed import Library
 from micrograph.simulate.pattern_cache import cached_library
 from micrograph.simulate.rocking import beam_shares, symmetry, zone_of

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive, parse_quantity
+from micrograph.core import BadInput, BrokenCheckpoint, Recording, SignalAxis, parse_positive, parse_quantity
 from micrograph.core.calibration import UNITS
 from micrograph.core.provenance import made_folder
 
@@ -34,7 +35,10 @@ OPTIONS = {
     "inner_mrad": "--inner",
     "outer_mrad": "--outer",
     "dose_e_per_A2": "--dose",
+    "step_nm": "--scan-step",
 }
+#: What the angle of a pixel of a pattern is called among the calibrations of a request.
+PATTERN_PIXEL = "signal_axis"
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -54,6 +58,8 @@ class Request:
     log: Path | None = None
     log_start: str | None = None
     signal: str | None = None
+    scan_shape: str | None = None
+    raw_layout: str | None = None
     weights: tuple[Path, ...] = ()
     device: str = "auto"
     bin: int | None = None
@@ -84,7 +90,9 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
 def parse_calibration(texts: Mapping[str, str | None]) -> dict[str, float]:
     """Return the given texts as values in our units, all positive; refuse a detector whose rim lies inside its hole."""
     values = {
-        name: parse_positive(text, UNITS[name], name=OPTIONS[name]) for name, text in texts.items() if text is not None
+        name: parse_positive(text, UNITS[name], name=OPTIONS[name])
+        for name, text in texts.items()
+        if text is not None and name != PATTERN_PIXEL
     }
     if values.get("inner_mrad", 0.0) >= values.get("outer_mrad", float("inf")):
         raise BadInput(
@@ -92,6 +100,26 @@ def parse_calibration(texts: Mapping[str, str | None]) -> dict[str, float]:
             "must be greater than the inner one."
         )
     return values
+
+
+def parse_axis(text: str | None) -> SignalAxis | None:
+    """Return the scale of patterns ("0.43 mrad", "0.02 1/angstrom") as an axis."""
+    if text is None:
+        return None
+    try:
+        return SignalAxis("mrad", parse_positive(text, "mrad", name="--pattern-pixel"))
+    except BadInput:
+        return SignalAxis("1/nm", parse_positive(text, "1/nm", name="--pattern-pixel"))
+
+
+def parse_scan(text: str | None) -> tuple[int, int] | None:
+    """Return "64x48" as the lines of a scan and the places along each."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+)\s*[x, ]\s*(\d+)\s*", text)
+    if not found or min(map(int, found.groups())) < 2:
+        raise BadInput(f"--scan-shape is '{text}': write lines x places of the scan, such as 64x48, both from 2 on.")
+    return int(found.group(1)), int(found.group(2))
 
 
 def parse_frames(text: str | None, count: int) -> slice:
@@ -115,7 +143,16 @@ def open_calibrated(path: Path, request: Request) -> Recording:
 
     known = parse_calibration(request.calibration)
     pixel, time = known.pop("pixel_nm", None), known.pop("frame_time_s", None)
-    recording = open_recording(path, pixel_nm=pixel, frame_time_s=time, signal=request.signal).calibrated(**known)
+    scan, axis = parse_scan(request.scan_shape), parse_axis(request.calibration.get(PATTERN_PIXEL))
+    opened = open_recording(
+        path,
+        pixel_nm=pixel,
+        frame_time_s=time,
+        signal=request.signal,
+        scan_shape=scan,
+        raw_layout=request.raw_layout,
+    )
+    recording = opened.calibrated(**known, signal_axis=axis)
     return logged_frames(recording, request)
 
 
@@ -168,9 +205,10 @@ def analyze_opened(
 
     The model is `predict`, or the one that the recording teaches or whose weights are given or shipped.
     """
-    from micrograph.run import require_calibration, suitably_binned
+    from micrograph.run import presented, require_calibration, suitably_binned
 
     require_calibration(recipe, recording.calibration)
+    recording = presented(recipe, recording)
     settings = request.run_settings()
     if predict is None and recipe.learner is not None and not request.weights:
         predict = learn_from(recipe, recording, into, settings, progress)

@@ -35,6 +35,18 @@ def requested(
     ] = None,
     log_start: Annotated[str | None, typer.Option(help='Time of the log at the first frame, "12 s".')] = None,
     signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
+    scan_step: Annotated[
+        str | None, typer.Option(help='Distance of neighbouring places of a 4D-STEM scan, "0.2 nm".')
+    ] = None,
+    pattern_pixel: Annotated[
+        str | None, typer.Option(help='Angle of a pixel of a diffraction pattern, "0.43 mrad" or "0.2 1/nm".')
+    ] = None,
+    scan_shape: Annotated[
+        str | None, typer.Option(help="Lines x places of a 4D-STEM scan whose patterns are one series: 64x64.")
+    ] = None,
+    raw_layout: Annotated[
+        str | None, typer.Option(help='What a file without a head holds: "64x64x128x128 uint16 offset=0 gap=0".')
+    ] = None,
     weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     bin_: Annotated[
@@ -58,11 +70,15 @@ def requested(
             "inner_mrad": inner,
             "outer_mrad": outer,
             "dose_e_per_A2": dose,
+            "step_nm": scan_step,
+            jobs.PATTERN_PIXEL: pattern_pixel,
         },
         frames=frames,
         log=log,
         log_start=log_start,
         signal=signal,
+        scan_shape=scan_shape,
+        raw_layout=raw_layout,
         weights=tuple(weights or ()),
         device=device,
         bin=bin_,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,18 @@ def open(  # the verb that users know
     dose: str | None = None,
     log: str | Path | None = None,
     log_start: str | None = None,
+    scan_step: str | None = None,
+    pattern_pixel: str | None = None,
+    scan_shape: str | None = None,
+    raw_layout: str | None = None,
 ) -> Recording:
     """Open a file or folder lazily; texts carry units (``pixel_size="0.0127 nm"``) and win over the file's own.
 
     convergence: semi-angle of the probe; inner, outer: angles of the detector; dose: of one frame
     ("1e4 e/angstrom^2"); log: table of temperature, bias and the like over time, which stood at `log_start` ("12 s")
-    when the first frame was taken. Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
+    when the first frame was taken. Of 4D-STEM: scan_step between places, pattern_pixel ("0.43 mrad"), scan_shape
+    ("64x64") of a series of patterns, raw_layout ("64x64x128x128 uint16") of a file without a head.
+    Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
     """
     calibration = {
         "pixel_nm": pixel_size,
@@ -45,9 +52,12 @@ def open(  # the verb that users know
         "inner_mrad": inner,
         "outer_mrad": outer,
         "dose_e_per_A2": dose,
+        "step_nm": scan_step,
+        jobs.PATTERN_PIXEL: pattern_pixel,
     }
     book = None if log is None else Path(log)
     request = jobs.Request("", calibration, frames=frames, log=book, log_start=log_start, signal=signal)
+    request = replace(request, scan_shape=scan_shape, raw_layout=raw_layout)
     return jobs.open_calibrated(Path(path), request)
 
 

@@ -17,6 +17,7 @@ SCALES = {
     "inner_mrad": ("detector, inner angle", "80 mrad"),
     "outer_mrad": ("detector, outer angle", "200 mrad"),
     "dose_e_per_A2": ("dose of a frame", "1e4 e/angstrom^2"),
+    "step_nm": ("step of the scan", "0.2 nm"),
 }
 
 

@@ -20,6 +20,7 @@ UNITS = {
     "convergence_mrad": "mrad",
     "inner_mrad": "mrad",
     "outer_mrad": "mrad",
+    "step_nm": "nm",
 }
 
 
@@ -37,9 +38,10 @@ class Calibration:
     """Physical scale of a recording; ``None`` means unknown, never 'one pixel'. Pixels are square (io sees to it).
 
     `binning`: pixels of the file that were averaged into one along each axis; `pixel_nm` is that of the result.
-    `content` says what a frame's array is: an 'image' (H, W); a 'structure' (3 + N, 4), rows x, y, z in angstrom and
-    atomic number, first of the cell (number 0), then of the atoms; or 'peaks' (N, 4) of diffraction, rows gx, gy, gz in
-    1/nm and intensity. Rows of zeros are padding.
+    `step_nm` lies between neighbouring places of a scan whose frames are patterns.
+    `content` says what a frame's array is: an 'image' (H, W); a pattern of a 'scan' (H, W), or 'rows' of such
+    (N, H, W); a 'structure' (3 + N, 4), rows x, y, z in angstrom and atomic number, first of the cell (number 0), then
+    of the atoms; or 'peaks' (N, 4) of diffraction, rows gx, gy, gz in 1/nm and intensity. Rows of zeros are padding.
     """
 
     pixel_nm: float | None = None
@@ -49,6 +51,7 @@ class Calibration:
     convergence_mrad: float | None = None
     inner_mrad: float | None = None
     outer_mrad: float | None = None
+    step_nm: float | None = None
     signal_axis: SignalAxis | None = None
     binning: int = 1
     content: str = "image"

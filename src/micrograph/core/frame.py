@@ -14,7 +14,9 @@ from micrograph.core.calibration import Calibration
 
 @dataclass(frozen=True)
 class Frame:
-    """One image (H, W), pattern (H, W) or spectrum (E,), float32 in the detector's own units, with its scale.
+    """One image (H, W), pattern (H, W), patterns of a row of a scan (N, H, W) or spectrum (E,), with its scale.
+
+    It is float32 in the detector's own units.
 
     `known` is what else was recorded while it was taken, by column name: its time ``t_s``, ``temperature_C``.
     """
@@ -42,7 +44,8 @@ class Stream(Protocol):
 class Recording:
     """A lazy recording: a `Stream` with a length. Slicing reads nothing; ``read(i)`` returns one (H, W) array.
 
-    ``known(i)`` gives what a log says of frame i (see `Frame`), where there is one.
+    ``known(i)`` gives what a log says of frame i (see `Frame`), where there is one. The patterns of a 4D-STEM scan are
+    its frames row by row; `nav_shape` is then the scan's (Y, X), and ``block(i, j)`` reads frames i to j - 1 at once.
     """
 
     read: Callable[[int], NDArray[Any]]
@@ -53,6 +56,8 @@ class Recording:
     name: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     known: Callable[[int], Mapping[str, float]] | None = None
+    nav_shape: tuple[int, ...] = ()
+    block: Callable[[int, int], NDArray[Any]] | None = None
 
     def __len__(self) -> int:
         """Number of frames chosen."""
@@ -65,8 +70,18 @@ class Recording:
     def frame(self, position: int) -> Frame:
         """Read the frame at `position` (0 .. len - 1) of this recording as float32."""
         index = self.indices[position]
-        known = self.known(index) if self.known is not None else {}
-        return Frame(np.asarray(self.read(index), dtype=np.float32), index, self.calibration, known)
+        known = dict(self.known(index)) if self.known is not None else {}
+        data = np.asarray(self.read(index), dtype=np.float32)
+        return Frame(data, index, self.calibration, known | self._place(index))
+
+    def _place(self, index: int) -> dict[str, float]:
+        """Return where on a scan a pattern was taken, by column name; nothing for other frames."""
+        if not self.nav_shape:
+            return {}
+        row, column = divmod(index, self.nav_shape[1])
+        step = self.calibration.step_nm
+        places = {"scan_row": float(row), "scan_column": float(column)}
+        return places if step is None else places | {"y_nm": row * step, "x_nm": column * step}
 
     def binned(self, number: int) -> Recording:
         """Return the recording with `number` x `number` pixels averaged into one; what is left over is cut."""
@@ -79,6 +94,55 @@ class Recording:
             calibration=self.calibration.binned(number),
             shape=(height, width),
             dtype="float32",
+        )
+
+    def many(self, first: int, last: int) -> NDArray[Any]:
+        """Read the frames whose numbers in the file are `first` to ``last - 1``, (N, H, W), as they are stored."""
+        if self.block is not None:
+            return self.block(first, last)
+        return np.stack([np.asarray(self.read(index)) for index in range(first, last)])
+
+    def rows(self) -> Recording:
+        """Return a 4D-STEM scan as frames (X, H, W), one a row of the scan; rows of which frames were chosen."""
+        down, across = self.nav_shape
+        chosen = range(self.indices.start // across, min(down, -(-self.indices.stop // across)))
+        return replace(
+            self,
+            read=lambda row: self.many(row * across, (row + 1) * across),
+            indices=chosen,
+            calibration=replace(self.calibration, content="rows"),
+            shape=(across, *self.shape),
+            known=None,
+            nav_shape=(),
+            block=None,
+        )
+
+    def averaged(self, number: int) -> Recording:
+        """Return a 4D-STEM scan of which patterns at `number` x `number` places are averaged into one.
+
+        What is left over at the far ends is cut.
+        """
+        if number == 1:
+            return self
+        across = self.nav_shape[1]
+        down, wide = (size // number for size in self.nav_shape)
+
+        def read(index: int) -> NDArray[np.float32]:
+            row, column = (number * place for place in divmod(index, wide))
+            starts = [one * across + column for one in range(row, row + number)]
+            total = sum(self.many(start, start + number).sum(axis=0, dtype=np.float64) for start in starts)
+            return np.asarray(total / number**2, np.float32)
+
+        step = self.calibration.step_nm
+        return replace(
+            self,
+            read=read,
+            indices=range(down * wide),
+            calibration=self.calibration.with_known(step_nm=None if step is None else step * number),
+            dtype="float32",
+            known=None,
+            nav_shape=(down, wide),
+            block=None,
         )
 
     def __iter__(self) -> Iterator[Frame]:

@@ -29,6 +29,10 @@ _BLOCK_MRAD = 3.0
 #: Farthest that one step goes, by parameter.
 _MOST = np.array([2.0, 0.6, 0.6, 2.0, 2.0, 0.02, 0.05, np.inf, np.inf, np.inf])
 _ITERATIONS = 14
+#: A fit has settled where half the deviance would change by less.
+_SETTLED = 0.05
+#: Libraries are smoothed in such steps (mrad).
+_SOFT_MRAD = 0.02
 #: What is expected counts as at least this share of its mean.
 _FLOOR = 0.02
 
@@ -73,6 +77,10 @@ class Patterns(Protocol):
 
     def at(self, thickness_nm: float, tilt_mrad: tuple[float, float]) -> Array:
         """Return coefficients and slopes (4, R)."""
+        ...
+
+    def many(self, states: Array, rank: int | None = None) -> Image:
+        """Return `at` of states (M, 3), thickness and tilts, for the first `rank` dimensions: (M, 4, R)."""
         ...
 
 
@@ -126,37 +134,55 @@ class PatternFit:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A library as fits need it: its basis (H * W, R) around the disc, `half` (y, x) rows and columns about that."""
+    """A library as fits need it: its basis (N, R) at the `inside` (N,) points of a grid around the disc.
+
+    `half` (y, x): rows and columns of that grid about its middle. `soft` keeps what `softened` made.
+    """
 
     library: Patterns
     basis: Image
+    inside: NDArray[np.intp]
     half: tuple[int, int]
     beyond_mrad: float
+    soft: dict[int, Prepared] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(library: Patterns, beyond_mrad: float = FITTED_MRAD, rank: int | None = None) -> Prepared:
         """Return a library cut to what is fitted: `beyond_mrad` beyond the disc, the first `rank` dimensions."""
-        height, width = library.basis.shape[1:]
+        middle = tuple(n // 2 for n in library.basis.shape[1:])
         reach = library.convergence_mrad + beyond_mrad + 1.5
-        half = tuple(
-            min(n // 2, int(np.ceil(reach / s))) for n, s in zip((height, width), library.step_mrad, strict=True)
-        )
-        cut = library.basis[
-            :rank, height // 2 - half[0] : height // 2 + half[0] + 1, width // 2 - half[1] : width // 2 + half[1] + 1
-        ]
-        basis = np.ascontiguousarray(np.moveaxis(cut, 0, -1)).reshape(-1, len(cut))
-        return Prepared(library, basis, (half[0], half[1]), beyond_mrad)
+        half = tuple(min(n, int(np.ceil(reach / s))) for n, s in zip(middle, library.step_mrad, strict=True))
+        rows, columns = (slice(m - n, m + n + 1) for m, n in zip(middle, half, strict=True))
+        cut = library.basis[:rank, rows, columns]
+        y, x = (np.arange(-n, n + 1) * s for n, s in zip(half, library.step_mrad, strict=True))
+        inside = np.flatnonzero(np.hypot(y[:, None], x) <= reach)
+        basis = np.ascontiguousarray(cut.reshape(len(cut), -1)[:, inside].T)
+        return Prepared(library, basis, inside, (half[0], half[1]), beyond_mrad)
+
+    def softened(self, sigma_mrad: float) -> Prepared:
+        """Return the library smoothed by `sigma_mrad` (1-sigma), as large pixels see it; that is made once."""
+        from scipy.ndimage import gaussian_filter
+
+        number = round(sigma_mrad / _SOFT_MRAD)
+        if number == 0:
+            return self
+        if number not in self.soft:
+            height, width = (2 * n + 1 for n in self.half)
+            whole = np.zeros((self.basis.shape[1], height * width), np.float32)
+            whole[:, self.inside] = self.basis.T
+            blur = [number * _SOFT_MRAD / step for step in self.library.step_mrad]
+            smooth = gaussian_filter(whole.reshape(-1, height, width), (0, *blur), mode="nearest", truncate=4.0)
+            basis = np.ascontiguousarray(smooth.reshape(len(whole), -1)[:, self.inside].T)
+            self.soft[number] = replace(self, basis=basis, soft={})
+        return self.soft[number]
 
     def images(self, fit: PatternFit) -> Image:
-        """Return (H, W, 6): the pattern, its slopes by thickness and tilts (y, x), and its gradient along y and x."""
+        """Return (H, W, 4): the pattern, and its slopes by thickness and tilts (y, x)."""
         rows = self.library.at(fit.thickness_nm, fit.crystal_tilt())[:, : self.basis.shape[1]].astype(np.float32)
         shape = (2 * self.half[0] + 1, 2 * self.half[1] + 1)
-        found = np.zeros((*shape, 6), np.float32)
-        found[..., :4] = (self.basis @ rows.T).reshape(*shape, 4)
-        step_y, step_x = self.library.step_mrad
-        found[1:-1, :, 4] = (found[2:, :, 0] - found[:-2, :, 0]) / (2 * step_y)
-        found[:, 1:-1, 5] = (found[:, 2:, 0] - found[:, :-2, 0]) / (2 * step_x)
-        return found
+        found = np.zeros((shape[0] * shape[1], 4), np.float32)
+        found[self.inside] = self.basis @ rows.T
+        return found.reshape(*shape, 4)
 
 
 @dataclass(frozen=True)
@@ -199,14 +225,19 @@ def fit_pattern(
         weight = 1 / np.maximum(state.model, _FLOOR * state.model.mean())
         curvature = (state.slopes * weight) @ state.slopes.T
         gradient = state.slopes @ (weight * (pixels.counts - state.model))
-        moved = _moved(state.fit, _solved(curvature, gradient, damping, free), prepared.library)
+        step = _solved(curvature, gradient, damping, free)
+        moved = _moved(state.fit, step, prepared.library)
+        if 0.5 * float(step @ gradient) < _SETTLED and damping <= 1e-3:
+            settled = True
+            state = replace(state, fit=moved)
+            break
         new = _state(pixels, prepared, moved)
         change = state.cost - new.cost
         if change >= 0:
             state, damping = new, max(damping / 10, 1e-6)
         else:
             damping *= 30
-        if -0.05 < change < 0.05:
+        if -_SETTLED < change < _SETTLED:
             settled = True
             break
     return _judged(pixels, state, free, settled)
@@ -256,9 +287,8 @@ def _state(pixels: Pixels, prepared: Prepared, fit: PatternFit) -> _State:
     turn, pitch = fit.geometry.turn(), fit.geometry.mrad_per_px
     y, x = pitch * (turn @ np.stack([pixels.y - fit.geometry.y_px, pixels.x - fit.geometry.x_px]))
     step = prepared.library.step_mrad
-    seen = _sampled(prepared.images(fit), y / step[0] + prepared.half[0], x / step[1] + prepared.half[1]).T.astype(
-        float
-    )
+    row, column = y / step[0] + prepared.half[0], x / step[1] + prepared.half[1]
+    seen = _sampled(prepared.images(fit), row, column, step).T.astype(float)
     cell = pitch**2 / (step[0] * step[1])
     scale = fit.elastic * cell
     smooth = np.exp(-0.5 * (y**2 + x**2) / DIFFUSE_MRAD**2)
@@ -275,17 +305,21 @@ def _state(pixels: Pixels, prepared: Prepared, fit: PatternFit) -> _State:
     return _State(fit, model, slopes, _deviance(pixels.counts, model))
 
 
-def _sampled(images: Image, row: Array, column: Array) -> Image:
-    """Return the images (H, W, M) at places (N,), linear between the grid's points: (N, M)."""
+def _sampled(images: Image, row: Array, column: Array, step: tuple[float, float]) -> Image:
+    """Return the images (H, W, 4) at places (N,), linear between points, and the gradient of the first: (N, 6)."""
     height, width = images.shape[:2]
     top = np.clip(row.astype(np.intp), 0, height - 2)
     left = np.clip(column.astype(np.intp), 0, width - 2)
     down = np.clip(row - top, 0, 1).astype(np.float32)[:, None]
     right = np.clip(column - left, 0, 1).astype(np.float32)[:, None]
     flat, at = images.reshape(height * width, -1), top * width + left
-    upper = flat[at] * (1 - right) + flat[at + 1] * right
-    lower = flat[at + width] * (1 - right) + flat[at + width + 1] * right
-    found: Image = upper * (1 - down) + lower * down
+    corners = flat[at], flat[at + 1], flat[at + width], flat[at + width + 1]
+    upper, lower = corners[0] + (corners[1] - corners[0]) * right, corners[2] + (corners[3] - corners[2]) * right
+    found = np.empty((len(at), 6), np.float32)
+    found[:, :4] = upper + (lower - upper) * down
+    found[:, 4:5] = (lower - upper)[:, :1] / step[0]
+    across = (corners[1] - corners[0])[:, :1], (corners[3] - corners[2])[:, :1]
+    found[:, 5:6] = (across[0] + (across[1] - across[0]) * down) / step[1]
     return found
 
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.pattern_fit import (
-    DIFFUSE_MRAD,
-    PARAMETERS,
-    Geometry,
-    PatternFit,
-    Patterns,
-    Prepared,
-    fit_pattern,
-)
+from micrograph.features.pattern_bank import Bank, climbed
+from micrograph.features.pattern_fit import PARAMETERS, Geometry, PatternFit, Prepared, fit_pattern
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -25,125 +17,26 @@ Image = NDArray[np.float32]
 #: What is brighter than this share of the brightest is the pattern; how far its middle usually lies from that of the
 #: disc (1-sigma, in radii of the disc).
 _BRIGHT, _OFF_CENTRE = 0.25, 0.18
-#: Rings (mrad, number) of places about the heart that are tried too, where tilts pull it off the disc's middle; how
-#: many of all places are gone on with.
-_RINGS, _PLACES = ((1.7, 6), (3.4, 12)), 5
-#: Farthest (mrad) that the disc's middle lies from the heart of the pattern, and that a climb leads.
-_MOST_OFF_MRAD, _MOST_CLIMB_MRAD = 2.5, 1.8
-#: Angles (mrad) beyond the disc that are compared, and the step (degrees) of the rotations that are tried.
-_BEYOND_MRAD, _TURN_DEG = 4.0, 3.0
-#: Candidates that are refined, and how far apart (nm) they lie at least.
-_CANDIDATES, _APART_NM, _APART_DEG = 4, 2.5, 8.0
-#: The second start is fitted too where the first is better by less than so many times what noise leaves in one point.
-_NEARLY = 20.0
+#: Rings (mrad, number) of places about the heart that are tried too, where tilts pull it off the disc's middle.
+_RINGS = ((1.7, 6), (3.4, 12))
+#: Farthest (mrad) that the disc's middle lies from the heart of the pattern.
+_MOST_OFF_MRAD = 2.5
+#: Step (degrees) of the rotations that are tried.
+_TURN_DEG = 6.0
+#: Starts that climb, and how far apart they lie at least in one of thickness, rotation and place.
+_STARTS, _APART_NM, _APART_DEG, _APART_MRAD = 12, 2.5, 8.0, 2.0
+#: Places whose views are made at once.
+_AT_ONCE = 24
+#: Of these some climb on, and the geometries of the best are kept, at which the likeliest thicknesses climb anew.
+_ON, _KEPT, _AGAIN = 5, 2, 3
+#: Starts that are alike in thickness (nm), tilt (mrad) and rotation (degrees) are one.
+_SAME = (0.6, 0.4, 2.0)
+#: Starts are fitted too whose rest is larger than the least by less than so many times what noise leaves in one point.
+_NEARLY, _MOST_FITS = 8.0, 3
 #: Where more than this is left unexplained, or no fit settles, all starts are fitted.
 _DOUBTED = 0.45
-#: How many rotations are tried at each place; in which steps (mrad) the best is climbed from, and how often at most.
-_TURNS, _CLIMB_MRAD, _MOST_CLIMBS = 3, 0.8, 10
-#: Pixels are binned up to this size (mrad).
-_FINE_MRAD = 0.75
-#: Steps from each candidate on the bank's grid, and the farthest that one goes (nm, mrad).
-_POLISHING, _FARTHEST = 5, np.array([1.5, 0.6, 0.6])
-
-
-@dataclass(frozen=True)
-class Bank:
-    """Patterns of a library on a coarse grid, without what any smooth background explains, each of length one.
-
-    places (P, 2): angles (y, x) in mrad; weight (P,); smooth (P, 2) orthonormal; patterns (N, P) at thickness_nm (N,)
-    and tilt_mrad (N, 2); few: rows that suffice to find the rotation; period_deg of the rotation.
-    """
-
-    places: Array
-    weight: Array
-    smooth: Array
-    patterns: Image
-    thickness_nm: Array
-    tilt_mrad: Array
-    few: NDArray[np.intp]
-    period_deg: float
-    convergence_mrad: float
-    basis: Image
-    library: Patterns
-
-    @property
-    def turns_deg(self) -> Array:
-        """Rotations that are tried."""
-        return np.arange(0.0, self.period_deg, _TURN_DEG)
-
-    def compared(self, seen: Array, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Return how alike (-1..1) patterns (M, P) are to those in `rows`: (M, rows)."""
-        found: NDArray[np.float32] = self.cleaned(seen).astype(np.float32) @ self.patterns[rows].T
-        return found
-
-    def cleaned(self, seen: Array) -> Array:
-        """Return patterns (M, P) without what any smooth background explains, each of length one."""
-        weighted = seen * self.weight
-        clean = weighted - (weighted @ self.smooth) @ self.smooth.T
-        return np.asarray(clean / np.maximum(np.linalg.norm(clean, axis=1, keepdims=True), 1e-12))
-
-    def polished(self, clean: Array, start: PatternFit) -> PatternFit:
-        """Return a start whose thickness and tilt suit a cleaned pattern (P,) best; ``unexplained`` is what is left."""
-        turn, state = start.geometry.turn(), np.array([start.thickness_nm, *start.crystal_tilt()])
-        low, high = self.library.thickness_nm[[0, -1]]
-        best = (np.inf, state)
-        for _ in range(_POLISHING):
-            rows = self.library.at(float(state[0]), (float(state[1]), float(state[2]))).astype(np.float32)
-            model, *slopes = (rows @ self.basis).astype(float)
-            amplitude = float(model @ clean) / max(float(model @ model), 1e-30)
-            rest = clean - amplitude * model
-            left = float(rest @ rest)
-            if left < best[0]:
-                best = (left, state)
-            design = np.stack([*(amplitude * one for one in slopes), model])
-            scale = np.linalg.norm(design, axis=1) + 1e-30
-            design /= scale[:, None]
-            step = np.linalg.solve(design @ design.T + 1e-3 * np.eye(4), design @ rest)[:3] / scale[:3]
-            state = state + np.clip(step, -_FARTHEST, _FARTHEST)
-            state[0] = np.clip(state[0], low, high)
-            state[1:] *= min(1.0, self.library.tilt_mrad / max(float(np.hypot(*state[1:])), 1e-9))
-        y, x = turn.T @ best[1][1:]
-        return replace(start, thickness_nm=float(best[1][0]), tilt_mrad=(float(y), float(x)), unexplained=best[0])
-
-
-def make_bank(library: Patterns, period_deg: float = 90.0, most_tilt_mrad: float = 4.5) -> Bank:
-    """Return the bank of a library whose patterns repeat when they are turned by `period_deg`."""
-    height, width = library.basis.shape[1:]
-    skip = max(1, round(1.05 / max(library.step_mrad)))
-    rows, columns = np.arange(height // 2 % skip, height, skip), np.arange(width // 2 % skip, width, skip)
-    y, x = (rows - height // 2) * library.step_mrad[0], (columns - width // 2) * library.step_mrad[1]
-    inside = np.hypot(y[:, None], x) <= library.convergence_mrad + _BEYOND_MRAD
-    places = np.stack(np.broadcast_arrays(y[:, None], x), -1)[inside]
-    basis = library.basis[:, rows[:, None], columns][:, inside]
-    step = np.array(library.step_mrad)
-    tilts = library.tilts[(library.tilts % 2 == 0).all(axis=1)]
-    tilts = tilts[np.hypot(*(tilts * step).T) <= most_tilt_mrad]
-    reach = np.array(library.coefficients.shape[1:3]) // 2
-    numbers = np.arange(0, len(library.thickness_nm), 2)
-    rows_of = library.coefficients[numbers[:, None], tilts[:, 0] + reach[0], tilts[:, 1] + reach[1]]
-    patterns = rows_of.reshape(-1, rows_of.shape[-1]) @ basis
-    mean = patterns.mean(axis=0)
-    weight = 1 / np.sqrt(mean + 0.05 * mean.max())
-    bowl = np.exp(-0.5 * (places**2).sum(axis=1) / DIFFUSE_MRAD**2)
-    smooth, _ = np.linalg.qr(np.stack([bowl, np.ones(len(places))], axis=1) * weight[:, None])
-    weighted_basis = basis * weight
-    weighted = patterns * weight
-    clean = weighted - (weighted @ smooth) @ smooth.T
-    clean /= np.linalg.norm(clean, axis=1, keepdims=True)
-    coarse = (tilts % 4 == 0).all(axis=1)[None, :] & (np.arange(len(numbers)) % 2 == 0)[:, None]
-    return Bank(
-        places,
-        weight,
-        smooth,
-        clean.astype(np.float32),
-        np.repeat(library.thickness_nm[numbers], len(tilts)),
-        np.tile(tilts * step, (len(numbers), 1)),
-        np.flatnonzero(coarse.ravel()),
-        period_deg,
-        library.convergence_mrad,
-        (weighted_basis - (weighted_basis @ smooth) @ smooth.T).astype(np.float32),
-        library,
-    )
+#: Pixels are binned until about so many are fitted, up to this size (mrad).
+_FITTED_PIXELS, _FINE_MRAD = 3600, 1.1
 
 
 def find_discs(image: Image, radius_px: float, most_px: float, count: int = 3) -> list[tuple[float, float]]:
@@ -154,7 +47,7 @@ def find_discs(image: Image, radius_px: float, most_px: float, count: int = 3) -
     from scipy.fft import irfft2, next_fast_len, rfft2
     from scipy.ndimage import gaussian_filter
 
-    skip = max(1, min(image.shape) // 100)
+    skip = max(1, min(image.shape) // 64)
     small = image[: image.shape[0] // skip * skip, : image.shape[1] // skip * skip]
     small = np.nan_to_num(small.reshape(small.shape[0] // skip, skip, -1, skip).mean(axis=(1, 3)))
     small = gaussian_filter(np.clip(small - np.median(small), 0, np.percentile(small, 99.5)), 1.0)
@@ -193,15 +86,12 @@ def _heart(image: Image, radius: float) -> tuple[float, float]:
     return float((weight * rows).sum()) / total, float((weight * columns).sum()) / total
 
 
-def likely_places(
-    image: Image, bank: Bank, mrad_per_px: float | None, turns_deg: Array | None = None
-) -> list[Geometry]:
-    """Return where the disc may lie in an image (H, W), likeliest first, by the patterns that are seen there.
+def likely_places(image: Image, bank: Bank, mrad_per_px: float | None) -> list[Geometry]:
+    """Return where the disc may lie in an image (H, W).
 
     Without `mrad_per_px` scales at which the disc covers between 6 % and 46 % of the image's side are tried. Raises
     `BadInput` where no disc fits in.
     """
-    turns = bank.turns_deg if turns_deg is None else turns_deg
     radius = bank.convergence_mrad
     side = min(image.shape)
     scales = [mrad_per_px] if mrad_per_px else list(radius / (side * np.geomspace(0.06, 0.46, 69)))
@@ -214,10 +104,7 @@ def likely_places(
         places += [_beside(places[0], off, angle) for off, number in _RINGS for angle in np.arange(number) / number]
     if not places:
         raise BadInput("No disc of the given convergence fits into this pattern: check --convergence and the scale.")
-    if not mrad_per_px:
-        turns = turns[::2]
-    scores = [float(bank.compared(_turned_views(image, place, bank, turns), bank.few).max()) for place in places]
-    return [places[number] for number in np.argsort(scores)[::-1][:_PLACES]]
+    return places
 
 
 def _beside(place: Geometry, off_mrad: float, turn: float) -> Geometry:
@@ -227,96 +114,104 @@ def _beside(place: Geometry, off_mrad: float, turn: float) -> Geometry:
     return replace(place, y_px=place.y_px + float(y), x_px=place.x_px + float(x))
 
 
-def _turned_views(image: Image, place: Geometry, bank: Bank, turns_deg: Array) -> Array:
-    """Return the image on the bank's grid at several rotations: (M, P)."""
-    return np.stack([_resampled(image, replace(place, rotation_deg=float(turn)), bank.places) for turn in turns_deg])
-
-
-def start_values(
-    image: Image, bank: Bank, places: Sequence[Geometry], turns_deg: Array | None = None
-) -> list[PatternFit]:
+def start_values(image: Image, bank: Bank, places: list[Geometry], turns_deg: Array | None = None) -> list[PatternFit]:
     """Return the likeliest starts, best first; rotations `turns_deg` are tried, by default all there are."""
-    known = turns_deg is not None
-    turns_deg = bank.turns_deg if turns_deg is None else turns_deg
-    tried: list[Geometry] = []
-    views = []
-    for place in places:
-        seen = _turned_views(image, place, bank, turns_deg)
-        few = bank.compared(seen, bank.few).max(axis=1)
-        for number in np.argsort(few)[::-1][:_TURNS]:
-            tried.append(replace(place, rotation_deg=float(turns_deg[number])))
-            views.append(seen[number])
+    turns = np.arange(0.0, bank.period_deg, _TURN_DEG) if turns_deg is None else turns_deg
+    known = len(places) == 1 and len(turns) == 1
+    found = [replace(places[0], rotation_deg=float(turns[0]))] if known else []
+    starts: list[PatternFit] = []
     if not known:
-        best = bank.compared(np.stack(views), slice(None)).max(axis=1)
-        for first in range(0, len(tried), _TURNS):
-            number = first + int(best[first : first + _TURNS].argmax())
-            tried[number] = _climbed(image, bank, tried[number])
-            views[number] = _resampled(image, tried[number], bank.places)
-    clean = bank.cleaned(np.stack(views))
-    alike = clean.astype(np.float32) @ bank.patterns.T
-    turn = np.array([place.rotation_deg for place in tried])
+        starts = _distinct(climbed(image, bank, _sought(image, bank, places, turns)))
+        starts = _distinct(climbed(image, bank, starts[:_ON]))
+        found = [start.geometry for start in starts[:_KEPT]]
+    again = [one for place in found for one in _at(image, bank, place)]
+    starts = _distinct(starts + climbed(image, bank, again))
+    return _distinct(climbed(image, bank, starts[:_MOST_FITS]))
+
+
+def _sought(image: Image, bank: Bank, places: list[Geometry], turns: Array) -> list[PatternFit]:
+    """Return starts that differ among all places and rotations, by the coarse grid."""
+    grid = bank.coarse
+    order = sorted(places, key=lambda place: place.mrad_per_px)
+    flat = np.array([[one.y_px, one.x_px, np.log(one.mrad_per_px), 0.0] for one in order]).repeat(len(turns), axis=0)
+    flat[:, 3] = np.tile(np.deg2rad(turns), len(order))
+    views = []
+    for first in range(0, len(flat), _AT_ONCE * len(turns)):
+        some = flat[first : first + _AT_ONCE * len(turns)]
+        views.append(grid.views(grid.blurred(image, float(np.exp(some[:, 2].mean()))), some, nearest=True))
+    alike = grid.alike(grid.cleaned(np.concatenate(views)), bank.few)
+    turn, pitch, thickness = np.rad2deg(flat[:, 3]), np.exp(flat[:, 2]), bank.thickness_nm[bank.few]
     starts: list[PatternFit] = []
     total = float(np.nansum(image, dtype=float))
-    groups = [slice(first, first + _TURNS) for first in range(0, len(tried), _TURNS)] if not known else []
-    for group in [*groups, *[slice(0, len(tried))] * _CANDIDATES]:
-        nearest, row = np.unravel_index(int(alike[group].argmax()), alike[group].shape)
-        at = int(nearest) + group.start
-        thickness, there = float(bank.thickness_nm[row]), tried[at]
-        y, x = there.turn().T @ bank.tilt_mrad[row]
-        starts.append(bank.polished(clean[at], PatternFit(thickness, (float(y), float(x)), there, 0.8 * total)))
-        off = np.abs(turn - there.rotation_deg)
-        same_turn = np.minimum(off, bank.period_deg - off) < _APART_DEG
-        alike[np.ix_(same_turn, np.abs(bank.thickness_nm - thickness) < _APART_NM)] = -1
-    return sorted(starts, key=lambda start: start.unexplained)
+    for _ in range(_STARTS):
+        at, row = np.unravel_index(int(alike.argmax()), alike.shape)
+        place = Geometry(flat[at, 0], flat[at, 1], float(pitch[at]), float(turn[at]))
+        starts.append(_started(bank, place, int(bank.few[row]), total))
+        off = np.abs(turn - turn[at])
+        near = (np.minimum(off, bank.period_deg - off) < _APART_DEG) & (
+            np.hypot(*(flat[:, :2] - flat[at, :2]).T) * pitch < _APART_MRAD
+        )
+        alike[np.ix_(near, np.abs(thickness - thickness[row]) < _APART_NM)] = -1
+    return starts
 
 
-def _climbed(image: Image, bank: Bank, place: Geometry) -> Geometry:
-    """Return the place near `place` where the image is most like a pattern of the bank."""
-    step, most = _CLIMB_MRAD, _MOST_CLIMB_MRAD
-    first, pitch_mrad = place, place.mrad_per_px
-    around = [(y, x) for y in (0, -1, 1) for x in (0, -1, 1)]
-    for _ in range(_MOST_CLIMBS):
-        pitch = step / place.mrad_per_px
-        near = [replace(place, y_px=place.y_px + y * pitch, x_px=place.x_px + x * pitch) for y, x in around]
-        near = [one for one in near if np.hypot(one.y_px - first.y_px, one.x_px - first.x_px) * pitch_mrad <= most]
-        seen = np.stack([_resampled(image, one, bank.places) for one in near])
-        best = int(bank.compared(seen, slice(None)).max(axis=1).argmax())
-        if best == 0:
-            step /= 2
-            if step < _CLIMB_MRAD / 3:
-                break
-        place = near[best]
-    return place
+def _at(image: Image, bank: Bank, place: Geometry) -> list[PatternFit]:
+    """Return starts of different thickness at a known geometry, by the fine grid."""
+    grid = bank.fine
+    geometry = np.array([[place.y_px, place.x_px, np.log(place.mrad_per_px), np.deg2rad(place.rotation_deg)]])
+    alike = grid.alike(grid.cleaned(grid.views(grid.blurred(image, place.mrad_per_px), geometry)))[0]
+    total = float(np.nansum(image, dtype=float))
+    starts = []
+    for _ in range(_AGAIN):
+        row = int(alike.argmax())
+        starts.append(_started(bank, place, row, total))
+        alike[np.abs(bank.thickness_nm - bank.thickness_nm[row]) < _APART_NM] = -1
+    return starts
 
 
-def _resampled(image: Image, place: Geometry, places: Array) -> Array:
-    """Return the image at angles `places` (P, 2) of the crystal's axes, linear between pixels, 0 outside."""
-    cos, sin = np.cos(np.deg2rad(place.rotation_deg)), np.sin(np.deg2rad(place.rotation_deg))
-    y = (places[:, 0] * cos - places[:, 1] * sin) / place.mrad_per_px + place.y_px
-    x = (places[:, 0] * sin + places[:, 1] * cos) / place.mrad_per_px + place.x_px
-    inside = (y >= 0) & (x >= 0) & (y < image.shape[0] - 1) & (x < image.shape[1] - 1)
-    y, x = np.where(inside, y, 0), np.where(inside, x, 0)
-    top, left = y.astype(int), x.astype(int)
-    down, right = y - top, x - left
-    upper = image[top, left] * (1 - right) + image[top, left + 1] * right
-    lower = image[top + 1, left] * (1 - right) + image[top + 1, left + 1] * right
-    return np.asarray(np.where(inside, upper * (1 - down) + lower * down, 0.0))
+def _started(bank: Bank, place: Geometry, row: int, total: float) -> PatternFit:
+    y, x = place.turn().T @ bank.tilt_mrad[row]
+    return PatternFit(float(bank.thickness_nm[row]), (float(y), float(x)), place, 0.8 * total)
+
+
+def _distinct(starts: list[PatternFit]) -> list[PatternFit]:
+    """Return the starts, best first, without those that are like a better one."""
+    kept: list[PatternFit] = []
+    for start in sorted(starts, key=lambda one: one.unexplained):
+        if not any(_same(start, other) for other in kept):
+            kept.append(start)
+    return kept
+
+
+def _same(one: PatternFit, other: PatternFit) -> bool:
+    tilt = float(np.hypot(*np.subtract(one.tilt_mrad, other.tilt_mrad)))
+    turn = abs(one.geometry.rotation_deg - other.geometry.rotation_deg)
+    return abs(one.thickness_nm - other.thickness_nm) < _SAME[0] and tilt < _SAME[1] and turn < _SAME[2]
 
 
 def measured_pattern(
-    image: Image, prepared: Prepared, bank: Bank, places: Sequence[Geometry], *, turns_deg: Array | None = None,
+    image: Image, prepared: Prepared, bank: Bank, places: list[Geometry], *, turns_deg: Array | None = None,
     held: tuple[str, ...] = (),
 ) -> PatternFit:  # fmt: skip
-    """Return the fit from the likeliest start, or, where another is nearly as likely, the better of both."""
-    number = max(1, round(_FINE_MRAD / places[0].mrad_per_px))
+    """Return the fit from the likeliest start, or, where others are nearly as likely, the best of them."""
     starts = start_values(image, bank, places, turns_deg)
-    noise = starts[0].unexplained / len(bank.places)
-    likely = [start for start in starts[:2] if start.unexplained < starts[0].unexplained + _NEARLY * noise]
+    number = _binning(starts[0].geometry.mrad_per_px, bank.convergence_mrad + prepared.beyond_mrad)
+    noise = starts[0].unexplained / len(bank.fine.places)
+    likely = [start for start in starts[:_MOST_FITS] if start.unexplained < starts[0].unexplained + _NEARLY * noise]
     binned = _binned(image, number)
+    # What pixels that are binned see is the pattern smoothed by their size.
+    prepared = prepared.softened(starts[0].geometry.mrad_per_px * float(np.sqrt((number**2 - 1) / 12)))
     fits = [fit_pattern(binned, prepared, _rescaled(start, number), held) for start in likely]
     if not any(fit.settled and fit.unexplained < _DOUBTED for fit in fits):
-        fits += [fit_pattern(binned, prepared, _rescaled(start, number), held) for start in starts[len(likely) :]]
+        others = starts[len(likely) : _MOST_FITS]
+        fits += [fit_pattern(binned, prepared, _rescaled(start, number), held) for start in others]
     return _rescaled(min(fits, key=lambda fit: fit.misfit), 1 / number)
+
+
+def _binning(mrad_per_px: float, reach_mrad: float) -> int:
+    """Return how many pixels are binned along each axis."""
+    pixels = np.pi * (reach_mrad / mrad_per_px) ** 2
+    return max(1, min(round(float(np.sqrt(pixels / _FITTED_PIXELS))), int(_FINE_MRAD / mrad_per_px)))
 
 
 def _binned(image: Image, number: int) -> Image:

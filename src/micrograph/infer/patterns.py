@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction, Recording
+from micrograph.features.pattern_bank import Bank, make_bank
 from micrograph.features.pattern_fit import PARAMETERS, Geometry, PatternFit, Patterns, Prepared, expected
-from micrograph.features.pattern_start import Bank, likely_places, make_bank, measured_pattern
+from micrograph.features.pattern_start import likely_places, measured_pattern
 from micrograph.simulate.optics import wavelength_nm
 from micrograph.simulate.pattern_cache import cached_library, library_key
 from micrograph.structures.zone_cell import zone_cell
@@ -22,6 +23,9 @@ Progress = Callable[[int, int, str], object]
 UNEXPLAINED = 0.7
 #: Patterns of a scan from whose sum the common geometry is found.
 _SUMMED = 64
+#: 1-sigma of the library's own error: of the thickness (nm, and share of it), of a tilt (mrad, and mrad nm over the
+#: thickness). Patterns of atoms that move by a fifth more, at 0.3 % more voltage, are fitted so far off.
+MODEL_NM, MODEL_SHARE, MODEL_MRAD, MODEL_MRAD_NM = 0.1, 0.012, 0.03, 1.5
 #: Range of what is asked (nm, mrad, kV).
 THICKEST_NM, CONVERGENCES_MRAD = (5.0, 300.0), (3.0, 40.0)
 
@@ -30,7 +34,8 @@ THICKEST_NM, CONVERGENCES_MRAD = (5.0, 300.0), (3.0, 40.0)
 class PatternPredictor:
     """Patterns to `Prediction.values`: one row, of the fit's parameters and their covariance (see `measured`).
 
-    `common`: where the disc lies, how large a pixel is and how the crystal is turned in all patterns of a scan.
+    `common`: where the disc lies, how large a pixel is and how the crystal is turned in all patterns of a scan;
+    `rotation_deg`: how it is turned, where that is known beforehand.
     """
 
     prepared: Prepared
@@ -38,6 +43,7 @@ class PatternPredictor:
     mrad_per_px: float | None
     digest: str
     common: Geometry | None = None
+    rotation_deg: float | None = None
 
     def __call__(self, frame: Frame) -> Prediction:
         """Return what the fit says of one pattern; a flag and a note where it is unlike any of the library."""
@@ -63,28 +69,63 @@ class PatternPredictor:
 
     def fit(self, image: NDArray[np.float32]) -> PatternFit:
         """Return the fit of one pattern (H, W)."""
+        turns = None if self.rotation_deg is None else np.array([self.rotation_deg])
         if self.common is None:
-            places, turns = likely_places(image, self.bank, self.mrad_per_px), None
+            places = likely_places(image, self.bank, self.mrad_per_px)
         else:
             places, turns = [self.common], np.array([self.common.rotation_deg])
         return measured_pattern(image, self.prepared, self.bank, places, turns_deg=turns)
 
 
-def measured(fit: PatternFit, prepared: Prepared, frame: Frame) -> dict[str, NDArray[np.float64]]:
-    """Return a fit as arrays: 'parameters' (10,) and their 'covariance' and 'bound', and what belongs to them."""
+@dataclass(frozen=True)
+class Measured(Mapping[str, NDArray[np.float64]]):
+    """What a fit says as arrays: 'parameters' (10,), their 'covariance' and 'bound', and what belongs to them.
+
+    'expected' (H, W), the pattern as the fit has it, is computed when it is asked for.
+    """
+
+    fit: PatternFit
+    prepared: Prepared
+    shape: tuple[int, int]
+    arrays: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return one of the arrays."""
+        if name == "expected":
+            return expected(self.shape, self.prepared, self.fit).astype(float)
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        yield from (*self.arrays, "expected")
+
+    def __len__(self) -> int:
+        """Number of arrays."""
+        return len(self.arrays) + 1
+
+
+def measured(fit: PatternFit, prepared: Prepared, frame: Frame) -> Measured:
+    """Return a fit of a frame as arrays."""
     place = fit.geometry
     values = [fit.thickness_nm, *fit.tilt_mrad, place.y_px, place.x_px, np.log(place.mrad_per_px)]
     values += [np.deg2rad(place.rotation_deg), fit.elastic, fit.diffuse, fit.dark]
-    image = expected((frame.data.shape[0], frame.data.shape[1]), prepared, fit)
-    return {
+    arrays = {
         "parameters": np.array(values),
-        "covariance": fit.covariance,
+        "covariance": fit.covariance + np.diag(_of_model(fit.thickness_nm)),
         "bound": fit.bound,
         "misfit": np.array(fit.misfit),
         "unexplained": np.array(fit.unexplained),
         "convergence_mrad": np.array(prepared.library.convergence_mrad),
-        "expected": image.astype(float),
     }
+    return Measured(fit, prepared, (frame.data.shape[0], frame.data.shape[1]), arrays)
+
+
+def _of_model(thickness_nm: float) -> NDArray[np.float64]:
+    """Return the variances (10,) that the library's own error adds to what a fit says."""
+    variances = np.zeros(len(PARAMETERS))
+    variances[0] = MODEL_NM**2 + (MODEL_SHARE * thickness_nm) ** 2
+    variances[1:3] = MODEL_MRAD**2 + (MODEL_MRAD_NM / thickness_nm) ** 2
+    return variances
 
 
 def parameter(prediction: Prediction, name: str) -> tuple[float, float]:
@@ -101,7 +142,7 @@ class PatternLibrary:
     structure: 'SrTiO3', or a file (CIF); zone_axis: along the beam; thickest_nm: up to where thicknesses are sought;
     mrad_per_px: the scale, where the file does not state it and it is not to be measured; rotation_deg: how the crystal
     is turned, where that is known; scan: whether all patterns share centre, scale and rotation (by default those of a
-    4D-STEM scan do).
+    4D-STEM scan do); average: patterns at so many x so many places of a scan are averaged into one.
     """
 
     structure: str = "SrTiO3"
@@ -110,6 +151,16 @@ class PatternLibrary:
     mrad_per_px: float | None = None
     rotation_deg: float | None = None
     scan: bool | None = None
+    average: int = 1
+
+    def presented(self, recording: Recording) -> Recording:
+        """Return the patterns that are fitted: those of a scan averaged as the setting says."""
+        if not recording.nav_shape:
+            return recording
+        if not 1 <= self.average <= min(recording.nav_shape):
+            down, across = recording.nav_shape
+            raise BadInput(f"Setting average is {self.average}: the scan has {down} x {across} places.")
+        return recording.averaged(self.average)
 
     def prepared(self, recording: Recording, progress: Progress | None = None) -> PatternPredictor:
         """Return the model for a recording's microscope; raises `BadInput` where the crystal or a value will not do."""
@@ -122,8 +173,10 @@ class PatternLibrary:
         facts = (scale.voltage_kV, scale.convergence_mrad, self.thickest_nm)
         library = cached_library(cell, *facts, progress=tell)
         key = f"{library_key(cell, *facts)} {self.mrad_per_px} {self.rotation_deg}"
-        model = predictor_of(library, self.mrad_per_px or mrad_per_px(scale), hashlib.sha256(key.encode()).hexdigest())
-        shares = self.scan if self.scan is not None else "scan_shape" in recording.metadata
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        model = predictor_of(library, self.mrad_per_px or mrad_per_px(scale), digest)
+        model = replace(model, rotation_deg=self.rotation_deg)
+        shares = self.scan if self.scan is not None else bool(recording.nav_shape)
         return model if not shares else self._shared(model, recording)
 
     def _shared(self, model: PatternPredictor, recording: Recording) -> PatternPredictor:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.io.axes import plain_axes
 from micrograph.io.files import unreadable
+from micrograph.io.records import chosen
 from micrograph.io.signals import EXPECTED, Key, Signal
 
 #: Arrays that can only be read whole (Fortran order, compressed) are held in memory up to this many bytes.
@@ -43,17 +44,19 @@ class RawArray:
     dtype: np.dtype[Any]
 
     def __getitem__(self, key: Key, /) -> NDArray[Any]:
-        """Read a part of the array: from the file only what leading whole numbers choose."""
-        leading = [part for part in key[: _leading(key)] if isinstance(part, int)]
-        rest = self.shape[len(leading) :]
-        count = math.prod(rest)
-        index = int(np.ravel_multi_index(leading, self.shape[: len(leading)])) if leading else 0
+        """Read a part of the array: from the file only what leading whole numbers, and a slice behind them, choose."""
+        nav = self.shape[:-2]
+        first, last, kept = chosen(key, nav)
+        image = self.shape[len(nav) :]
+        count = (last - first) * math.prod(image)
         with self.path.open("rb") as file:
-            file.seek(self.offset + index * count * self.dtype.itemsize)
+            file.seek(self.offset + first * math.prod(image) * self.dtype.itemsize)
             block = np.fromfile(file, self.dtype, count)
         if block.size < count:
             raise BadInput(f"{self.path.name} ends before its data does: it is truncated; copy it again.")
-        return block.reshape(rest)[key[len(leading) :]]
+        rest = key[len(nav) - len(kept) :]
+        whole = (slice(None),) if kept else ()
+        return block.reshape(*kept, *image)[(*whole, *rest[len(whole) :])]
 
 
 @dataclass(frozen=True)

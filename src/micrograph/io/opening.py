@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from micrograph.core import BadInput, Recording
-from micrograph.io import hdf5, numpy_files, peak_lists, pictures, structures, tiff, vendor
+from micrograph.io import hdf5, numpy_files, peak_lists, pictures, scan_files, structures, tiff, vendor
 from micrograph.io.axes import length_nm
 from micrograph.io.files import existing, sniff
-from micrograph.io.recording import make_recording
+from micrograph.io.recording import as_scan, make_recording
 from micrograph.io.signals import Signal, choose, layout, trouble
 
 HDF5 = (".h5", ".hdf5", ".he5")
@@ -22,6 +22,10 @@ READERS: dict[str, Callable[[Path], list[Signal]]] = {
     ".npz": numpy_files.npz_signals,
     ".tif": tiff.signals,
     ".tiff": tiff.signals,
+    ".mib": scan_files.mib_signals,
+    ".blo": scan_files.blo_signals,
+    ".raw": scan_files.raw_signals,
+    ".bin": scan_files.raw_signals,
     **dict.fromkeys(pictures.PICTURES, pictures.signals),
 }
 
@@ -32,8 +36,13 @@ def open_recording(
     pixel_nm: float | None = None,
     frame_time_s: float | None = None,
     signal: str | int | None = None,
+    scan_shape: tuple[int, int] | None = None,
+    raw_layout: str | None = None,
 ) -> Recording:
     """Open a file, or a folder of images, as a lazy recording of grey images (H, W) with square pixels.
+
+    The patterns of a 4D-STEM scan (Y, X, H, W) are its frames, line by line; `scan_shape` (Y, X) makes a scan of a
+    series of patterns, `raw_layout` says what a file without a head holds ('256x256x128x128 uint16 offset=0 gap=0').
 
     The calibration is taken from the file, in nm and s, where the file states it; an explicit `pixel_nm` (> 0, the side
     of square pixels) or `frame_time_s` (> 0) wins. `signal` is the number or name of one of several arrays in a file.
@@ -44,10 +53,12 @@ def open_recording(
     _check_positive(pixel_nm, "pixel_nm")
     _check_positive(frame_time_s, "frame_time_s")
     source = existing(path)
-    number, chosen = choose(find_signals(source), signal, source.name)
+    layout_given = None if raw_layout is None else scan_files.RawLayout.parsed(raw_layout)
+    found = find_signals(source) if layout_given is None else scan_files.raw_signals(source, layout_given)
+    number, chosen = choose(found, signal, source.name)
     recording = make_recording(chosen, source.name, pixel_nm=pixel_nm, frame_time_s=frame_time_s)
     recording.metadata.update(path=str(source), number=number)
-    return recording
+    return recording if scan_shape is None else as_scan(recording, scan_shape)
 
 
 def describe(path: str | Path) -> list[dict[str, Any]]:
@@ -71,6 +82,8 @@ def find_signals(source: Path) -> list[Signal]:
         return peak_lists.signals(source)
     if suffix in READERS:
         return READERS[suffix](source)
+    if suffix == ".xml" and "EMPAD" in source.read_bytes()[:4000].decode("latin-1").upper():
+        return scan_files.empad_signals(source)
     if suffix in HDF5:
         return _hdf5(source)
     if suffix in vendor.claims():
@@ -93,12 +106,16 @@ def _row(number: int, signal: Signal) -> dict[str, Any]:
     row: dict[str, Any] = {"signal": number, "name": signal.name, "shape": signal.shape, "dtype": str(signal.dtype)}
     row["axes"] = [axis.text() for axis in signal.axes]
     row |= {"frames": None, "pixel_nm": None, "frame_time_s": None, "voltage_kV": signal.stated.voltage_kV}
+    row |= {"step_nm": None}
     if not (reason := trouble(signal)):
         recording = None if signal.colour else make_recording(signal, signal.name, pixel_nm=None, frame_time_s=None)
         plan = layout(signal)
         row["frames"] = 1 if plan.frame is None else signal.axes[plan.frame].size
+        if plan.row is not None:
+            row["frames"] *= signal.axes[plan.row].size
         row["pixel_nm"] = recording.calibration.pixel_nm if recording else length_nm(signal.axes[plan.x])
         row["frame_time_s"] = recording.calibration.frame_time_s if recording else None
+        row["step_nm"] = recording.calibration.step_nm if recording else None
     return {**row, "reader": signal.reader, "trouble": reason}
 
 

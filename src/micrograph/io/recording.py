@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Calibration, Recording
 from micrograph.io.axes import length_nm, reciprocal, time_s
 from micrograph.io.files import first_line
-from micrograph.io.signals import Layout, Signal, Sliceable, layout
+from micrograph.io.signals import Key, Layout, Signal, Sliceable, layout
 
 #: Pixels whose two sides differ by less than this fraction count as square.
 SQUARE = 1e-3
@@ -41,6 +42,32 @@ class FrameReader:
         image = grey(image, self.where) if image.ndim == 3 or image.dtype.names else image
         return image if self.steps is None else square(image, self.steps)
 
+    def block(self, first: int, last: int) -> NDArray[Any]:
+        """Return frames `first` to ``last - 1`` (N, H, W) of a series or scan, read at once."""
+        if self.steps is not None or self.layout.colour is not None or self.layout.frame is None:
+            return np.stack([self(index) for index in range(first, last)])
+        try:
+            parts = [np.asarray(self.array[key]) for key in self._stretches(first, last)]
+        except BadInput:
+            raise
+        except Exception as error:
+            raise BadInput(
+                f"Frames {first} to {last - 1} of {self.where} cannot be read ({first_line(error)}): "
+                "the file may be truncated or damaged; copy it again from the microscope."
+            ) from error
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _stretches(self, first: int, last: int) -> Iterator[Key]:
+        """Yield the keys of frames `first` to ``last - 1``: one, or one a line of a scan."""
+        plan = self.layout
+        if plan.row is None:
+            yield plan.key(self.ndim, slice(first, last))
+            return
+        for row in range(first // plan.across, -(-last // plan.across)):
+            begin = row * plan.across
+            stretch = slice(max(first - begin, 0), min(last - begin, plan.across))
+            yield plan.key(self.ndim, stretch, row)
+
 
 def make_recording(signal: Signal, where: str, *, pixel_nm: float | None, frame_time_s: float | None) -> Recording:
     """Return `signal` as a lazy recording; an explicit `pixel_nm` (of square pixels) or `frame_time_s` wins."""
@@ -60,9 +87,34 @@ def make_recording(signal: Signal, where: str, *, pixel_nm: float | None, frame_
         read(0)
         dtype = (signal.dtype[0] if signal.dtype.names else signal.dtype).name
     frames = 1 if plan.frame is None else signal.axes[plan.frame].size
+    nav = () if plan.row is None else (signal.axes[plan.row].size, frames)
     metadata = {**signal.metadata, "reader": signal.reader, "signal": signal.name, "notes": [*signal.notes, *notes]}
     known = known.with_known(pixel_nm=pixel_nm, frame_time_s=frame_time_s)
-    return Recording(read, range(frames), known, shape, dtype, where, metadata)
+    made = Recording(read, range(nav[0] * nav[1] if nav else frames), known, shape, dtype, where, metadata)
+    return replace(made, block=None if plan.frame is None else read.block, nav_shape=nav)
+
+
+def as_scan(recording: Recording, scan: tuple[int, int]) -> Recording:
+    """Return a series of patterns as a 4D-STEM scan of (Y, X) places; of one that was cut off the whole lines stay."""
+    down, across = scan
+    count = len(recording)
+    if count > down * across or count < across:
+        raise BadInput(
+            f"{recording.name} has {count} patterns, but --scan-shape is {down}x{across}, which are {down * across}: "
+            "give as many lines and places as were recorded."
+        )
+    notes = [*recording.metadata.get("notes", ())]
+    if count < down * across:
+        notes.append(f"the scan has {count // across} of its {down} lines")
+    nav = (count // across, across)
+    scale = replace(recording.calibration, content="scan", pixel_nm=None, frame_time_s=None)
+    return replace(
+        recording,
+        indices=range(nav[0] * nav[1]),
+        calibration=scale,
+        nav_shape=nav,
+        metadata={**recording.metadata, "notes": notes},
+    )
 
 
 def _scale(signal: Signal, plan: Layout) -> tuple[Calibration, list[str]]:
@@ -74,6 +126,14 @@ def _scale(signal: Signal, plan: Layout) -> tuple[Calibration, list[str]]:
         notes.append("only one of the two image axes has a length scale, so the pixel size counts as unknown")
     time = None if plan.frame is None else time_s(signal.axes[plan.frame])
     angles = reciprocal(signal.axes[plan.x])
+    if plan.row is not None:
+        assert plan.frame is not None
+        notes, pixel, time = [], None, None
+        steps = length_nm(signal.axes[plan.row]), length_nm(signal.axes[plan.frame])
+        step = steps[1] or steps[0]
+        if step and steps[0] and abs(steps[0] / step - 1) > SQUARE:
+            notes.append(f"the scan's steps differ, {steps[0]:.6g} nm down and {step:.6g} nm across: the latter counts")
+        return signal.stated.with_known(content="scan", step_nm=step, signal_axis=angles), notes
     return signal.stated.with_known(pixel_nm=pixel, frame_time_s=time, signal_axis=angles), notes
 
 

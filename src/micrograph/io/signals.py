@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration
-from micrograph.io.axes import Axis, is_spectral, length_nm
+from micrograph.io.axes import Axis, is_spectral, length_nm, reciprocal
 
 Key = tuple[int | slice, ...]
 #: Beside a larger image, arrays narrower than this many pixels are tables.
 THUMB = 8
-EXPECTED = "an image (H, W) or a series of images (frames, H, W) was expected"
+EXPECTED = "an image (H, W), a series of images (frames, H, W) or a 4D-STEM scan (Y, X, H, W) was expected"
 
 
 class Sliceable(Protocol):
@@ -52,17 +52,25 @@ class Signal:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which axis of the array is which; `frame` is ``None`` for a single image, `colour` for grey values."""
+    """Which axis of the array is which; `frame` is ``None`` for a single image, `colour` for grey values.
+
+    Of a 4D-STEM scan `row` counts the lines, `frame` the places along each, of which there are `across`.
+    """
 
     frame: int | None
     y: int
     x: int
     colour: int | None = None
+    row: int | None = None
+    across: int = 1
 
-    def key(self, ndim: int, index: int) -> Key:
-        """Return the index of frame `index` in the array."""
+    def key(self, ndim: int, index: int | slice, row: int = 0) -> Key:
+        """Return the index in the array of frame `index`, or of a stretch of them on line `row` of a scan."""
+        if self.row is not None and isinstance(index, int):
+            row, index = divmod(index, self.across)
         whole = (self.y, self.x, self.colour)
-        return tuple(slice(None) if axis in whole else index if axis == self.frame else 0 for axis in range(ndim))
+        chosen = {self.frame: index, self.row: row}
+        return tuple(slice(None) if axis in whole else chosen.get(axis, 0) for axis in range(ndim))
 
 
 def layout(signal: Signal, where: str = "") -> Layout:
@@ -80,12 +88,17 @@ def layout(signal: Signal, where: str = "") -> Layout:
         raise BadInput(f"{signal.name} is a spectrum or spectrum image of shape {shape}: {EXPECTED}.")
     if len(axes) == 1:
         raise BadInput(f"{signal.name} is a 1-D array of {shape[axes[0]]} values: {EXPECTED}.")
-    if len(axes) == 0 or len(axes) > 3:
+    if len(axes) == 0 or len(axes) > 4:
         raise BadInput(_too_many(signal))
-    frame, y, x = [None, *axes] if len(axes) == 2 else axes
-    assert y is not None and x is not None
+    y, x = axes[-2:]
+    frame = axes[-3] if len(axes) > 2 else None
+    row = axes[-4] if len(axes) > 3 else None
     if min(shape[y], shape[x]) < 2:
         raise BadInput(f"{signal.name} has images of {shape[y]} x {shape[x]} pixels: at least 2 x 2 were expected.")
+    if row is not None:
+        assert frame is not None
+        _check_scan(signal, row, frame, y, x)
+        return Layout(frame, y, x, colour, row, shape[frame])
     _check_order(signal, frame, y, x)
     return Layout(frame, y, x, colour)
 
@@ -173,13 +186,20 @@ def _without_singletons(signal: Signal, axes: list[int]) -> list[int]:
 
 
 def _too_many(signal: Signal) -> str:
-    shape = signal.shape
-    if len(shape) == 4:
-        return (
-            f"{signal.name} is a 4-D array {shape}, such as a 4D-STEM scan of patterns: {EXPECTED}; "
-            "save a virtual image, or one row of patterns, as an array of its own."
+    return f"{signal.name} is a {len(signal.shape)}-D array of shape {signal.shape}: {EXPECTED}."
+
+
+def _check_scan(signal: Signal, row: int, frame: int, y: int, x: int) -> None:
+    """Refuse (H, W, Y, X): patterns come first where the axes say that they are angles, places where lengths."""
+    places, patterns = (signal.axes[row], signal.axes[frame]), (signal.axes[y], signal.axes[x])
+    turned = any(reciprocal(one) for one in places) or (
+        all(length_nm(one) for one in patterns) and not any(length_nm(one) for one in places)
+    )
+    if turned:
+        raise BadInput(
+            f"{signal.name} has shape {signal.shape} with the patterns first: the places of the scan were expected "
+            "first, as in (Y, X, H, W); save it with numpy.moveaxis(array, (0, 1), (2, 3))."
         )
-    return f"{signal.name} is a {len(shape)}-D array of shape {shape}: {EXPECTED}."
 
 
 def _check_order(signal: Signal, frame: int | None, y: int, x: int) -> None:

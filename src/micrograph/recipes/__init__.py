@@ -27,6 +27,7 @@ RECIPES = (
     "pores",
     "particle-search",
     "pacbed",
+    "virtual-detectors",
     "crystal-class",
     "crystal-symmetry",
     "nanotube-chirality",

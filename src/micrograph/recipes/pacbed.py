@@ -28,6 +28,7 @@ RECIPE = Recipe(
         needs=("voltage_kV", "convergence_mrad"),
         answers={"objects": PATTERNS, "frames": FITTED, "summary": SUMMARY},
         reference="doi:10.1016/j.ultramic.2018.03.004",
+        takes=("image", "scan"),
     ),
     data=PatternLibrary(),
     model=NoNet(),

@@ -25,6 +25,7 @@ from micrograph.draw import (
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
+from micrograph.report.scans import scan_figures
 from micrograph.report.structures import is_structural, structural_figures
 from micrograph.report.tubes import is_tubes, tube_figures
 
@@ -56,16 +57,21 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     Objects with an outline have pictures of their own, see `outlined_figures`.
     """
     found = outlined_figures(recipe, prediction, tables) | movie_figures(prediction, tables)
-    found |= crystal_figures(prediction, tables)
+    found |= crystal_figures(prediction, tables) | scan_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
-    if "objects" in tables and len(tables["objects"]) and not (is_outlined(tables) or is_structural(tables)):
+    if "objects" in tables and len(tables["objects"]) and not _has_own(tables):
         found |= _object_figures(tables["objects"], tables.get("frames"))
     if "summary" in tables:
         found |= _summary_figures(tables["summary"])
     if "frames" in tables and len(tables["frames"]) > 2:
         found |= _time_figures(tables["frames"], tables.get("defects_over_time"))
     return found
+
+
+def _has_own(tables: Mapping[str, DataFrame]) -> bool:
+    """Return whether the objects have pictures of their own kind."""
+    return is_outlined(tables) or is_structural(tables) or "maps" in tables
 
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:

@@ -69,6 +69,8 @@ SMALL_TABLES = (
     "families",
     "point_groups",
     "space_groups",
+    "maps",
+    "patterns",
 )
 #: Up to so many states are a diagram; more are bars.
 MOST_STATES = 8

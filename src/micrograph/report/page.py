@@ -64,6 +64,12 @@ CAPTIONS = {
     "numbers": "Mean number at each temperature with its 95 % interval.",
     "probability": "Calibrated probabilities of all frames together as one crystal; the longest bars are shown.",
     "pattern": "Circles are the spots that were found, the cross is the direct beam, also behind a stop.",
+    "fitted": "Left and middle in one scale of colours; the circle is the disc of the direct beam, as fitted.",
+    "scan": "Places where the fit is doubted are left white.",
+    "virtual": "Sums over the disc of the direct beam, and over the ring about it.",
+    "centre": "The hue says whereto the pattern moves, the brightness how far; the descan's part is taken off.",
+    "phase": "Divergence of the shifts, and the potential whose slopes they are (up to a constant).",
+    "mean": "The position-averaged pattern; the circle is the disc of the direct beam.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 

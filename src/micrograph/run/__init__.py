@@ -2,7 +2,7 @@
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
 from micrograph.run.binning import suitably_binned
-from micrograph.run.learning import Learner, Preparer, Searcher, learned
+from micrograph.run.learning import Learner, Preparer, Presenter, Searcher, learned, presented
 from micrograph.run.recipe import Fold, Recipe, Tables
 from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_calibration, stream
 
@@ -13,6 +13,7 @@ __all__ = [
     "Learner",
     "Predict",
     "Preparer",
+    "Presenter",
     "Recipe",
     "Result",
     "RunSettings",
@@ -22,6 +23,7 @@ __all__ = [
     "Watcher",
     "analyze",
     "learned",
+    "presented",
     "require_calibration",
     "stream",
     "suitably_binned",

@@ -55,6 +55,20 @@ class Preparer(Protocol):
         ...
 
 
+@runtime_checkable
+class Presenter(Protocol):
+    """A stage 'data' that looks at a 4D-STEM scan otherwise than pattern by pattern: line by line, or averaged."""
+
+    def presented(self, recording: Recording) -> Recording:
+        """Return the frames that the recipe looks at."""
+        ...
+
+
+def presented(recipe: Recipe, recording: Recording) -> Recording:
+    """Return a recording as its recipe looks at it."""
+    return recipe.data.presented(recording) if isinstance(recipe.data, Presenter) else recording
+
+
 def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progress | None = None) -> Predict:
     """Return the recipe's model, trained on `recording` and kept in `weights` (.safetensors, card beside it; .toml).
 

@@ -43,9 +43,16 @@ OPTION_FOR = {
     "convergence_mrad": '--convergence "30 mrad"',
     "inner_mrad": '--inner "80 mrad"',
     "outer_mrad": '--outer "200 mrad"',
+    "step_nm": '--scan-step "0.2 nm"',
 }
 #: Contents of recordings, in words.
-CONTENTS = {"image": "images", "structure": "crystal structures", "peaks": "lists of diffraction peaks"}
+CONTENTS = {
+    "image": "images",
+    "scan": "patterns of a 4D-STEM scan",
+    "rows": "patterns of a 4D-STEM scan",
+    "structure": "crystal structures",
+    "peaks": "lists of diffraction peaks",
+}
 #: Columns without a unit whose type is known even when the table is empty.
 _KIND_OF_COLUMN = {"frame": "int64", "id": "int64", "flags": "int64", "class": "str", "name": "str", "label": "str"}
 
@@ -184,9 +191,11 @@ class Analyser:
     def movie(self, recording: Recording) -> Tables:
         """Return the tables of all frames, one below the other, and those over time."""
         from micrograph.run.binning import suitably_binned
-        from micrograph.run.learning import learned
+        from micrograph.run.learning import learned, presented
         from micrograph.run.parts import joined
 
+        require_calibration(self.recipe, recording.calibration)
+        recording = presented(self.recipe, recording)
         seen: list[Tables] = []
         with tempfile.TemporaryDirectory() as folder:
             predict = self.predict or learned(self.recipe, recording, Path(folder) / "model.safetensors")
@@ -201,6 +210,9 @@ class Analyser:
 
 def is_usable(frame: Frame) -> bool:
     """Return whether there is anything to see: some pixels, finite ones, and not all alike."""
+    low, high = (float(end) for end in (frame.data.min(initial=np.inf), frame.data.max(initial=-np.inf)))
+    if np.isfinite(low) and np.isfinite(high):
+        return low < high
     finite = frame.data[np.isfinite(frame.data)]
     return finite.size > 0 and bool(finite.min() < finite.max())
 

@@ -51,19 +51,25 @@ class Library:
 
     def at(self, thickness_nm: float, tilt_mrad: tuple[float, float]) -> NDArray[np.float64]:
         """Return coefficients and their slopes (4, R): the pattern, its change per nm, per mrad along y and x."""
-        (it, wt), (iy, wy), (ix, wx) = (
-            _cubic((thickness_nm - self.thickness_nm[0]) / self._thickness_step, len(self.thickness_nm)),
-            _cubic(tilt_mrad[0] / self.step_mrad[0] + self.reach[0], 2 * self.reach[0] + 1),
-            _cubic(tilt_mrad[1] / self.step_mrad[1] + self.reach[1], 2 * self.reach[1] + 1),
-        )
-        block = self.coefficients[it : it + 4, iy : iy + 4, ix : ix + 4].reshape(64, -1)
-        scale = (1.0, 1 / self._thickness_step, 1 / self.step_mrad[0], 1 / self.step_mrad[1])
-        orders = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
-        weights = [
-            factor * (wt[t][:, None, None] * wy[y][:, None] * wx[x]).ravel()
-            for factor, (t, y, x) in zip(scale, orders, strict=True)
-        ]
-        return np.asarray(np.stack(weights) @ block, dtype=float)
+        state = np.array([[thickness_nm, *tilt_mrad]])
+        return np.asarray(self.many(state)[0], dtype=float)
+
+    def many(self, states: Array, rank: int | None = None) -> Image:
+        """Return `at` of M states (M, 3), thickness and tilts (y, x), for the first `rank` dimensions: (M, 4, R)."""
+        origin = (-self.thickness_nm[0] / self._thickness_step, *self.reach)
+        per_unit = np.array([1 / self._thickness_step, 1 / self.step_mrad[0], 1 / self.step_mrad[1]])
+        sizes = np.array(self.coefficients.shape[:3])
+        first, weights = _cubic(states * per_unit + origin, sizes)
+        flat = self.coefficients.reshape(-1, self.coefficients.shape[-1])
+        t, y, x = (first[:, axis, None] + np.arange(4) for axis in range(3))
+        rows = ((t[:, :, None] * sizes[1] + y[:, None, :])[..., None] * sizes[2] + x[:, None, None, :]).reshape(-1, 64)
+        wt, wy, wx = weights[:, 0], weights[:, 1], weights[:, 2]
+        found = np.empty((len(states), 4, 4, 4, 4), np.float32)
+        for number, (one, two, three) in enumerate(((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))):
+            outer = wy[:, two, :, None] * wx[:, three, None, :]
+            found[:, number] = wt[:, one, :, None, None] * outer[:, None]
+        found[:, 1:] *= per_unit[:, None, None, None].astype(np.float32)
+        return np.asarray(found.reshape(-1, 4, 64) @ flat[rows, :rank], np.float32)
 
     def pattern(self, thickness_nm: float, tilt_mrad: tuple[float, float] = (0.0, 0.0)) -> Array:
         """Return the elastic pattern (H, W) of a unit beam on the library's grid."""
@@ -75,11 +81,14 @@ class Library:
         return float(self.thickness_nm[1] - self.thickness_nm[0])
 
 
-def _cubic(place: float, size: int) -> tuple[int, Array]:
-    """Return the first of four neighbours of `place` and the weights (2, 4) of Lagrange's cubic and of its slope."""
-    first = min(max(int(place) - 1, 0), size - 4)
-    u = place - first
-    a, b, c, d = u, u - 1, u - 2, u - 3
+def _cubic(place: Array, sizes: NDArray[np.int_]) -> tuple[NDArray[np.int_], Array]:
+    """Return the first of four neighbours of places (M, D) and the weights (M, D, 2, 4) of Lagrange's cubic.
+
+    The second of the two are those of its slope.
+    """
+    first = np.clip(place.astype(int) - 1, 0, sizes - 4)
+    a = place - first
+    b, c, d = a - 1, a - 2, a - 3
     weights = [-b * c * d / 6, a * c * d / 2, -a * b * d / 2, a * b * c / 6]
     slopes = [
         -(c * d + b * d + b * c) / 6,
@@ -87,7 +96,7 @@ def _cubic(place: float, size: int) -> tuple[int, Array]:
         -(b * d + a * d + a * b) / 2,
         (b * c + a * c + a * b) / 6,
     ]
-    return first, np.array([weights, slopes])
+    return first, np.stack([np.stack(weights, -1), np.stack(slopes, -1)], -2)
 
 
 def make_library(

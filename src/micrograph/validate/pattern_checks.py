@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Recording, SignalAxis
+from micrograph.features.pattern_bank import make_bank
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
-from micrograph.features.pattern_start import likely_places, make_bank, start_values
+from micrograph.features.pattern_start import likely_places, start_values
 from micrograph.simulate.pattern_cache import cached_library
 from micrograph.structures.zone_cell import zone_cell
 from micrograph.validate.checks import Analyser, Check, Direction, Measurement
