@@ -122,7 +122,7 @@ RECIPE = Recipe(
     model=NetSpec(
         heads=(Head(COLUMN, "spots", labels=(COLUMN,)),),
         pixel_nm=0.04,
-        patch=72,
+        patch=64,
         weights="hrtem-columns-1",
     ),
     objects=PhaseColumns(),
@@ -149,6 +149,6 @@ RECIPE = Recipe(
         domain_auroc(FAIR, foreign=(), kinds=("noise", "texture")),
         seconds_a_frame(GRAPHENE_HRTEM, at_most_s=1.0),
     ),
-    training=TrainSettings(steps=1200, reuse=24, checkpoint_every=50, calibration_samples=96),
+    training=TrainSettings(steps=900, reuse=12, checkpoint_every=50, calibration_samples=96),
     begins_from="atoms-1",
 )

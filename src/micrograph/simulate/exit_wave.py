@@ -104,8 +104,8 @@ def _transmission(one: Slice, amplitude: dict[int, Wave], grid: Grid) -> Wave:
     return shown
 
 
-def wave_grid(side_px: int, pixel_nm: float, margin_nm: float = MARGIN_NM) -> Grid:
-    """Return the grid of waves for a square image: a margin on each side, samples of `SAMPLING_NM` or less.
+def wave_grid(side_px: int, pixel_nm: float, margin_nm: float = MARGIN_NM, sampling_nm: float = SAMPLING_NM) -> Grid:
+    """Return the grid of waves for a square image: a margin on each side, samples of `sampling_nm` or less.
 
     Raises `BadInput` for an image without pixels.
     """
@@ -115,8 +115,8 @@ def wave_grid(side_px: int, pixel_nm: float, margin_nm: float = MARGIN_NM) -> Gr
         raise BadInput(f"An image of {side_px} pixels of {pixel_nm} nm was asked for: both must be greater than zero.")
     border = int(np.ceil(margin_nm / pixel_nm))
     pixels = scipy.fft.next_fast_len(side_px + 2 * border, real=True)
-    working = scipy.fft.next_fast_len(int(np.ceil(pixels * pixel_nm / SAMPLING_NM)), real=True)
-    stride = int(np.ceil(pixel_nm / SAMPLING_NM))
+    working = scipy.fft.next_fast_len(int(np.ceil(pixels * pixel_nm / sampling_nm)), real=True)
+    stride = int(np.ceil(pixel_nm / sampling_nm))
     return Grid(
         shape=(working, working),
         size_nm=(pixels * pixel_nm,) * 2,

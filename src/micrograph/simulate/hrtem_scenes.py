@@ -58,7 +58,7 @@ class GrapheneSheets:
     share of missing atoms, up to; strain: 1-sigma of each component; displaced_nm: range of every atom's random step.
     """
 
-    boundaries: float = 0.2
+    boundaries: float = 0.1
     holed: float = 0.35
     hole_nm: Range = (0.3, 0.9)
     vacancies: float = 0.006
