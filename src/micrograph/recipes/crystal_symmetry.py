@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from micrograph.core import Column, Flag, Frame, Prediction, Sample, Sites, Task
+from micrograph.core import Column, Frame, Prediction, Sample, Sites, Task
 from micrograph.features.crystal_evidence import spots_of
-from micrograph.features.spots import Spots, unlike_pattern
+from micrograph.features.spots import Spots, doubts_about
 from micrograph.features.symmetry_answer import Symmetry, cell_of, conformal_set, solve
 from micrograph.nets.spec import NoNet
 from micrograph.run import Recipe
@@ -32,7 +32,6 @@ _MOST_GROUPS, _MOST_PEAKS = 24, 20000
 _CELL = ("a_nm", "b_nm", "c_nm", "alpha_deg", "beta_deg", "gamma_deg")
 _SIGMAS = ("a_sigma_nm", "b_sigma_nm", "c_sigma_nm", "alpha_sigma_deg", "beta_sigma_deg", "gamma_sigma_deg")
 _WHOLE, _ZONE, _LINES = "space", "zone", "lines"
-_NO_PATTERN = "The image is no spot pattern of one crystal: its spots do not lie on one lattice about the beam."
 
 
 def peaks_of(frame: Frame, spots: Spots | None) -> NDArray[np.float64]:
@@ -77,10 +76,7 @@ class Peaks:
         kind = (_LINES, _LINES, _ZONE, _WHOLE)[_rank(rows)]
         frames: dict[str, object] = {"count": len(table), "peaks_of": kind, "domain_distance": 0.0}
         if spots is not None:
-            distance = unlike_pattern(spots)
-            frames["domain_distance"] = distance
-            if distance > 1:
-                frames |= {"flags": int(Flag.OUT_OF_DOMAIN), "notes": _NO_PATTERN}
+            frames |= doubts_about(spots)
         return {"objects": table, "frames": pd.DataFrame([frames])}
 
 
