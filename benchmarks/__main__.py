@@ -20,6 +20,7 @@ from benchmarks.measured import Measured
 from benchmarks.memory import LONG, memory
 from benchmarks.movie import movie
 from benchmarks.particles import particles
+from benchmarks.scan4d import scan4d
 from benchmarks.start import start
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "memory": memory,
     "movie": movie,
     "particles": particles,
+    "scan4d": scan4d,
     "live": live,
 }
 

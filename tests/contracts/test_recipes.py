@@ -18,7 +18,7 @@ from micrograph.nets import NoNet
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report import write_report
 from micrograph.run import Recipe, Result, RunSettings, analyze
-from micrograph.simulate import NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
+from micrograph.simulate import Either, GrapheneSheets, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.structures import graphene, tmd
 
 PIXEL_NM, SIDE, FRAMES = 0.02, 112, 5
@@ -36,12 +36,12 @@ def recipe_of(name: str) -> Recipe:
 
 
 #: Recipes that answer on whole patterns, structures or windows: they have no sites, and tests of their own.
-OF_WHOLES = ("pacbed", "crystal-class", "crystal-symmetry", "lattice-types")
+OF_WHOLES = ("pacbed", "virtual-detectors", "crystal-class", "crystal-symmetry", "lattice-types")
 
 #: Recipes of outlined objects: what they see has an area, not only a place.
 OUTLINED = ("particle-shapes", "liquid-cell", "pores", "particle-search")
 #: Recipes whose objects are no atoms of a lattice.
-NO_LATTICE = (*OUTLINED, *OF_WHOLES, "nanotube-chirality", "dumbbells")
+NO_LATTICE = (*OUTLINED, *OF_WHOLES, "nanotube-chirality", "dumbbells", "hrtem-columns")
 #: Pictures of what was found that are not called 'sites' or 'outlines'.
 FIGURE = {"dumbbells": "dumbbells-separation"}
 
@@ -59,6 +59,9 @@ def small(name: str) -> Sampler:
     if isinstance(data, NanotubeSampler):
         clear = replace(data, side_px=2 * SIDE, pixel_nm=(PIXEL_NM, PIXEL_NM), diameter_nm=(0.6, 0.8), pixel_error=0.0)
         return replace(clear, dose_e_per_A2=(2e4, 2e4), contaminated=0.0)
+    if isinstance(data, Either):
+        sheets = replace(data.samplers[0], field_nm=SIDE * PIXEL_NM, pixel_nm=(PIXEL_NM, PIXEL_NM), filmed=0.0)
+        return replace(sheets, scene=GrapheneSheets(boundaries=0.0, holed=0.0), dose_e_per_A2=(2e5, 2e5))
     assert isinstance(data, StemSampler)
     clean = replace(data, field_nm=SIDE * PIXEL_NM, pixel_nm=(PIXEL_NM, PIXEL_NM), contaminated=0.0, noise_only=0.0)
     return replace(clean, dose_e_per_A2=(2e5, 2e5), electrons=None if clean.electrons is None else (800.0, 800.0))

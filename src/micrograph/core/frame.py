@@ -76,7 +76,7 @@ class Recording:
 
     def _place(self, index: int) -> dict[str, float]:
         """Return where on a scan a pattern was taken, by column name; nothing for other frames."""
-        if not self.nav_shape:
+        if not self.nav_shape or self.calibration.content == "rows":
             return {}
         row, column = divmod(index, self.nav_shape[1])
         step = self.calibration.step_nm
@@ -102,19 +102,24 @@ class Recording:
             return self.block(first, last)
         return np.stack([np.asarray(self.read(index)) for index in range(first, last)])
 
-    def rows(self) -> Recording:
-        """Return a 4D-STEM scan as frames (X, H, W), one a row of the scan; rows of which frames were chosen."""
+    def rows(self, together: int = 1) -> Recording:
+        """Return a 4D-STEM scan as frames (N, H, W), each of so many rows `together`, of which frames were chosen."""
         down, across = self.nav_shape
-        chosen = range(self.indices.start // across, min(down, -(-self.indices.stop // across)))
+        first, last = self.indices.start // across, min(down, -(-self.indices.stop // across))
+
+        def read(number: int) -> NDArray[Any]:
+            row = first + number * together
+            return self.many(row * across, min(row + together, last) * across)
+
         return replace(
             self,
-            read=lambda row: self.many(row * across, (row + 1) * across),
-            indices=chosen,
+            read=read,
+            indices=range(-(-(last - first) // together)),
             calibration=replace(self.calibration, content="rows"),
-            shape=(across, *self.shape),
+            shape=(together * across, *self.shape),
             known=None,
-            nav_shape=(),
             block=None,
+            metadata={**self.metadata, "first_row": first},
         )
 
     def averaged(self, number: int) -> Recording:

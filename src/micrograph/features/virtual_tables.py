@@ -16,7 +16,8 @@ from micrograph.features.virtual import SUMS, centre_of_mass, descanned, field_o
 Array = NDArray[np.float64]
 
 PLACES = (
-    Column("frame", "", "line of the scan"),
+    Column("frame", "", "number of the lines that were read together"),
+    Column("row", "", "line of the scan"),
     Column("column", "", "place along the line"),
     Column("y_nm", "nm", "place down the scan"),
     Column("x_nm", "nm", "place along the line"),
@@ -27,7 +28,7 @@ PLACES = (
     Column("com_x_px", "px", "centre of mass from the disc's middle, along its rows", sigma="com_x_sigma_px"),
 )
 LINES = (
-    Column("count", "", "patterns in the line"),
+    Column("count", "", "patterns in these lines"),
     Column("mean_total", "", "mean counts of a pattern"),
     Column("disc_y_px", "px", "middle of the disc, row"),
     Column("disc_x_px", "px", "middle of the disc, column"),
@@ -68,7 +69,7 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class PlaceRows:
-    """What the detectors see along one line of a scan: one row a place."""
+    """What the detectors see along some lines of a scan: one row a place."""
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'frames' (one row), and '_patterns' for the fold."""
@@ -76,13 +77,15 @@ class PlaceRows:
         found, disc = values["sums"], values["disc"]
         mass = centre_of_mass(found)
         sums = dict(zip(SUMS, found.T, strict=True))
-        step = prediction.frame.calibration.step_nm
-        places = np.arange(len(found))
+        known = prediction.frame.calibration.step_nm
+        step = np.nan if known is None else known
+        row, column = (values[name].astype(np.int64) for name in ("row", "column"))
         rows = {
             "frame": np.full(len(found), prediction.frame.index),
-            "column": places,
-            "y_nm": np.full(len(found), np.nan if step is None else prediction.frame.index * step),
-            "x_nm": places * (np.nan if step is None else step),
+            "row": row,
+            "column": column,
+            "y_nm": row * step,
+            "x_nm": column * step,
             "total": sums["total"],
             "bright_field": sums["bright_field"],
             "bright_field_sigma": np.sqrt(np.maximum(sums["bright_field"], 0)),
@@ -94,33 +97,36 @@ class PlaceRows:
             "com_x_sigma_px": mass.x_sigma_px,
         }
         facts = {
+            "frame": prediction.frame.index,
             "count": len(found),
             "mean_total": float(found[:, 0].mean()),
             "disc_y_px": float(disc[0]),
             "disc_x_px": float(disc[1]),
             "radius_px": float(disc[2]),
             "mrad_per_px": float(disc[3]),
-            "step_nm": np.nan if step is None else step,
+            "step_nm": step,
         }
         return {
             "objects": pd.DataFrame(rows),
             "frames": pd.DataFrame([facts]),
-            "_patterns": _packed(values["patterns"], values["counts"]),
+            "_patterns": _packed(prediction.frame.index, values["patterns"], values["counts"]),
         }
 
 
-def _packed(patterns: Array, counts: Array) -> pd.DataFrame:
+def _packed(frame: int, patterns: Array, counts: Array) -> pd.DataFrame:
     """Return sums of patterns (R, H, W), each of `counts` (R,) patterns, as bytes: one row a region."""
     height, width = patterns.shape[1:]
     held = [one.astype(np.float32).tobytes() for one in patterns]
-    return pd.DataFrame(
-        {"region": np.arange(len(held)), "patterns": counts, "height": height, "width": width, "sum": held}
-    )
+    known = {"frame": frame, "region": np.arange(len(held)), "patterns": counts, "height": height, "width": width}
+    return pd.DataFrame(known | {"sum": held})
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What was seen so far: rows of numbers by line, sums of patterns by region with their numbers, and the disc."""
+    """What was seen so far: numbers by line and place, sums of patterns by region with their numbers, and the disc.
+
+    lines: for each stretch the first line and (lines, places, 5) numbers.
+    """
 
     lines: tuple[tuple[int, NDArray[np.float32]], ...] = ()
     patterns: Array | None = None
@@ -145,13 +151,14 @@ class ScanMaps:
         return Gathered()
 
     def step(self, state: Gathered, tables: Mapping[str, pd.DataFrame]) -> Gathered:
-        """Return the state after one more line."""
+        """Return the state after some more lines."""
         rows, facts, packed = tables["objects"], tables["frames"], tables["_patterns"]
         if not len(rows) or not len(packed):
             return state
         shape = (len(packed), int(packed["height"].iloc[0]), int(packed["width"].iloc[0]))
         sums = np.frombuffer(b"".join(packed["sum"]), np.float32).reshape(shape).astype(float)
-        line = (int(rows["frame"].iloc[0]), rows[list(_KEPT)].to_numpy(np.float32))
+        across = int(rows["column"].max()) + 1
+        line = (int(rows["row"].iloc[0]), rows[list(_KEPT)].to_numpy(np.float32).reshape(-1, across, len(_KEPT)))
         counts = packed["patterns"].to_numpy(float)
         known = state.patterns is not None
         return Gathered(
@@ -165,8 +172,8 @@ class ScanMaps:
         """Return the tables 'maps', 'patterns' and 'summary'."""
         if state.patterns is None:
             return {name: _empty(columns) for name, columns in _TABLES.items()}
-        lines = np.array([number for number, _ in state.lines])
-        seen = np.stack([values for _, values in state.lines]).astype(float)
+        lines = np.concatenate([first + np.arange(len(values)) for first, values in state.lines])
+        seen = np.concatenate([values for _, values in state.lines]).astype(float)
         total, bright, dark, y, x = np.moveaxis(seen, -1, 0)
         y, x = (descanned(one, self.descan) for one in (y, x))
         found = field_of(y, x)

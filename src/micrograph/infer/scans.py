@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from micrograph.infer.patterns import Progress, mrad_per_px
 
 Array = NDArray[np.float64]
 
+#: Frames hold as many lines as go into so many bytes.
+_BYTES = 34 * 2**20
 #: Lines of a scan whose sum shows where the disc lies.
-_SUMMED = 8
+_SUMMED = 4
 #: The dark field begins so many radii from the disc's middle where nothing is said.
 _INNER_RADII = 1.2
 #: A region of a scan, as text.
@@ -34,32 +36,57 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """How a scan comes: the first of its lines, places along each, lines in one frame, regions that are asked for."""
+
+    first: int
+    across: int
+    together: int
+    regions: tuple[Region, ...] = ()
+
+    def places(self, number: int, count: int) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+        """Return line and place (N,) of the patterns of frame `number`, of which there are `count`."""
+        row, column = np.divmod(np.arange(count), self.across)
+        return row + self.first + number * self.together, column
+
+
+@dataclass(frozen=True)
 class VirtualPredictor:
     """Lines of patterns (N, H, W) to `Prediction.values`.
 
-    'sums' (N, 8) of `features.virtual.SUMS`; 'disc': middle (y, x) and radius in pixels, mrad per pixel (NaN: not
-    known); 'patterns' (R, H, W), the sum of the line's patterns in all and in each region, of which there are 'counts'.
+    'row' and 'column' (N,) of each on the scan; 'sums' (N, 8) of `features.virtual.SUMS`; 'disc': middle (y, x) and
+    radius in pixels, mrad per pixel (NaN: not known); 'patterns' (R, H, W), the sum of all patterns and of those in
+    each region, of which there are 'counts' (R,).
     """
 
     weights: NDArray[np.float32]
     disc: BrightDisc
     mrad_per_px: float | None
-    regions: tuple[Region, ...]
+    scan: Scan
     digest: str
 
     def __call__(self, frame: Frame) -> Prediction:
-        """Return what the detectors see of one line."""
-        lines = frame.data if frame.data.ndim == 3 else frame.data[None]
-        found = [slice(None)] + [
-            slice(one.left, one.right) if one.top <= frame.index < one.bottom else slice(0, 0) for one in self.regions
+        """Return what the detectors see of some lines."""
+        count, *shape = frame.data.shape
+        row, column = self.scan.places(frame.index, count)
+        inside = [np.ones(count, bool)]
+        inside += [
+            (one.top <= row) & (row < one.bottom) & (one.left <= column) & (column < one.right)
+            for one in self.scan.regions
         ]
-        patterns = np.stack([np.nan_to_num(lines[part].sum(axis=0, dtype=np.float64)) for part in found])
+        chosen = np.stack(inside).astype(np.float32)
+        flat = frame.data.reshape(count, -1)
+        found, patterns = sums(frame.data, self.weights), chosen @ flat
+        if not np.isfinite(patterns).all():
+            patterns = chosen @ np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
         disc = [self.disc.y_px, self.disc.x_px, self.disc.radius_px, self.mrad_per_px or np.nan]
         values = {
-            "sums": sums(lines, self.weights),
+            "row": row.astype(float),
+            "column": column.astype(float),
+            "sums": found,
             "disc": np.array(disc),
-            "patterns": patterns,
-            "counts": np.array([len(lines[part]) for part in found], float),
+            "patterns": patterns.reshape(-1, *shape).astype(float),
+            "counts": chosen.sum(axis=1, dtype=float),
         }
         return Prediction(frame, {}, {}, 1.0, values=values)
 
@@ -80,15 +107,17 @@ class VirtualDetectors:
 
     def presented(self, recording: Recording) -> Recording:
         """Return the scan line by line; raises `BadInput` for a recording that is no scan."""
-        return recording.rows()
+        each = recording.nav_shape[1] * recording.shape[-2] * recording.shape[-1] * 4
+        return recording.rows(max(1, min(_BYTES // each, recording.nav_shape[0] // 8)))
 
     def prepared(self, recording: Recording, progress: Progress | None = None) -> VirtualPredictor:
         """Return the masks for the lines of a scan."""
         shape = (recording.shape[-2], recording.shape[-1])
         every = max(1, len(recording) // _SUMMED)
         total = np.zeros(shape)
-        for frame in recording[::every]:
-            total += np.nan_to_num(frame.data.sum(axis=0, dtype=np.float64))
+        for index in recording.indices[::every]:
+            line = np.asarray(recording.read(index)[: recording.nav_shape[1]], np.float32)
+            total += np.nan_to_num(line.sum(axis=0, dtype=np.float64))
         pitch = mrad_per_px(recording.calibration)
         known = recording.calibration.convergence_mrad
         radius = self.radius_px or (known / pitch if known and pitch else None)
@@ -97,8 +126,10 @@ class VirtualDetectors:
         said = repr((disc, rings, self.regions))
         digest = hashlib.sha256(said.encode()).hexdigest()
         pitch = pitch or (known / disc.radius_px if known else None)
-        regions = parsed_regions(self.regions, recording.indices.stop, recording.shape[0])
-        return VirtualPredictor(masks(shape, disc, rings), disc, pitch, regions, digest)
+        down, across = recording.nav_shape
+        scan = Scan(recording.metadata["first_row"], across, recording.shape[0] // across)
+        scan = replace(scan, regions=parsed_regions(self.regions, down, across))
+        return VirtualPredictor(masks(shape, disc, rings), disc, pitch, scan, digest)
 
     def _rings(self, recording: Recording, disc: BrightDisc, pitch: float | None, shape: tuple[int, int]) -> Rings:
         scale = recording.calibration

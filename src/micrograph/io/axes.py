@@ -28,6 +28,7 @@ TIMES_S = {
 
 #: Spellings of reciprocal and angular units of diffraction patterns, as we write them.
 RECIPROCAL = {"1/nm": "1/nm", "nm^-1": "1/nm", "nm-1": "1/nm", "1/å": "1/angstrom", "1/a": "1/angstrom", "mrad": "mrad"}
+RECIPROCAL |= dict.fromkeys(("a^-1", "å^-1", "angstrom^-1", "1/angstrom"), "1/angstrom")
 
 #: Units that only a spectral axis has.
 SPECTRAL = {"ev", "kev", "mev", "v", "mv", "1/cm", "cm^-1", "hz", "khz", "mhz", "ghz"}

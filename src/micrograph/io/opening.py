@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from micrograph.core import BadInput, Recording
-from micrograph.io import hdf5, numpy_files, peak_lists, pictures, scan_files, structures, tiff, vendor
+from micrograph.io import hdf5, numpy_files, peak_lists, pictures, scan_files, structures, tiff, vendor, zarr_files
 from micrograph.io.axes import length_nm
 from micrograph.io.files import existing, sniff
 from micrograph.io.recording import as_scan, make_recording
@@ -74,6 +74,8 @@ def describe(path: str | Path) -> list[dict[str, Any]]:
 def find_signals(source: Path) -> list[Signal]:
     """Return every array in a file or folder, unread; raises `BadInput` where no reader can list it."""
     suffix = source.suffix.lower()
+    if suffix == ".zarr":
+        return zarr_files.signals(source)
     if source.is_dir() and suffix not in {".zspy"}:
         return pictures.folder_signals(source, _suffixes(), find_signals)
     if structures.format_of(source):
@@ -84,7 +86,7 @@ def find_signals(source: Path) -> list[Signal]:
         return READERS[suffix](source)
     if suffix == ".xml" and "EMPAD" in source.read_bytes()[:4000].decode("latin-1").upper():
         return scan_files.empad_signals(source)
-    if suffix in HDF5:
+    if suffix in HDF5 or (suffix == ".emd" and hdf5.holds_scan(source)):
         return _hdf5(source)
     if suffix in vendor.claims():
         return vendor.signals(source)

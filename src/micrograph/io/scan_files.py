@@ -32,8 +32,8 @@ LAYOUT_HELP = (
 def mib_signals(path: Path) -> list[Signal]:
     """Return the patterns of a Merlin file, upside down against the file as its own software shows them.
 
-    The scan's width comes from the .hdr file beside it; else it is one series of frames. Raises `BadInput` for a broken head, and for raw counter data, which the detector's software
-    converts.
+    The scan's width comes from the .hdr file beside it; else it is one series of frames. Raises `BadInput` for a broken
+    head, and for raw counter data, which the detector's software converts.
     """
     try:
         with path.open("rb") as file:

@@ -8,7 +8,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -209,7 +209,9 @@ class Analyser:
 
 
 def is_usable(frame: Frame) -> bool:
-    """Return whether there is anything to see: some pixels, finite ones, and not all alike."""
+    """Return whether there is anything to see: some pixels, finite ones, and not all alike; of many patterns in one."""
+    if frame.data.ndim > 2:
+        return any(is_usable(replace(frame, data=one)) for one in frame.data)
     low, high = (float(end) for end in (frame.data.min(initial=np.inf), frame.data.max(initial=-np.inf)))
     if np.isfinite(low) and np.isfinite(high):
         return low < high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -73,6 +74,7 @@ def cached_library(
     return _read(path, voltage_kV, convergence_mrad)
 
 
+@functools.lru_cache(maxsize=1)
 def _read(path: Path, voltage_kV: float, convergence_mrad: float) -> Library:
     with np.load(path) as file:
         arrays = {name: file[name] for name in _ARRAYS}

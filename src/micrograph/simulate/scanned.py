@@ -38,6 +38,14 @@ class PlantedScan:
         y, x = np.gradient(self.potential)
         return np.asarray(y), np.asarray(x)
 
+    @property
+    def middle_px(self) -> tuple[float, float]:
+        """Return where (y, x) the disc's middle lies on average over the scan."""
+        down, across = self.potential.shape
+        off = self.descan[0] + (down - 1) / 2 * self.descan[1] + (across - 1) / 2 * self.descan[2]
+        y, x = (float(one.mean()) for one in self.shift)
+        return self.y_px + y + float(off[0]), self.x_px + x + float(off[1])
+
     def expected(self, row: int) -> Array:
         """Return the patterns (X, H, W) that one line of the scan expects, in electrons."""
         shift_y, shift_x = (one[row] for one in self.shift)

@@ -63,7 +63,8 @@ def _compared(truth: PlantedScan, tables: Mapping[str, DataFrame]) -> Seen:
     shape = truth.potential.shape
     ideal = np.concatenate([truth.expected(row) for row in range(shape[0])]).astype(np.float32)
     disc = BrightDisc(float(facts["disc_y_px"]), float(facts["disc_x_px"]), float(facts["radius_px"]))
-    off = np.hypot(disc.y_px - truth.y_px, disc.x_px - truth.x_px)
+    middle = truth.middle_px
+    off = np.hypot(disc.y_px - middle[0], disc.x_px - middle[1])
     side = truth.side_px - 1
     reach = min(disc.y_px, disc.x_px, side - disc.y_px, side - disc.x_px)
     weights = masks((truth.side_px,) * 2, disc, Rings(disc.radius_px, _INNER * disc.radius_px, np.inf, reach))
