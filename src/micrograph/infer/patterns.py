@@ -25,7 +25,7 @@ UNEXPLAINED = 0.7
 _SUMMED = 64
 #: 1-sigma of the library's own error: of the thickness (nm, and share of it), of a tilt (mrad, and mrad nm over the
 #: thickness). Patterns of atoms that move by a fifth more, at 0.3 % more voltage, are fitted so far off.
-MODEL_NM, MODEL_SHARE, MODEL_MRAD, MODEL_MRAD_NM = 0.1, 0.012, 0.03, 1.5
+MODEL_NM, MODEL_SHARE, MODEL_MRAD, MODEL_MRAD_NM = 0.25, 0.012, 0.03, 1.5
 #: Range of what is asked (nm, mrad, kV).
 THICKEST_NM, CONVERGENCES_MRAD = (5.0, 300.0), (3.0, 40.0)
 
