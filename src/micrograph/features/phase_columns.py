@@ -1,4 +1,8 @@
-"""Columns in phase contrast: bright or dark, as the lens has it; which of the two follows from the image itself."""
+"""Columns in phase contrast: bright or dark, as the lens has it; which of the two follows from the image itself.
+
+The network says where columns are, whatever the contrast; `phase_spots` says where exactly, and which lens the image
+speaks of.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Column, Prediction
+from micrograph.core import Column, Flag, Prediction
 from micrograph.features.crystal import crystal_of, defect_table, vacancies, with_strain
 from micrograph.features.locate import LocateSettings, locate, spotted
 from micrograph.features.overview import FRAME_COLUMNS, frame_row
+from micrograph.features.phase_spots import Atoms, PhaseFit, ThinLens, fit_phase_spots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +29,9 @@ Image = NDArray[np.float32]
 COLUMN_FRAMES = (
     *FRAME_COLUMNS[:-1],
     Column("contrast", "", "1 where columns are bright, -1 where they are dark, 0 without any"),
-    Column("contrast_score", "", "how many sigma the columns stand out of the image's mean"),
+    Column("contrast_score", "", "how many sigma the columns stand out of their surroundings"),
+    Column("defocus_nm", "nm", "defocus (under focus is positive) that the image speaks of, or as given"),
+    Column("explained", "", "share of the image's variance that equal atoms through this lens explain"),
     FRAME_COLUMNS[-1],
 )
 #: What columns are called.
@@ -48,11 +55,13 @@ def contrast_of(image: Image, points_px: Array) -> float:
     return float(seen.mean() / (seen.std() / np.sqrt(len(seen)) + 1e-12))
 
 
-def read_columns(prediction: Prediction, settings: LocateSettings, expected: int = 0) -> Mapping[str, pd.DataFrame]:
+def read_columns(
+    prediction: Prediction, settings: LocateSettings, atoms: Atoms, lens: ThinLens | None = None
+) -> Mapping[str, pd.DataFrame]:
     """Return the tables 'objects', 'defects' and 'frames' (`COLUMN_FRAMES`) of one frame.
 
-    Intensities of dark columns are below zero. `expected` is the contrast that the lens gives thin crystals, where it
-    is known: 1, -1, or 0 for unknown. A frame that shows the other one is flagged OUT_OF_DOMAIN.
+    Intensities of dark columns are below zero. `lens` is what is known of it. A frame whose columns do not stand out,
+    or stand out the other way than the lens would have them, is flagged OUT_OF_DOMAIN.
     """
     frame = prediction.frame
     pixel = frame.calibration.pixel_nm
@@ -63,24 +72,47 @@ def read_columns(prediction: Prediction, settings: LocateSettings, expected: int
     table = locate(seen, settings).table
     table["class"] = NAME
     table["intensity"] *= sign
+    fit = fit_phase_spots(frame.data, *_places(table, pixel), pixel, atoms, lens)
+    if fit is not None:
+        table = _placed(table, fit, pixel)
     crystal = crystal_of(table)
     tables = {
         "objects": with_strain(table, crystal),
         "defects": defect_table(frame.index, vacancies(table, crystal, "vacancy")),
     }
-    row = frame_row(prediction, table, crystal, doubts=_doubts(len(table), contrast, expected))
-    row.insert(row.columns.get_loc("flags"), "contrast", sign if len(table) else 0)
-    row.insert(row.columns.get_loc("flags"), "contrast_score", abs(contrast))
+    row = frame_row(prediction, table, crystal, doubts=_doubts(len(table), contrast, fit))
+    told = {
+        "contrast": sign if len(table) else 0,
+        "contrast_score": abs(contrast),
+        "defocus_nm": fit.lens.defocus_nm if fit else np.nan,
+        "explained": fit.explained if fit else np.nan,
+    }
+    for name, value in told.items():
+        row.insert(list(row.columns).index("flags"), name, value)
     return {**tables, "frames": row}
 
 
-def _doubts(count: int, contrast: float, expected: int) -> tuple[str, ...]:
+def _places(table: pd.DataFrame, pixel_nm: float) -> tuple[Array, Array]:
+    return table["y_nm"].to_numpy(float) / pixel_nm, table["x_nm"].to_numpy(float) / pixel_nm
+
+
+def _placed(table: pd.DataFrame, fit: PhaseFit, pixel_nm: float) -> pd.DataFrame:
+    """Return the table with the places and errors of a fit where it has any; others are flagged NO_FIT."""
+    sigma = np.sqrt(np.einsum("kii->ki", fit.covariance_px2)) * pixel_nm
+    found = {"y_nm": fit.y_px * pixel_nm, "x_nm": fit.x_px * pixel_nm, "y_sigma_nm": sigma[:, 0]}
+    found["x_sigma_nm"] = sigma[:, 1]
+    placed = table.assign(**{name: np.where(fit.ok, values, table[name]) for name, values in found.items()})
+    flags = table["flags"].to_numpy(np.int64)
+    lost = int(Flag.NO_FIT)
+    return placed.assign(flags=np.where(fit.ok, flags & ~lost, flags | lost))
+
+
+def _doubts(count: int, contrast: float, fit: PhaseFit | None) -> tuple[str, ...]:
     """Return sentences that say why the columns may be in the wrong places."""
     if count == 0:
         return ()
     if abs(contrast) < _SURE:
         return (f"The {count} columns hardly stand out of the image ({abs(contrast):.1f} sigma).",)
-    if expected * contrast < 0:
-        words = ("bright", "dark") if expected > 0 else ("dark", "bright")
-        return (f"The lens shows thin crystals {words[0]}, but the columns are {words[1]}: check the defocus.",)
+    if fit is not None and fit.scale <= 0:
+        return ("The columns do not look as this lens would show them: check defocus and voltage.",)
     return ()

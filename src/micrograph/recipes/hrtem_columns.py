@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,15 @@ from micrograph.core import Prediction, Task
 from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.locate import LocateSettings
 from micrograph.features.phase_columns import COLUMN_FRAMES, NAME, read_columns
+from micrograph.features.phase_spots import Atoms, ThinLens
 from micrograph.features.points import POINTS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate.hrtem import Lens
-from micrograph.simulate.hrtem_sampler import COLUMN_IMAGES, GOLD_HRTEM, GRAPHENE_HRTEM, lattice_contrast
+from micrograph.simulate.hrtem_sampler import COLUMN_IMAGES, GOLD_HRTEM, GRAPHENE_HRTEM
 from micrograph.simulate.hrtem_scenes import COLUMN, GrapheneSheets
+from micrograph.simulate.nanotube_sampler import carbon_amplitude_nm2
+from micrograph.simulate.optics import wavelength_nm
 from micrograph.train.settings import TrainSettings
 from micrograph.validate import coverage_1sigma, domain_auroc, position_over_limit
 from micrograph.validate.hrtem_checks import (
@@ -34,16 +37,13 @@ from micrograph.validate.hrtem_checks import (
 if TYPE_CHECKING:
     import pandas as pd
 
-#: First reflections (1/nm) of close-packed crystals and of graphene.
-_SHOWN_PER_NM = 4.7
-
 
 @dataclass(frozen=True)
 class PhaseColumns:
     """Columns with errors, lattice, strain, vacancies.
 
-    What is known of the lens may be given: `defocus_nm` (under focus is positive) and `cs_mm`; the voltage comes from
-    the file or as `voltage_kV`.
+    What is known of the lens may be given: `defocus_nm` (under focus is positive) and `cs_mm`; without a defocus the
+    image says. The voltage comes from the file, or as `voltage_kV`.
     """
 
     threshold: float = 0.5
@@ -57,16 +57,15 @@ class PhaseColumns:
         settings = LocateSettings(
             heads=(COLUMN,), threshold=self.threshold, min_distance_nm=self.min_distance_nm, region=None
         )
-        voltage = prediction.frame.calibration.voltage_kV or self.voltage_kV
-        return read_columns(prediction, settings, self.contrast(voltage))
+        lens = None if self.defocus_nm is None else ThinLens(self.defocus_nm, cs_mm=self.cs_mm)
+        atoms = carbon(prediction.frame.calibration.voltage_kV or self.voltage_kV)
+        return read_columns(prediction, settings, atoms, lens)
 
-    def contrast(self, voltage_kV: float) -> int:
-        """Return 1 if the lens shows thin crystals bright, -1 if dark, 0 if neither or unknown."""
-        if self.defocus_nm is None:
-            return 0
-        lens = Lens(voltage_kV, self.defocus_nm, self.cs_mm, focal_spread_nm=0.0)
-        seen = lattice_contrast(lens, _SHOWN_PER_NM)
-        return 0 if abs(seen) < 0.2 else (1 if seen > 0 else -1)
+
+@functools.lru_cache(maxsize=8)
+def carbon(voltage_kV: float) -> Atoms:
+    """Return what a lens sees of carbon at a voltage."""
+    return Atoms(wavelength_nm(voltage_kV), functools.partial(carbon_amplitude_nm2, voltage_kV))
 
 
 def _sheets(dose_e_per_A2: float, of: str, images: int, **changes: Any) -> ColumnTrial:
