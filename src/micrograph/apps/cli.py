@@ -163,6 +163,37 @@ def simulate(
 
 
 @app.command()
+def multislice(
+    structure: Annotated[str, typer.Argument(help="'SrTiO3', or a file of a crystal (CIF and others).")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .npz, or .tif for images and patterns.")],
+    kind: Annotated[str, typer.Option(help="exit-wave, cbed, pacbed, abf or haadf.")] = "haadf",
+    zone_axis: ZoneAxis = "001",
+    size: Annotated[str, typer.Option(help="Width of the periodic crystal, at least.")] = "1.5 nm",
+    thickness: Annotated[str, typer.Option(help="Its thickness.")] = "10 nm",
+    voltage: Annotated[str, typer.Option(help="Acceleration voltage.")] = "200 kV",
+    convergence: Annotated[str, typer.Option(help="Semi-angle of the probe.")] = "20 mrad",
+    inner: Annotated[str, typer.Option(help="Inner angle of the detector.")] = "80 mrad",
+    outer: Annotated[str, typer.Option(help="Outer angle of the detector.")] = "160 mrad",
+    defocus: Annotated[str, typer.Option(help="Defocus; under focus is positive.")] = "0 nm",
+    tilt: Annotated[tuple[str, str], typer.Option(help="Tilt of the beam along x and y.")] = ("0 mrad", "0 mrad"),
+    step: Annotated[str, typer.Option(help="Distance of neighbouring places of the probe.")] = "0.02 nm",
+    phonons: Annotated[int, typer.Option(min=0, help="Frozen states of the atoms; 0: at rest.")] = 8,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate a crystal by multislice (abTEM), kept on disk: an interrupted run goes on where it was."""
+    from micrograph.apps import screen, waves
+
+    asked = waves.Asked(structure, kind, zone_axis, size, thickness, voltage, convergence, inner, outer, defocus, tilt,
+                        step, phonons, seed)  # fmt: skip
+    with screen.progress("multislice", quiet) as advance:
+        found = waves.multislice(asked, out, workers=workers, progress=advance)
+    sides = " x ".join(map(str, found.array.shape))
+    screen.say(f"{out} holds {sides} values, {found.pixel[0]:.4g} {found.unit} apart")
+
+
+@app.command()
 def train(
     recipe: RecipeName,
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write (.safetensors).")],

@@ -33,6 +33,7 @@ RECIPES = (
     "nanotube-chirality",
     "dumbbells",
     "lattice-types",
+    "octahedral-tilts",
 )
 
 

@@ -27,6 +27,7 @@ from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.structures import is_structural, structural_figures
+from micrograph.report.tilts import is_tilts, tilt_figures
 from micrograph.report.tubes import is_tubes, tube_figures
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
 
 def _has_own(tables: Mapping[str, DataFrame]) -> bool:
     """Return whether the objects have pictures of their own kind."""
-    return is_outlined(tables) or is_structural(tables) or "maps" in tables
+    return is_outlined(tables) or is_structural(tables) or is_tilts(tables) or "maps" in tables
 
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
@@ -83,6 +84,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
     found: dict[str, Figure] = {}
     if is_tubes(tables):
         found |= tube_figures(recipe, prediction, tables)
+    elif is_tilts(tables):
+        found |= tilt_figures(recipe, prediction, tables)
     elif is_structural(tables):
         found |= structural_figures(recipe, prediction, tables)
     elif objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
