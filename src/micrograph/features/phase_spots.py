@@ -39,6 +39,8 @@ _NEIGHBOURS = 50
 _EXAMPLES = 160
 #: Within this border (nm) atoms beyond it are missed.
 _BORDER_NM = 0.25
+#: 1-sigma of the given places (nm): what the image hardly shows, as under a film, stays there.
+_PRIOR_NM = 0.04
 #: Beyond this frequency (1/nm) there is noise alone.
 _NOISE = 9.5
 #: Pixels around a column on which spots are drawn (nm), and how often all places are improved.
@@ -214,9 +216,8 @@ class _Fit:
             both = -ky * self.canvas.spread(touch, step[:, 0]) - kx * self.canvas.spread(touch, step[:, 1])
             return felt(self.canvas.draw(both.astype(np.complex64), transfer)) + ridge * step
 
-        slopes = self.slopes(transfer)
-        ridge = 0.05 * slopes
-        step = _conjugate_gradients(normal, felt(residual))
+        ridge = self.density(residual * self.inner(), transfer) / (_PRIOR_NM / self.pixel_nm) ** 2
+        step = _conjugate_gradients(normal, felt(residual) - ridge * (place - start))
         limit = 0.06 / self.pixel_nm
         away = place + step - start
         away *= np.minimum(1, limit / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-9))[:, None]
@@ -235,13 +236,6 @@ class _Fit:
         inside[border : self.data.shape[0] - border, border : self.data.shape[1] - border] = 1
         return inside
 
-    def explained_by(self, model: Image) -> float:
-        """Return the share of the image's variance, between the frequencies that count, which another model draws."""
-        level = float(np.nanmean(model)) or 1.0
-        inner = self.inner()
-        shown, drawn = self.band(self.data) * inner, self.band(np.asarray(model / level - 1, np.float32)) * inner
-        return 1 - float(((shown - drawn) ** 2).sum(dtype=float) / ((shown**2).sum(dtype=float) + 1e-30))
-
     def band(self, image: Image) -> Image:
         """Return an image (H, W) with the frequencies that count alone."""
         import scipy.fft
@@ -251,13 +245,6 @@ class _Fit:
             scipy.fft.irfft2(spectrum, s=self.canvas.size)[: image.shape[0], : image.shape[1]], np.float32
         )
 
-    def slopes(self, transfer: Image) -> float:
-        """Return the information of one atom's place along an axis, for noise of variance one."""
-        ky, kx = self.canvas.frequencies
-        square = (transfer / self.spline) ** 2 * (ky**2 + kx**2)
-        square[:, 1:] *= 2
-        return float(square.sum(dtype=float) / 2 / (self.canvas.size[0] * self.canvas.size[1]))
-
     def finished(self, place: Array, lens: ThinLens, start: Array) -> PhaseFit:
         """Return the fit with its errors."""
         scale = self.agreement(lens, *self.sums(place))[1]
@@ -266,8 +253,9 @@ class _Fit:
         residual = self.residual(place, transfer) * inner
         shown = self.band(self.data) * inner
         left, whole = float((residual**2).mean(dtype=float)), float((shown**2).mean(dtype=float))
-        inverse = self.inverse_information(place, transfer)
-        covariance = inverse * self.density(residual, transfer)
+        density = self.density(residual, transfer)
+        known = density / (_PRIOR_NM / self.pixel_nm) ** 2
+        covariance = density * self.inverse_information(place, transfer, known)
         ok = np.hypot(*(place - start).T) < 0.99 * 0.06 / self.pixel_nm
         return PhaseFit(
             place[:, 0], place[:, 1], covariance, np.asarray(ok & (scale > 0)), lens, scale, 1 - left / (whole + 1e-30)
@@ -289,8 +277,11 @@ class _Fit:
         middle = float((square * weight).sum(dtype=float) / total)
         return max(left, _continued(square, power, (0.45 / self.pixel_nm) ** 2, middle))
 
-    def inverse_information(self, place: Array, transfer: Image) -> Array:
-        """Return (K, 2, 2): each atom's block of the inverse information of it and its nearest neighbours."""
+    def inverse_information(self, place: Array, transfer: Image, known: float) -> Array:
+        """Return (K, 2, 2): each atom's block of the inverse information of it and its nearest neighbours.
+
+        known: information that the given places hold.
+        """
         import scipy.fft
         from scipy.ndimage import map_coordinates
         from scipy.spatial import cKDTree
@@ -308,9 +299,8 @@ class _Fit:
             values = map_coordinates(table, lags.T, order=3, mode="grid-wrap").reshape(len(chosen), count, count)
             blocks[..., a, b] = blocks[..., b, a] = values
         matrix = blocks.transpose(0, 1, 3, 2, 4).reshape(len(chosen), 2 * count, 2 * count)
-        floor = 1e-4 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] / (2 * count) * np.eye(2 * count)
         nearest = np.asarray(cKDTree(place[chosen]).query(place)[1], np.intp)
-        return np.asarray(np.linalg.inv(matrix + floor)[nearest, :2, :2])
+        return np.asarray(np.linalg.inv(matrix + known * np.eye(2 * count))[nearest, :2, :2])
 
 
 def _conjugate_gradients(normal: Callable[[Array], Array], right: Array) -> Array:
