@@ -34,6 +34,8 @@ RECIPES = (
     "dumbbells",
     "lattice-types",
     "octahedral-tilts",
+    "hrtem-columns",
+    "column-heights",
 )
 
 

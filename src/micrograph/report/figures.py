@@ -23,6 +23,7 @@ from micrograph.draw import (
     time_figure,
 )
 from micrograph.report.crystals import crystal_figures
+from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 from micrograph.report.scans import scan_figures
@@ -88,6 +89,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
         found |= tilt_figures(recipe, prediction, tables)
     elif is_structural(tables):
         found |= structural_figures(recipe, prediction, tables)
+    elif is_heights(tables):
+        found |= height_figures(recipe, prediction, tables)
     elif objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
         found["sites"] = sites_figure(image, pixel_nm, objects, f"{recipe.title}: {number}", defects)
         if len(objects) > MOST_SITES:
