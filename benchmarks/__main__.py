@@ -19,6 +19,7 @@ from benchmarks.live import live
 from benchmarks.measured import Measured
 from benchmarks.memory import LONG, memory
 from benchmarks.movie import movie
+from benchmarks.pacbed import pacbed
 from benchmarks.particles import particles
 from benchmarks.scan4d import scan4d
 from benchmarks.start import start
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "movie": movie,
     "particles": particles,
     "scan4d": scan4d,
+    "pacbed": pacbed,
     "live": live,
 }
 

@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from micrograph.core import Calibration, Frame, Prediction
+from micrograph.core import Calibration, Frame, Prediction, Recording, SignalAxis
 from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
+from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
 from micrograph.infer import load_predictor
 from micrograph.infer.predictor import unaided
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.report.scans import scan_figures
 from micrograph.report.structures import structural_figures
-from micrograph.run import Recipe
-from micrograph.simulate import NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
+from micrograph.run import Analyser, Recipe
+from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
+from micrograph.simulate.scanned import random_scan
 from micrograph.validate import read_measured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +92,8 @@ def example(recipe: Recipe) -> str:
         return "crystal.cif          # or patterns.tif, several zones of one crystal"
     if "peaks" in recipe.task.takes:
         return "peaks.csv            # columns gx_per_nm, gy_per_nm, gz_per_nm, intensity"
+    if "rows" in recipe.task.takes:
+        return "scan.mib          # or .blo, .xml (EMPAD), .h5, .zarr, .npy with --pattern-pixel and --scan-step"
     if "outlines" in recipe.task.answers:
         return 'movie.dm4 --frame-time "0.1 s"       # or .npy/.tif with --pixel-size "0.2 nm"'
     if "frame_time_s" in recipe.task.needs or len(recipe.over_time) > 1:
@@ -159,8 +164,14 @@ def gallery_picture(name: str) -> None:
         outlined_picture(recipe)
     if isinstance(recipe.data, NanotubeSampler):
         tubes_picture(recipe)
+    if isinstance(recipe.data, Either):
+        columns_picture(recipe)
     if name in STRUCTURAL:
         structural_picture(recipe)
+    if name == "pacbed":
+        pattern_picture(recipe)
+    if name == "virtual-detectors":
+        scan_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or name in STRUCTURAL:
         return
     sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
@@ -171,6 +182,17 @@ def gallery_picture(name: str) -> None:
     (IMAGES / f"{name}.png").write_bytes(to_png(figure))
 
 
+def columns_picture(recipe: Recipe) -> None:
+    """Draw one simulated HRTEM image of a sheet with a hole, with its columns."""
+    data: Any = recipe.data
+    sheets = replace(data.samplers[0], field_nm=4.0, pixel_nm=(0.02, 0.0201), dose_e_per_A2=(1e5, 1e5), filmed=0.0)
+    sample = replace(sheets, scene=replace(sheets.scene, boundaries=0.0, holed=1.0))(np.random.default_rng(4))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
+    figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
 def structural_picture(recipe: Recipe) -> None:
     """Draw one simulated image of a recipe for crystals with the map that its report shows first."""
     sample = recipe.data(np.random.default_rng(11))
@@ -179,6 +201,26 @@ def structural_picture(recipe: Recipe) -> None:
     prediction = load_predictor(weights)(frame) if weights else Prediction(frame, {}, {}, sample.pixel_nm)
     pictures = structural_figures(recipe, prediction, recipe.objects(prediction))
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(next(iter(pictures.values()))))
+
+
+def pattern_picture(recipe: Recipe) -> None:
+    """Draw one simulated convergent-beam pattern beside the fitted one."""
+    data: Any = recipe.data
+    scale = Calibration(voltage_kV=200.0, convergence_mrad=13.6, signal_axis=SignalAxis("mrad", 0.33))
+    blank = Recording(lambda index: np.zeros((128, 128), np.float32), range(1), scale, (128, 128))
+    predict = data.prepared(blank)
+    truth = PatternFit(48.0, (1.6, -0.9), Geometry(62.0, 65.5, 0.33, 17.0), 1e6, 20.0)
+    wide = Prepared.of(predict.prepared.library, 12.0)
+    image = np.random.default_rng(11).poisson(np.clip(expected((128, 128), wide, truth), 0, None)).astype(np.float32)
+    (figure,) = scan_figures(predict(Frame(image, 0, scale)), {}).values()
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def scan_picture(recipe: Recipe) -> None:
+    """Draw where the beam is shifted to over one simulated scan."""
+    scan = random_scan(np.random.default_rng(5), 64, 64, 2e4)
+    figures = scan_figures(None, Analyser(recipe).movie(scan.recording(1)))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["centre-of-mass"]))
 
 
 def outlined_picture(recipe: Recipe) -> None:

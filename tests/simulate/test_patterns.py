@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.pattern_bank import make_bank
+from micrograph.features.pattern_bank import make_bank, period_of
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
 from micrograph.features.pattern_start import likely_places, measured_pattern
 from micrograph.simulate.pacbed import Library
@@ -94,6 +94,19 @@ def test_a_cell_along_another_axis_holds_all_its_atoms() -> None:
     cell = zone_cell("SrTiO3", "110")
     assert cell.cell.lengths() == pytest.approx([3.905, 3.905 * np.sqrt(2), 3.905 * np.sqrt(2)])
     assert len(cell) == 10
+
+
+def test_centred_crystals_have_cells_of_few_atoms() -> None:
+    cell = zone_cell("Si", "110")
+    assert sorted(cell.cell.lengths()) == pytest.approx([5.43 / np.sqrt(2)] * 2 + [5.43], abs=0.01)
+    assert len(cell) == 4 and cell.cell.lengths()[2] == pytest.approx(3.84, abs=0.01)
+    assert len(zone_cell("Au", "001")) == 2
+    with pytest.raises(BadInput, match="no file"):
+        zone_cell("Unobtainium")
+
+
+def test_the_turns_under_which_patterns_repeat_are_those_of_the_crystal(library: Library) -> None:
+    assert period_of(library) == 90.0
 
 
 def test_a_cell_that_is_not_orthogonal_is_refused() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from micrograph.core import BadInput, BrokenCheckpoint, Recording, SignalAxis, parse_positive, parse_quantity
+from micrograph.apps.scans import PATTERN_PIXEL, parse_axis, parse_scan
+from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive, parse_quantity
 from micrograph.core.calibration import UNITS
 from micrograph.core.provenance import made_folder
 
@@ -37,8 +37,6 @@ OPTIONS = {
     "dose_e_per_A2": "--dose",
     "step_nm": "--scan-step",
 }
-#: What the angle of a pixel of a pattern is called among the calibrations of a request.
-PATTERN_PIXEL = "signal_axis"
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -100,26 +98,6 @@ def parse_calibration(texts: Mapping[str, str | None]) -> dict[str, float]:
             "must be greater than the inner one."
         )
     return values
-
-
-def parse_axis(text: str | None) -> SignalAxis | None:
-    """Return the scale of patterns ("0.43 mrad", "0.02 1/angstrom") as an axis."""
-    if text is None:
-        return None
-    try:
-        return SignalAxis("mrad", parse_positive(text, "mrad", name="--pattern-pixel"))
-    except BadInput:
-        return SignalAxis("1/nm", parse_positive(text, "1/nm", name="--pattern-pixel"))
-
-
-def parse_scan(text: str | None) -> tuple[int, int] | None:
-    """Return "64x48" as the lines of a scan and the places along each."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*(\d+)\s*[x, ]\s*(\d+)\s*", text)
-    if not found or min(map(int, found.groups())) < 2:
-        raise BadInput(f"--scan-shape is '{text}': write lines x places of the scan, such as 64x48, both from 2 on.")
-    return int(found.group(1)), int(found.group(2))
 
 
 def parse_frames(text: str | None, count: int) -> slice:

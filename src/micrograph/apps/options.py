@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from micrograph.apps.scans import PATTERN_PIXEL
+
 if TYPE_CHECKING:
     from micrograph.apps.jobs import Request
 
@@ -71,7 +73,7 @@ def requested(
             "outer_mrad": outer,
             "dose_e_per_A2": dose,
             "step_nm": scan_step,
-            jobs.PATTERN_PIXEL: pattern_pixel,
+            PATTERN_PIXEL: pattern_pixel,
         },
         frames=frames,
         log=log,

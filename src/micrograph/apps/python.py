@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
+from micrograph.apps.scans import PATTERN_PIXEL
 from micrograph.core import BadInput, Recording
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def open(  # the verb that users know
         "outer_mrad": outer,
         "dose_e_per_A2": dose,
         "step_nm": scan_step,
-        jobs.PATTERN_PIXEL: pattern_pixel,
+        PATTERN_PIXEL: pattern_pixel,
     }
     book = None if log is None else Path(log)
     request = jobs.Request("", calibration, frames=frames, log=book, log_start=log_start, signal=signal)

@@ -107,8 +107,32 @@ class Bank:
         return self.library.convergence_mrad
 
 
-def make_bank(library: Patterns, period_deg: float = 90.0, most_tilt_mrad: float = 4.5) -> Bank:
-    """Return the bank of a library whose patterns repeat when they are turned by `period_deg`."""
+#: Turns (degrees) under which patterns may repeat; they do where they correlate so well.
+_PERIODS, _REPEATS = (60.0, 90.0, 120.0, 180.0), 0.995
+
+
+def period_of(library: Patterns) -> float:
+    """Return the least turn (degrees) under which the patterns without a tilt are the same; 360 where there is none."""
+    from scipy.ndimage import map_coordinates
+
+    height, width = library.basis.shape[1:]
+    middle = np.array([[height // 2], [width // 2]])
+    step = np.array(library.step_mrad)[:, None]
+    places = (np.indices((height, width)).reshape(2, -1) - middle) * step
+    inside = np.hypot(*places) <= library.convergence_mrad + BEYOND_MRAD
+    rows = np.stack([library.at(t, (0.0, 0.0))[0] for t in library.thickness_nm[[len(library.thickness_nm) // 3, -1]]])
+    patterns = np.tensordot(rows, library.basis.astype(float), axes=1)
+    for degrees in _PERIODS:
+        cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        at = np.array([[cos, -sin], [sin, cos]]) @ places[:, inside] / step + middle
+        pairs = [(one.ravel()[inside], map_coordinates(one, at, order=1, mode="nearest")) for one in patterns]
+        if min(float(np.corrcoef(*pair)[0, 1]) for pair in pairs) > _REPEATS:
+            return degrees
+    return 360.0
+
+
+def make_bank(library: Patterns, most_tilt_mrad: float = 4.5) -> Bank:
+    """Return the bank of a library."""
     step = np.array(library.step_mrad)
     tilts = library.tilts[(library.tilts % 2 == 0).all(axis=1)]
     tilts = tilts[np.hypot(*(tilts * step).T) <= most_tilt_mrad]
@@ -126,7 +150,7 @@ def make_bank(library: Patterns, period_deg: float = 90.0, most_tilt_mrad: float
         np.repeat(library.thickness_nm[numbers], len(tilts)),
         np.tile(tilts * step, (len(numbers), 1)),
         np.flatnonzero(sparse.ravel()),
-        period_deg,
+        period_of(library),
         np.ascontiguousarray(slopes[:, :_CODES]),
         library,
     )

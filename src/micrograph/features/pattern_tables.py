@@ -49,9 +49,7 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class PatternRow:
-    """What a fitted pattern says, as a row; `period_deg`: turns by this look the same and count as one."""
-
-    period_deg: float = 90.0
+    """What a fitted pattern says, as a row; turns that look the same count as one."""
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects' (one row) and 'frames'."""
@@ -76,7 +74,7 @@ class PatternRow:
             "tilt_mrad": length,
             "tilt_sigma_mrad": float(np.sqrt(along @ values["covariance"][1:3, 1:3] @ along))
             or float(np.hypot(sigma["tilt_y_mrad"], sigma["tilt_x_mrad"])),
-            "rotation_deg": float(np.mod(np.rad2deg(known["rotation"]), self.period_deg)),
+            "rotation_deg": float(np.mod(np.rad2deg(known["rotation"]), float(values["period_deg"]))),
             "rotation_sigma_deg": float(np.rad2deg(sigma["rotation"])),
             "y_px": known["y_px"],
             "y_sigma_px": sigma["y_px"],

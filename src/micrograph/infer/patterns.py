@@ -65,7 +65,8 @@ class PatternPredictor:
         if fit.thickness_nm > library.thickness_nm[-1] - 1 or fit.thickness_nm < library.thickness_nm[0] + 0.2:
             flags |= Flag.EDGE
             notes.append("The thickness lies at the end of the library: give another with --set thickest_nm=...")
-        return Prediction(frame, {}, {}, 1.0, flags, distance, tuple(notes), values=measured(fit, self.prepared, frame))
+        values = measured(fit, self.prepared, frame, self.bank.period_deg)
+        return Prediction(frame, {}, {}, 1.0, flags, distance, tuple(notes), values=values)
 
     def fit(self, image: NDArray[np.float32]) -> PatternFit:
         """Return the fit of one pattern (H, W)."""
@@ -104,8 +105,8 @@ class Measured(Mapping[str, NDArray[np.float64]]):
         return len(self.arrays) + 1
 
 
-def measured(fit: PatternFit, prepared: Prepared, frame: Frame) -> Measured:
-    """Return a fit of a frame as arrays."""
+def measured(fit: PatternFit, prepared: Prepared, frame: Frame, period_deg: float) -> Measured:
+    """Return a fit of a frame as arrays; turns by `period_deg` look the same."""
     place = fit.geometry
     values = [fit.thickness_nm, *fit.tilt_mrad, place.y_px, place.x_px, np.log(place.mrad_per_px)]
     values += [np.deg2rad(place.rotation_deg), fit.elastic, fit.diffuse, fit.dark]
@@ -116,6 +117,7 @@ def measured(fit: PatternFit, prepared: Prepared, frame: Frame) -> Measured:
         "misfit": np.array(fit.misfit),
         "unexplained": np.array(fit.unexplained),
         "convergence_mrad": np.array(prepared.library.convergence_mrad),
+        "period_deg": np.array(period_deg),
     }
     return Measured(fit, prepared, (frame.data.shape[0], frame.data.shape[1]), arrays)
 
@@ -139,10 +141,10 @@ def parameter(prediction: Prediction, name: str) -> tuple[float, float]:
 class PatternLibrary:
     """The patterns of a crystal, computed for a recording's voltage and convergence, and kept in the user's cache.
 
-    structure: 'SrTiO3', or a file (CIF); zone_axis: along the beam; thickest_nm: up to where thicknesses are sought;
-    mrad_per_px: the scale, where the file does not state it and it is not to be measured; rotation_deg: how the crystal
-    is turned, where that is known; scan: whether all patterns share centre, scale and rotation (by default those of a
-    4D-STEM scan do); average: patterns at so many x so many places of a scan are averaged into one.
+    structure: 'SrTiO3', an element, or a file (CIF); zone_axis: along the beam; thickest_nm: how far thicknesses are
+    sought; mrad_per_px: the scale, where the file does not state it and it is not to be measured; rotation_deg: how the
+    crystal is turned, where that is known; scan: whether all patterns share centre, scale and rotation (by default
+    those of a 4D-STEM scan do); average: patterns at so many x so many places of a scan are averaged into one.
     """
 
     structure: str = "SrTiO3"

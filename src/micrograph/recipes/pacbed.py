@@ -17,8 +17,9 @@ from micrograph.validate.pattern_checks import (
 THIN = PatternTrial("5 to 40 nm", (5.0, 40.0))
 THICK = PatternTrial("40 to 100 nm", (40.0, 100.0))
 FEW = PatternTrial("5 to 100 nm, 1e4 electrons", (5.0, 100.0), electrons=1e4, each=8)
-OTHER_THIN = PatternTrial("5 to 40 nm, frozen phonons", (5.0, 40.0), (13.6, 19.1), each=4, other=True)
+OTHER_THIN = PatternTrial("5 to 40 nm, frozen phonons", (5.0, 40.0), (13.6, 19.1), each=10, other=True)
 OTHER_THICK = PatternTrial("40 to 100 nm, frozen phonons", (40.0, 100.0), (13.6, 19.1), each=4, other=True)
+SILICON = PatternTrial("silicon [110], 5 to 40 nm", (5.0, 40.0), (10.0,), each=24, crystal=("Si", "110"))
 
 RECIPE = Recipe(
     name="pacbed",
@@ -47,6 +48,8 @@ RECIPE = Recipe(
         thickness_error(OTHER_THIN, at_most=1.0),
         thickness_error(OTHER_THICK, at_most=2.0),
         interval_coverage(OTHER_THIN, at_least=0.95),
+        thickness_error(SILICON, at_most=1.0),
+        tilt_error(SILICON, at_most=0.5),
         foreign_patterns(THIN, at_least=0.95),
     ),
 )

@@ -20,18 +20,21 @@ _MOST, _SQUARE = 6, 2e-3
 def zone_cell(structure: str | Path, zone_axis: str = "001") -> Atoms:
     """Return the cell (angstrom, edges along x, y and z) of a crystal with its zone axis along z.
 
-    `structure` is 'SrTiO3' or a file (CIF and what else ASE reads). Raises `BadInput` where no vectors of the lattice
-    are at right angles to the axis and to each other.
+    `structure` is 'SrTiO3', an element ('Si', 'Au') or a file (CIF and what else ASE reads). Raises `BadInput` where no
+    vectors of the lattice are at right angles to the axis and to each other.
     """
-    atoms = cubic_perovskite() if str(structure) == "SrTiO3" else _read(Path(structure))
+    atoms = _crystal(structure)
     axis = zone_axis_of(zone_axis)
     if atoms.cell.rank != 3:
         raise BadInput(f"The structure '{structure}' has no unit cell: a crystal is needed.")
     cell = np.asarray(atoms.cell)
-    index = np.array([i for i in product(range(-_MOST, _MOST + 1), repeat=3) if any(i)])
-    vectors = index @ cell
+    index = np.array(list(product(range(-_MOST, _MOST + 1), repeat=3)))
+    vectors = (index + _centrings(atoms)[:, None]).reshape(-1, 3) @ cell
     length = np.linalg.norm(vectors, axis=1)
-    along = axis @ cell
+    vectors, length = vectors[length > 1e-3], length[length > 1e-3]
+    direction = axis @ cell / np.linalg.norm(axis @ cell)
+    same = vectors @ direction > length * (1 - 1e-6)
+    along = direction * length[same].min()
     across = np.flatnonzero(np.abs(vectors @ along) <= _SQUARE * length * np.linalg.norm(along))
     across = across[np.argsort(length[across], kind="stable")]
     for second in across:
@@ -41,6 +44,38 @@ def zone_cell(structure: str | Path, zone_axis: str = "001") -> Atoms:
     raise BadInput(
         f"'{structure}' has no lattice vectors at right angles to [{zone_axis}] and to each other: choose another axis."
     )
+
+
+def _centrings(atoms: Atoms) -> Array:
+    """Return the translations (M, 3), in shares of the cell, that leave the crystal as it is; the first is none."""
+    share = atoms.positions @ np.linalg.inv(np.asarray(atoms.cell))
+    found = [np.zeros(3)]
+    for other in np.flatnonzero(atoms.numbers == atoms.numbers[0])[1:]:
+        shift = share[other] - share[0]
+        off = (share[:, None] + shift) - share
+        off -= np.round(off)
+        meets = (np.abs(off).max(axis=2) < 1e-3) & (atoms.numbers[:, None] == atoms.numbers)
+        if meets.any(axis=1).all():
+            found.append(shift)
+    return np.array(found)
+
+
+def _crystal(structure: str | Path) -> Atoms:
+    """Return a crystal by name, or out of a file."""
+    from ase.build import bulk
+    from ase.data import chemical_symbols
+
+    if str(structure) == "SrTiO3":
+        return cubic_perovskite()
+    if str(structure) not in chemical_symbols[1:] or Path(structure).exists():
+        return _read(Path(structure))
+    for conventional in (True, False):
+        try:
+            found: Atoms = bulk(str(structure), cubic=conventional)
+            return found
+        except (ValueError, RuntimeError, NotImplementedError):
+            continue
+    raise BadInput(f"No crystal of the element '{structure}' is known here: give it as a file (CIF).")
 
 
 def _filled_cell(atoms: Atoms, edges: Array) -> Atoms:

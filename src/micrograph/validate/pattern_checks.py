@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,10 @@ _WIDE_MRAD = 12.0
 
 @dataclass(frozen=True)
 class PatternTrial:
-    """Patterns of SrTiO3 [001] at 200 kV: `each` of every convergence, of random geometry, tilt up to `tilt_mrad`.
+    """Patterns at 200 kV: `each` of every convergence, of random geometry, tilt up to `tilt_mrad`.
 
-    With `other` they come from the other simulator: all that it has in the range of thickness, `each` times.
+    crystal: structure and zone axis. With `other` they come from the other simulator (of SrTiO3): all that it has in
+    the range of thickness, `each` times.
     """
 
     name: str
@@ -42,6 +44,7 @@ class PatternTrial:
     each: int = 15
     tilt_mrad: float = 4.0
     other: bool = False
+    crystal: tuple[str, str] = ("SrTiO3", "001")
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,9 @@ def _fitted(trial: PatternTrial, analyser: Analyser, rng: np.random.Generator) -
         if not drawn:
             continue
         pitch = drawn[0][1].geometry.mrad_per_px
-        found = analyser.movie(recording_of([image for image, _ in drawn], convergence, pitch))["objects"]
-        library = cached_library(zone_cell("SrTiO3"), VOLTAGE_KV, convergence)
+        images = [image for image, _ in drawn]
+        found = _of_crystal(analyser, trial).movie(recording_of(images, convergence, pitch))["objects"]
+        library = cached_library(zone_cell(*trial.crystal), VOLTAGE_KV, convergence)
         prepared, bank = Prepared.of(library), make_bank(library)
         for number, (image, truth) in enumerate(drawn):
             row = found[found["frame"] == number].iloc[0]
@@ -99,6 +103,13 @@ def _fitted(trial: PatternTrial, analyser: Analyser, rng: np.random.Generator) -
     return Fitted(table[:, 0], table[:, 1], table[:, 2], table[:, 3], table[:, 4:6], table[:, 6:8])
 
 
+def _of_crystal(analyser: Any, trial: PatternTrial) -> Analyser:
+    """Return the analyser of the recipe whose settings name the crystal of a trial."""
+    settings = dict(zip(("structure", "zone_axis"), trial.crystal, strict=True))
+    changed: Analyser = replace(analyser, recipe=analyser.recipe.with_settings(settings))
+    return changed
+
+
 def recording_of(images: list[NDArray[np.float32]], convergence_mrad: float, mrad_per_px: float) -> Recording:
     """Return patterns as a recording of a known microscope."""
     scale = Calibration(
@@ -109,7 +120,7 @@ def recording_of(images: list[NDArray[np.float32]], convergence_mrad: float, mra
 
 def _own(trial: PatternTrial, convergence: float, rng: np.random.Generator) -> list[_Drawn]:
     """Return patterns (SIDE, SIDE) of counts that the library expects, with their truth."""
-    library = cached_library(zone_cell("SrTiO3"), VOLTAGE_KV, convergence)
+    library = cached_library(zone_cell(*trial.crystal), VOLTAGE_KV, convergence)
     wide = Prepared.of(library, _WIDE_MRAD)
     pitch = 2 * (convergence + BEYOND_MRAD) / SIDE
     drawn = []
