@@ -16,7 +16,7 @@ from micrograph.core import BadInput
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 
-#: The disc is where the mean pattern is brighter than this share of its plateau.
+#: The disc is first sought where the mean pattern is brighter than this share of its plateau.
 _EDGE = 0.5
 #: Sums over each pattern that `sums` gives, in this order.
 SUMS = ("total", "bright_field", "dark_field", "within", "y", "x", "yy", "xx")
@@ -44,26 +44,44 @@ class Rings:
 
 
 def find_bright_disc(mean: Array, radius_px: float | None = None) -> BrightDisc:
-    """Return the disc of a mean pattern (H, W); a known radius keeps its value.
+    """Return the disc of a mean pattern (H, W), which ends where means over rings fall most; a known radius is kept.
 
     Raises `BadInput` where nothing stands out against the rest of the pattern.
     """
-    from scipy.ndimage import gaussian_filter, label
+    from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(np.nan_to_num(mean), 1.0)
-    ground, top = np.percentile(smooth, (5, 99.5))
-    # The plateau is the median of what is clearly inside: spots and interference stand out of it.
+    ground, top = np.percentile(smooth, (5, 99.8))
     bright = smooth > ground + _EDGE * (top - ground)
-    plateau = float(np.median(smooth[bright])) if bright.any() else 0.0
-    inside = smooth > ground + _EDGE * (plateau - ground)
-    parts, count = label(inside)
-    if not count or plateau <= ground:
+    if not bright.any():
         raise BadInput("No bright disc stands out in the mean pattern: give its radius with --set radius_px=...")
-    sizes = np.bincount(parts.ravel())[1:]
-    number = int(sizes.argmax()) + 1
-    rows, columns = np.nonzero(parts == number)
-    radius = float(np.sqrt(sizes[number - 1] / np.pi)) if radius_px is None else radius_px
-    return BrightDisc(float(rows.mean()), float(columns.mean()), radius)
+    plateau = float(np.median(smooth[bright]))
+    middle, radius = _part(smooth, ground + _EDGE * (plateau - ground))
+    for _ in range(2):
+        level = _edge_level(smooth, middle, radius)
+        middle, radius = _part(smooth, level)
+    return BrightDisc(*middle, radius if radius_px is None else radius_px)
+
+
+def _part(smooth: Array, level: float) -> tuple[tuple[float, float], float]:
+    """Return middle (y, x) and radius of the largest part of a pattern that is brighter than a level."""
+    from scipy.ndimage import label
+
+    parts, _ = label(smooth > level)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    rows, columns = np.nonzero(parts == int(sizes.argmax()))
+    return (float(rows.mean()), float(columns.mean())), float(np.sqrt(sizes.max() / np.pi))
+
+
+def _edge_level(smooth: Array, middle: tuple[float, float], radius: float) -> float:
+    """Return how bright a pattern is where its mean over rings about `middle` falls most, up to 1.5 radii."""
+    y, x = np.indices(smooth.shape)
+    ring = np.hypot(y - middle[0], x - middle[1]).astype(np.intp)
+    profile = np.bincount(ring.ravel(), smooth.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+    profile = profile[: max(4, int(1.5 * radius) + 3)]
+    steepest = int(np.argmin(np.diff(profile)))
+    return float((profile[steepest] + profile[steepest + 1]) / 2)
 
 
 def masks(shape: tuple[int, int], disc: BrightDisc, rings: Rings) -> Image:
