@@ -121,7 +121,7 @@ RECIPE = Recipe(
     model=NetSpec(
         heads=(Head(COLUMN, "spots", labels=(COLUMN,)),),
         pixel_nm=0.04,
-        patch=64,
+        patch=80,
         weights="hrtem-columns-1",
     ),
     objects=PhaseColumns(),
@@ -148,6 +148,6 @@ RECIPE = Recipe(
         domain_auroc(FAIR, foreign=(), kinds=("noise", "texture")),
         seconds_a_frame(GRAPHENE_HRTEM, at_most_s=1.0),
     ),
-    training=TrainSettings(steps=900, reuse=12, checkpoint_every=50, calibration_samples=96),
+    training=TrainSettings(steps=700, learning_rate=3e-3, reuse=12, checkpoint_every=50, calibration_samples=128),
     begins_from="atoms-1",
 )

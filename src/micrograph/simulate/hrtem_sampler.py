@@ -72,7 +72,8 @@ class HrtemSampler:
     share of under focus, positive), cs_mm, astigmatism_nm, threefold_nm, coma_nm, focal_spread_nm, vibration_nm,
     mtf, thermal_nm, film_nm (thickness of an amorphous carbon film above or below; a share `filmed` of the images has
     one); dose_e_per_A2 (log-uniform). Lenses that show less than `least_transfer` of the crystal's reflections at
-    `shown_per_nm`, or some of them with the contrast turned over, are drawn again: nobody records such images.
+    `shown_per_nm` (or at the scene's own), or some of them with the contrast turned over, are drawn again: nobody
+    records such images.
 
     `Sample.sites` are the columns in the image; ``truth['count']`` (N,) the atoms in each, ``truth['rim_nm']`` (N,) how
     far each is from a hole or edge, rows as the sites; `params` the lens, dose, film and camera; the mask 'crystal' is
@@ -105,7 +106,8 @@ class HrtemSampler:
         """Return one image with its columns."""
         pixel = float(np.exp(rng.uniform(*np.log(self.pixel_nm))))
         side = round(self.field_nm / pixel)
-        scene, lens = self.scene(side * pixel, rng), self.lens(rng)
+        scene = self.scene(side * pixel, rng)
+        lens = self.lens(rng, scene)
         thickness = float(rng.uniform(*self.film_nm)) if rng.random() < self.filmed else 0.0
         film = film_beside(scene, side * pixel, thickness, rng) if thickness > 0 else None
         thermal = float(rng.uniform(*self.thermal_nm))
@@ -116,8 +118,9 @@ class HrtemSampler:
         counted = record(image, Camera(dose * (10 * pixel) ** 2, mtf), rng)
         return labelled(scene, counted, pixel, {name: float(value) for name, value in params.items()})
 
-    def lens(self, rng: np.random.Generator) -> Lens:
-        """Return a lens that shows the crystal's lattice; raises `BadInput` where the ranges hold none."""
+    def lens(self, rng: np.random.Generator, scene: ColumnScene | None = None) -> Lens:
+        """Return a lens that shows the lattice of a scene; raises `BadInput` where the ranges hold none."""
+        shown_per_nm = (scene.shown_per_nm if scene else 0.0) or self.shown_per_nm
         for _ in range(_DRAWS):
             lens = Lens(
                 voltage_kV=self.voltage_kV,
@@ -133,10 +136,10 @@ class HrtemSampler:
                 illumination_mrad=float(rng.uniform(*self.illumination_mrad)),
                 vibration_nm=float(rng.uniform(*self.vibration_nm)),
             )
-            if abs(lattice_contrast(lens, self.shown_per_nm)) >= self.least_transfer:
+            if abs(lattice_contrast(lens, shown_per_nm)) >= self.least_transfer:
                 return lens
         raise BadInput(
-            f"No lens in these ranges shows {self.least_transfer} of the reflections at {self.shown_per_nm} per nm: "
+            f"No lens in these ranges shows {self.least_transfer} of the reflections at {shown_per_nm:.2f} per nm: "
             "widen the defocus or ask for less."
         )
 

@@ -19,6 +19,8 @@ Axis = tuple[int, int, int]
 
 #: What every column is called.
 COLUMN = "atom"
+#: First reflections of graphene (1/nm).
+_GRAPHENE_PER_NM = 4.69
 #: Nearest a rim (nm) that is told: farther than this a column lies inside.
 FAR_NM = 10.0
 
@@ -28,13 +30,15 @@ class ColumnScene:
     """A crystal over a field with its corner at the origin, and the columns that the beam sees of it.
 
     atoms: ASE, angstrom, the beam along +z, the crystal's middle at z = 0; columns: places, all called `COLUMN`; count
-    (N,): atoms in each column; rim_nm (N,): distance to the nearest column at a hole or edge, at most `FAR_NM`.
+    (N,): atoms in each column; rim_nm (N,): distance to the nearest column at a hole or edge, at most `FAR_NM`;
+    shown_per_nm: reflections that an image must hold to show the columns, 0 where that is not known.
     """
 
     atoms: Atoms
     columns: Sites
     count: NDArray[np.intp]
     rim_nm: Array
+    shown_per_nm: float = 0.0
 
     @property
     def slice_nm(self) -> float:
@@ -77,7 +81,9 @@ class GrapheneSheets:
         atoms = random_displacements(atoms, float(rng.uniform(*self.displaced_nm)), rng)
         atoms.arrays["label"] = np.full(len(atoms), COLUMN, dtype="U8")
         sites = sites_of(atoms)
-        return ColumnScene(atoms, sites, np.ones(len(sites), np.intp), _to_rim(sites, size_nm, 0.19, 3))
+        return ColumnScene(
+            atoms, sites, np.ones(len(sites), np.intp), _to_rim(sites, size_nm, 0.19, 3), _GRAPHENE_PER_NM
+        )
 
     def _sheet(self, size_nm: float, rng: np.random.Generator) -> Atoms:
         from micrograph.structures import grain_boundary, graphene
@@ -137,9 +143,15 @@ class WulffParticles:
         middle = (atoms.positions.max(axis=0) + atoms.positions.min(axis=0)) / 2
         atoms.positions -= middle
         atoms.positions[:, :2] += 10 * (size_nm / 2 + rng.uniform(-0.06, 0.06, 2) * size_nm)
-        y, x = (np.bincount(column, atoms.positions[:, axis] / 10.0) / count for axis in (1, 0))
+        y, x = (np.bincount(column, atoms.positions[:, part] / 10.0) / count for part in (1, 0))
         sites = Sites(y, x, np.full(len(count), COLUMN, dtype="U8"))
-        return ColumnScene(atoms, sites, count, _to_rim(sites, size_nm, 1.2 * _spacing(sites), 5))
+        return ColumnScene(
+            atoms, sites, count, _to_rim(sites, size_nm, 1.2 * _spacing(sites), 5), self.shown_per_nm(axis)
+        )
+
+    def shown_per_nm(self, axis: Axis) -> float:
+        """Return the reflections that an image along an axis must hold: {220} along [111], {200} else."""
+        return float(np.sqrt(8.0) if sorted(map(abs, axis)) == [1, 1, 1] else 2.0) / self.a_nm
 
     def _solid(self, size_nm: float, rng: np.random.Generator) -> Atoms:
         from micrograph.structures import roughened, wulff_particle

@@ -203,7 +203,7 @@ class WaveSampler:
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return an image of any of the waves."""
         wave = load_wave(self.names[int(rng.integers(len(self.names)))])
-        lens = self.sampler.lens(rng)
+        lens = self.sampler.lens(rng, wave.scene)
         image = through(wave, lens)
         mtf = float(rng.uniform(*self.sampler.mtf))
         counted = record(image, Camera(self.dose_e_per_A2 * (10 * PIXEL_NM) ** 2, mtf), rng)
@@ -225,7 +225,7 @@ def simulators_apart(names: tuple[str, ...], sampler: HrtemSampler, *, at_most: 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         apart = []
         for name in names:
-            wave, lens = load_wave(name), sampler.lens(rng)
+            wave, lens = load_wave(name), sampler.lens(rng, load_wave(name).scene)
             if wave.film_nm:
                 raise BadInput(f"The wave '{name}' shows a film of other atoms: compare those without.")
             shown = through(wave, lens)

@@ -154,6 +154,7 @@ def _save(path: Path, scene: ColumnScene, wave: NDArray[np.complex64], grid: Gri
             x_nm=scene.columns.x_nm,
             count=scene.count.astype(np.uint8),
             rim_nm=scene.rim_nm.astype(np.float32),
+            shown_per_nm=np.array(scene.shown_per_nm),
             height_nm=np.array(height_nm),
         )
 
@@ -173,7 +174,9 @@ def load_wave(name: str, folder: Path = FOLDER) -> Wave:
         spectrum[np.ix_(_kept(grid), _kept(grid))] = real + 1j * imaginary
         atoms = Atoms(file["numbers"].astype(int), file["positions_A"].astype(float))
         columns = Sites(file["y_nm"], file["x_nm"], np.full(len(file["y_nm"]), COLUMN, dtype="U8"))
-        scene = ColumnScene(atoms, columns, file["count"].astype(np.intp), file["rim_nm"].astype(float))
+        scene = ColumnScene(
+            atoms, columns, file["count"].astype(np.intp), file["rim_nm"].astype(float), float(file["shown_per_nm"])
+        )
         height = float(file["height_nm"])
     wave = np.fft.ifft2(spectrum, norm="forward").astype(np.complex64)
     return Wave(name, scene, wave, grid, height, WAVES[name].sampler.voltage_kV, WAVES[name].film_nm)
