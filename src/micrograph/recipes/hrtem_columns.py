@@ -89,19 +89,19 @@ def _waves(dose_e_per_A2: float, of: str, images: int, *names: str) -> ColumnTri
 
 
 #: (i) The sampler's own ranges; (ii) half the dose and a wider defocus; (iii) waves of abTEM.
-FAINT = _sheets(1e4, "graphene", 24)
-FAIR = _sheets(1e5, "graphene", 24)
-COVERED = _sheets(1e5, "graphene under 5 nm of carbon", 16, filmed=1.0, film_nm=(5.0, 5.001))
+FAINT = _sheets(1e4, "graphene", 14)
+FAIR = _sheets(1e5, "graphene", 14)
+COVERED = _sheets(1e5, "graphene under 5 nm of carbon", 8, filmed=1.0, film_nm=(5.0, 5.001))
 PLACES = _sheets(
-    1e5, "displaced graphene", 8, field_nm=3.0, pixel_nm=(0.02, 0.025),
+    1e5, "displaced graphene", 6, field_nm=3.0, pixel_nm=(0.02, 0.025),
     scene=GrapheneSheets(boundaries=0.0, holed=0.0, displaced_nm=(0.012, 0.0121)),
 )  # fmt: skip
-GOLD = _gold(1e4, "gold", 20)
-GOLD_ON_CARBON = _gold(1e4, "gold on carbon", 16, filmed=1.0)
-BEYOND = _sheets(5e3, "graphene, 20 to 25 nm off focus", 12, defocus_nm=(20.0, 25.0))
-SHEET_WAVES = _waves(1e5, "graphene by abTEM", 12, *(f"graphene_{number}" for number in range(4)))
-FILM_WAVES = _waves(1e5, "graphene under carbon by abTEM", 8, "graphene_film_0", "graphene_film_1")
-GOLD_WAVES = _waves(1e4, "gold by abTEM", 12, "gold_110", "gold_100", "gold_111")
+GOLD = _gold(1e4, "gold", 12)
+GOLD_ON_CARBON = _gold(1e4, "gold on carbon", 8, filmed=1.0)
+BEYOND = _sheets(5e3, "graphene, 20 to 25 nm off focus", 8, defocus_nm=(20.0, 25.0))
+SHEET_WAVES = _waves(1e5, "graphene by abTEM", 8, *(f"graphene_{number}" for number in range(4)))
+FILM_WAVES = _waves(1e5, "graphene under carbon by abTEM", 4, "graphene_film_0", "graphene_film_1")
+GOLD_WAVES = _waves(1e4, "gold by abTEM", 8, "gold_110", "gold_100", "gold_111")
 
 RECIPE = Recipe(
     name="hrtem-columns",
