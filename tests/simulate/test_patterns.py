@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from micrograph.core import BadInput
+from micrograph.core import BadInput, Calibration, Recording
 from micrograph.features.pattern_bank import make_bank, period_of
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
 from micrograph.features.pattern_start import likely_places, measured_pattern
+from micrograph.features.pattern_tables import PatternRow
+from micrograph.infer.patterns import MODEL_NM, PatternLibrary, predictor_of
+from micrograph.report.scans import scan_figures
 from micrograph.simulate.pacbed import Library
 from micrograph.simulate.pattern_cache import cached_library
 from micrograph.simulate.rocking import beam_shares, symmetry, zone_of
@@ -77,6 +82,31 @@ def test_thickness_tilt_and_place_of_a_pattern_are_found_within_their_intervals(
     assert abs(found.thickness_nm - 6.3) < 4 * found.sigma("thickness_nm") + 0.1
     assert np.hypot(*(np.array(found.tilt_mrad) - truth.tilt_mrad)) < 0.8
     assert (found.geometry.y_px, found.geometry.x_px) == pytest.approx((31.0, 33.4), abs=0.5)
+
+
+def test_patterns_of_a_scan_share_their_geometry_and_are_mapped(library: Library) -> None:
+    wide, rng = Prepared.of(library, 10.0), np.random.default_rng(3)
+    place = Geometry(31.0, 33.4, 0.5, 20.0)
+    thickness = np.linspace(4.0, 7.5, 4)
+    images = [expected((64, 64), wide, PatternFit(float(t), (1.0, -0.5), place, 3e6)) for t in thickness]
+    counts = [rng.poisson(np.clip(image, 0, None)).astype(np.float32) for image in images]
+    predict = replace(predictor_of(library, 0.5, "digest"), common=place)
+    scan = Recording(counts.__getitem__, range(4), Calibration(content="scan", step_nm=2.0), (64, 64), nav_shape=(2, 2))
+    rows = [PatternRow()(predict(frame))["frames"].assign(flags=0, **frame.known) for frame in scan]
+    table = pd.concat(rows)
+    np.testing.assert_allclose(table["thickness_nm"], thickness, atol=0.3)
+    assert (table["thickness_sigma_nm"] > MODEL_NM).all() and table["rotation_deg"].between(0, 90).all()
+    found = scan_figures(predict(scan.frame(0)), {"frames": table})
+    assert set(found) == {"fitted-pattern", "scan-thickness"}
+
+
+def test_patterns_are_averaged_over_places_as_asked() -> None:
+    flat = np.arange(24, dtype=np.float32).reshape(24, 1, 1) * np.ones((2, 2), np.float32)
+    scan = Recording(flat.__getitem__, range(24), Calibration(content="scan"), (2, 2), nav_shape=(4, 6))
+    found = PatternLibrary(average=2).presented(scan)
+    assert found.nav_shape == (2, 3) and found.frame(0).data[0, 0] == pytest.approx((0 + 1 + 6 + 7) / 4)
+    with pytest.raises(BadInput, match="4 x 6 places"):
+        PatternLibrary(average=5).presented(scan)
 
 
 def test_the_slopes_of_the_fit_lead_back_to_the_truth(library: Library) -> None:
