@@ -38,6 +38,8 @@ COLUMN_FRAMES = (
 NAME = "column"
 #: Frames in which columns stand out by fewer sigma may show them in the wrong contrast.
 _SURE = 3.0
+#: So many columns make a crystal.
+_FEWEST = 8
 
 
 def contrast_of(image: Image, points_px: Array) -> float:
@@ -80,7 +82,8 @@ def read_columns(
         "objects": with_strain(table, crystal),
         "defects": defect_table(frame.index, vacancies(table, crystal, "vacancy")),
     }
-    row = frame_row(prediction, table, crystal, doubts=_doubts(len(table), contrast, fit))
+    doubts = () if prediction.flags & Flag.BAD_FRAME else _doubts(len(table), contrast, fit)
+    row = frame_row(prediction, table, crystal, doubts=doubts)
     told = {
         "contrast": sign if len(table) else 0,
         "contrast_score": abs(contrast),
@@ -109,8 +112,8 @@ def _placed(table: pd.DataFrame, fit: PhaseFit, pixel_nm: float) -> pd.DataFrame
 
 def _doubts(count: int, contrast: float, fit: PhaseFit | None) -> tuple[str, ...]:
     """Return sentences that say why the columns may be in the wrong places."""
-    if count == 0:
-        return ()
+    if count < _FEWEST:
+        return (f"{count} columns were found: the image shows no crystal of the kind that the model knows.",)
     if abs(contrast) < _SURE:
         return (f"The {count} columns hardly stand out of the image ({abs(contrast):.1f} sigma).",)
     if fit is not None and fit.scale <= 0:
