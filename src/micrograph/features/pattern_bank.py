@@ -19,7 +19,7 @@ Image = NDArray[np.float32]
 #: Angles (mrad) beyond the disc that are compared.
 BEYOND_MRAD = 4.0
 #: Points of the grid on which starts are sought, and of the one on which they climb; their least pitch (mrad).
-_COARSE_POINTS, _FINE_POINTS, _LEAST_MRAD = 420, 900, 1.05
+_COARSE_POINTS, _FINE_POINTS, _LEAST_MRAD = 420, 650, 1.05
 #: What is seen is smoothed by so much (1-sigma) of a grid's pitch.
 _SMOOTH = 0.35
 #: Dimensions of the space in which patterns are compared, and in which starts climb.

@@ -28,9 +28,9 @@ _STARTS, _APART_NM, _APART_DEG, _APART_MRAD = 12, 2.5, 8.0, 2.0
 #: Places whose views are made at once.
 _AT_ONCE = 24
 #: Of these some climb on, and the geometries of the best are kept, at which the likeliest thicknesses climb anew.
-_ON, _KEPT, _AGAIN = 5, 2, 3
-#: Steps of the last climb.
-_LAST_STEPS = 2
+_ON, _KEPT, _AGAIN = 4, 2, 3
+#: Steps of the first and of the last climb.
+_FEW_STEPS = 2
 #: Starts that are alike in thickness (nm), tilt (mrad) and rotation (degrees) are one.
 _SAME = (0.6, 0.4, 2.0)
 #: Starts are fitted too whose rest is larger than the least by less than so many times what noise leaves in one point.
@@ -123,11 +123,11 @@ def start_values(image: Image, bank: Bank, places: list[Geometry], turns_deg: Ar
     found = [replace(places[0], rotation_deg=float(turns[0]))] if known else []
     starts: list[PatternFit] = []
     if not known:
-        starts = _distinct(climbed(image, bank, _sought(image, bank, places, turns)))
+        starts = _distinct(climbed(image, bank, _sought(image, bank, places, turns), _FEW_STEPS))
         found = [start.geometry for start in starts[:_KEPT]]
     again = [one for place in found for one in _at(image, bank, place)]
     starts = _distinct(climbed(image, bank, starts[:_ON] + again))
-    return _distinct(climbed(image, bank, starts[:_MOST_FITS], _LAST_STEPS))
+    return _distinct(climbed(image, bank, starts[:_MOST_FITS], _FEW_STEPS))
 
 
 def _sought(image: Image, bank: Bank, places: list[Geometry], turns: Array) -> list[PatternFit]:
