@@ -33,6 +33,24 @@ from micrograph.simulate.brightness import microscope_of
 from micrograph.simulate.hrtem import Lens
 from micrograph.structures import roughened, seen_along, wulff_particle, zone_axis_of
 from micrograph.structures.stacking import Stacking, stacking
+from micrograph.validate.height_checks import (
+    HeightTrial,
+    accuracy_map,
+    exact_counts,
+    exact_haadf,
+    mean_bias,
+    posterior_error,
+    seconds_a_frame,
+    set_coverage,
+    within_one,
+)
+from micrograph.validate.height_scenes import (
+    HaadfParticles,
+    HrtemScenes,
+    Multislice,
+    hrtem_particles,
+    hrtem_scenes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +69,8 @@ class ColumnHeights:
     in a column at most. HAADF: per_atom is the intensity of one atom in the image's unit, where it is known, and
     per_atom_sigma its relative error; scatter the relative scatter from column to column (tilt, thermal motion), where
     known. With a dose, a voltage and the detector's angles the intensity is calculated, if it is not given.
-    columns_by: weights of the network that finds columns, threshold: its least score.
+    bend_sigma: how far the intensity of an atom may change from one to the next in a column (channelling): raise it for
+    thick crystals on axis. columns_by: weights of the network that finds columns, threshold: its least score.
     HRTEM: `defocus_nm` (under focus is positive; a log's column ``defocus_nm`` goes before it) with its 1-sigma, and
     what is known of the microscope; contrast_sigma: how far the image's contrast may be from the calculated one.
     """
@@ -63,6 +82,7 @@ class ColumnHeights:
     per_atom: float | None = None
     per_atom_sigma: float = 0.05
     scatter: float | None = None
+    bend_sigma: float = 7e-4
     threshold: float = 0.5
     columns_by: str = "atoms-1"
     defocus_nm: float | None = None
@@ -142,7 +162,7 @@ class ColumnHeights:
             section = float(cross_section_A2([stacked.number], microscope_of(calibration))[0])
             assert calibration.pixel_nm is not None
             per_atom, sigma = calibration.dose_e_per_A2 * section, _CALCULATED
-        return CountPriors(self.most, per_atom, sigma, scatter=self.scatter)
+        return CountPriors(self.most, per_atom, sigma, bend_sigma=self.bend_sigma, scatter=self.scatter)
 
 
 @functools.lru_cache(maxsize=2)
@@ -187,6 +207,18 @@ DATA = StemSampler(
     noise_only=0.0,
 )  # fmt: skip
 
+#: Dark field: electrons of one atom as in the limits that the task names; columns that scatter by 4 %; other pixels.
+CLEAR = HeightTrial("HAADF, 100 electrons an atom", HaadfParticles(100.0), 6)
+BRIGHT = HeightTrial("HAADF, 200 electrons an atom", HaadfParticles(200.0), 6)
+SCATTERED = HeightTrial("HAADF, 100 electrons, scatter 4 %", HaadfParticles(100.0, scatter=0.04), 6)
+FAINT = HeightTrial("HAADF, 50 electrons, larger pixels", HaadfParticles(50.0, pixel_nm=0.024), 4)
+#: HRTEM within 2 nm of the nominal focus; beyond it at half the dose; by abTEM with frozen phonons.
+PHASE = HeightTrial("HRTEM", HrtemScenes(hrtem_particles()), 10)
+PHASE_FAINT = HeightTrial(
+    "HRTEM, 3 nm off, half the dose", HrtemScenes(hrtem_particles(away_nm=3.0, dose_e_per_A2=5e3)), 4
+)
+PHASE_OTHER = HeightTrial("HRTEM by abTEM", Multislice(), 4)
+
 RECIPE = Recipe(
     name="column-heights",
     title="Atoms in every column",
@@ -205,4 +237,24 @@ RECIPE = Recipe(
     model=NoNet(),
     objects=ColumnHeights(),
     summary=Numbers(),
+    checks=(
+        exact_haadf(CLEAR, below_limit=0.03),
+        exact_haadf(BRIGHT, below_limit=0.03),
+        exact_haadf(SCATTERED, below_limit=0.03),
+        set_coverage(CLEAR, at_least=0.93),
+        posterior_error(CLEAR, at_most=0.05),
+        exact_haadf(FAINT, below_limit=0.05),
+        exact_counts(PHASE, at_least=0.90),
+        within_one(PHASE, at_least=0.98),
+        mean_bias(PHASE, within=0.1),
+        set_coverage(PHASE, at_least=0.93),
+        posterior_error(PHASE, at_most=0.05),
+        accuracy_map(hrtem_scenes, at_least=0.90),
+        exact_counts(PHASE_FAINT, at_least=0.75),
+        within_one(PHASE_FAINT, at_least=0.95),
+        exact_counts(PHASE_OTHER, at_least=0.60),
+        within_one(PHASE_OTHER, at_least=0.90),
+        seconds_a_frame(CLEAR, at_most_s=1.0),
+        seconds_a_frame(PHASE, at_most_s=1.0),
+    ),
 )

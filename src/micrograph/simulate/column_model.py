@@ -8,7 +8,7 @@ wave behind the crystal is, near a column, what the column makes of the wave tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,8 +29,12 @@ Count = NDArray[np.intp]
 #: Samples of the wave in the crystal and in the image are no coarser (nm); border around the image (nm); width of the
 #: surroundings that change (nm).
 _SAMPLING_NM, _SEEN_NM, _MARGIN_NM, _AROUND_NM = 0.016, 0.031, 0.6, 1.2
+#: 1-sigma (nm) of the spot in which the lens sees what a column scatters diffusely.
+_DIFFUSE_NM = 0.1
+#: Slices an atom of a column.
+_SLICES = 2
 #: Focal planes of images, and of changes; frequencies that the focal spread turns by more than so much (rad) go.
-_PLANES, _FEW_PLANES, _MOST_TURN = 9, 5, (4.4, 2.8)
+_PLANES, _FEW_PLANES, _MOST_TURN = 15, 5, (8.0, 2.8)
 #: Where a column leaves less than this of the wave, the wave of its neighbours is not told.
 _LEAST_WAVE = 0.15
 #: Columns are moved by so much (nm) to see what that changes.
@@ -39,11 +43,15 @@ _NUDGE_NM = 0.002
 
 @dataclass(frozen=True)
 class ColumnSet:
-    """K columns: ``place_nm`` (K, 2) as (y, x) from the first pixel, ``atoms`` (K,), ``middle_nm`` (K,) heights."""
+    """K columns: ``place_nm`` (K, 2) as (y, x) from the first pixel, ``atoms`` (K,), ``middle_nm`` (K,) heights.
+
+    tilt (2,): how much farther along y and x atoms lie that are higher.
+    """
 
     place_nm: Array
     atoms: Count
     middle_nm: Array
+    tilt: Array = field(default_factory=lambda: np.zeros(2))
 
 
 @dataclass(frozen=True)
@@ -155,9 +163,10 @@ class ColumnModel:
         owner = np.repeat(np.arange(len(columns.atoms)), columns.atoms)
         step = np.arange(len(owner)) - np.repeat(np.cumsum(columns.atoms) - columns.atoms, columns.atoms)
         height = first[owner] + step * self.spacing_nm
-        level = np.floor(height / self.spacing_nm + 0.25).astype(int)
+        level = np.floor(height * _SLICES / self.spacing_nm + 0.25).astype(int)
+        place = columns.place_nm[owner] + height[:, None] * columns.tilt
         slices = [
-            Slice(float(height[level == one].mean()), columns.place_nm[owner[level == one]], self._numbers(level, one))
+            Slice(float(height[level == one].mean()), place[level == one], self._numbers(level, one))
             for one in np.unique(level)
         ]
         wave, behind = exit_wave(slices, self.lens.voltage_kV, self.grid, thermal_nm=self.thermal_nm)
@@ -167,6 +176,26 @@ class ColumnModel:
 
     def _numbers(self, level: Count, one: int) -> Count:
         return np.full(int((level == one).sum()), self.number)
+
+    @cached_property
+    def lost_nm2(self) -> Array:
+        """Electrons that columns of 0 .. most atoms scatter diffusely, as an area (nm^2) of the beam."""
+        alone = np.array(self._waves, complex)
+        alone[:, 0, 0] += self._side**2
+        passed = (np.abs(alone) ** 2).sum(axis=(1, 2)) / self._side**4
+        return np.asarray((1 - passed) * (self._side * self._pitch) ** 2)
+
+    def diffuse(self, columns: ColumnSet) -> Image:
+        """Return what diffusely scattered electrons would add to the image (H, W) if the lens passed all of them."""
+        image = np.zeros(self.shape, np.float32)
+        for place, number in zip(columns.place_nm, columns.atoms, strict=True):
+            spot = [self._spot(place[axis], np.arange(n)) for axis, n in enumerate(self.shape)]
+            image += np.float32(self.lost_nm2[number]) * np.outer(spot[0], spot[1]).astype(np.float32)
+        return image
+
+    def _spot(self, place_nm: float, pixels: Count) -> Array:
+        away = (pixels * self.pixel_nm - place_nm) / _DIFFUSE_NM
+        return np.asarray(np.exp(-0.5 * away**2) / (np.sqrt(2 * np.pi) * _DIFFUSE_NM))
 
     def _foci(self, few: bool) -> tuple[Array, Array, float]:
         """Return foci (nm), their weights, and the square of the highest frequency that takes part."""
@@ -199,8 +228,13 @@ class ColumnModel:
         inner = [slice(self._border * self.seen, (self._border + n) * self.seen, self.seen) for n in self.shape]
         return np.asarray(np.asarray(seen)[inner[0], inner[1]], np.float32)
 
-    def changes(self, spectrum: Wave, lens: Lens, columns: ColumnSet, numbers: Sequence[Count]) -> list[Change]:
-        """Return for each column what each of its other `numbers` of atoms would change of the image."""
+    def changes(
+        self, spectrum: Wave, lens: Lens, columns: ColumnSet, numbers: Sequence[Count], diffuse: float = 0.0
+    ) -> list[Change]:
+        """Return for each column what each of its other `numbers` of atoms would change of the image.
+
+        diffuse: share of the diffusely scattered electrons that the image holds.
+        """
         import scipy.fft
 
         behind = np.asarray(scipy.fft.ifft2(spectrum), np.complex64)
@@ -212,10 +246,16 @@ class ColumnModel:
         sent = transfer(lens, ky, kx, focal_spread=False) * (square < limit) * blur(lens, np.hypot(ky, kx))
         lenses = np.stack([sent * np.exp(focus * per_nm) for focus in foci]).astype(np.complex64)
         weight = weights.astype(np.float32)[:, None, None, None]
-        return [
+        found = [
             self._change(columns, row, np.asarray(numbers[row]), behind, seen, lenses, weight)
             for row in range(len(columns.atoms))
         ]
+        for change, place, number in zip(found, columns.place_nm, columns.atoms, strict=True) if diffuse else ():
+            areas = ((place[0], change.rows), (place[1], change.columns))
+            spot = np.outer(*(self._spot(at, np.arange(part.start, part.stop)) for at, part in areas))
+            more = diffuse * (self.lost_nm2[change.numbers] - self.lost_nm2[number])
+            change.values[:] += (more[:, None, None] * spot).astype(np.float32)
+        return found
 
     def _change(
         self, columns: ColumnSet, row: int, numbers: Count, behind: Wave, seen: Wave, lenses: Wave, weight: Image

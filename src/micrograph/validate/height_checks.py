@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 #: Numbers of atoms over which accuracy is averaged, each counting alike; a found column this near (nm) is the true one.
 _CLASSES, _REACH_NM = np.arange(1, 16), 0.08
+#: Doses (e/A^2) and distances from the nominal focus (nm) of the map of accuracy.
+_DOSES, _AWAY_NM = (1e3, 1e4, 1e5), (-2.0, 0.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,30 @@ def _share(
         return Measurement.of(share_interval(hits, trials, rng), baseline=plain / sum(trials), detail=detail)
 
     return Check(f"{name}, {trial.name}", measure, at_least, ">=", data=trial.name)
+
+
+def accuracy_map(scenes: Callable[[float, float], Scenes], *, at_least: float) -> Check:
+    """Build the check: exact numbers by focus and dose, `scenes` (nm from the nominal focus, e/A^2).
+
+    The detail tells the map, the value is that of all at 1e4 e/A^2 and more.
+    """
+
+    def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
+        hits: dict[float, list[tuple[int, int]]] = {}
+        lines = []
+        for dose in _DOSES:
+            row = []
+            for away in _AWAY_NM:
+                one = _counted(scenes(away, dose)(rng), analyser)
+                hits.setdefault(dose, []).append((int((one.true == one.found).sum()), len(one.true)))
+                row.append(f"{hits[dose][-1][0] / hits[dose][-1][1]:.2f}")
+            lines.append(f"{dose:.0e} e/A^2: {' '.join(row)}")
+        pairs = [pair for dose, found in hits.items() if dose >= 1e4 for pair in found]
+        interval = share_interval([hit for hit, _ in pairs], [number for _, number in pairs], rng)
+        detail = f"at {', '.join(f'{away:+.0f}' for away in _AWAY_NM)} nm: {'; '.join(lines)}"
+        return Measurement.of(interval, detail=detail)
+
+    return Check("exact numbers by focus and dose, HRTEM", measure, at_least, ">=")
 
 
 def mean_bias(trial: HeightTrial, *, within: float) -> Check:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from micrograph.core import Calibration
+from micrograph.features.net_pose import find_net
+from micrograph.infer.column_fit import normalised
+from micrograph.infer.column_start import misfits, slabs
 from micrograph.simulate import Microscope, Scan, adf, cross_section_A2, expose
+from micrograph.simulate.bright_field import Camera, record
+from micrograph.simulate.column_model import ColumnModel
+from micrograph.simulate.exit_wave import image_behind, slices_of, wave_grid
+from micrograph.simulate.hrtem import Lens
+from micrograph.simulate.hrtem_sampler import HrtemSampler, counts_of
+from micrograph.simulate.hrtem_scenes import ColumnScene, WulffParticles
 from micrograph.structures import columns, roughened, seen_along, wulff_particle
+from micrograph.structures.stacking import stacking
+from micrograph.validate.height_multislice import NUMBER, PIXEL_NM, load_image
 
 Array = NDArray[np.float64]
 
@@ -22,6 +33,9 @@ _THERMAL_NM = 0.006
 _LEVELS = 9
 #: Radius of a column's cell at most, and distance from which there is vacuum (nm).
 _CELL_NM, _VACUUM_NM = 0.16, 0.3
+#: The microscope of the HRTEM images: focus (nm, Scherzer's for a negative Cs: columns are bright where thin), pixel.
+NOMINAL_NM, _PIXEL_NM = -7.2, 0.028
+NOMINAL_LENS = Lens(300.0, NOMINAL_NM, -0.015, focal_spread_nm=3.0, illumination_mrad=0.1, vibration_nm=0.02)
 
 
 @dataclass(frozen=True)
@@ -43,12 +57,15 @@ class HeightScene:
     def plain(self) -> NDArray[np.intp]:
         """Return the numbers (K,) that a classical way gives, told where the columns are.
 
-        HAADF: what a column's Voronoi cell holds above the vacuum, over the true intensity of one atom.
+        HAADF: what a column's Voronoi cell holds above the vacuum, over the true intensity of one atom. HRTEM: the
+        slab whose image is most like the surroundings, at the nominal focus.
         """
         from scipy.spatial import cKDTree
 
         pixel = self.calibration.pixel_nm
         assert pixel is not None
+        if self.known:
+            return slab_numbers(self.image, pixel, self.place_nm, NOMINAL_LENS)
         rows, columns = np.indices(self.image.shape)
         grid = np.stack([rows.ravel(), columns.ravel()], axis=1) * pixel
         distance, owner = map(np.asarray, cKDTree(self.place_nm).query(grid))
@@ -56,6 +73,21 @@ class HeightScene:
         values = self.image.ravel() - float(np.median(self.image.ravel()[distance > _VACUUM_NM]))
         held = np.bincount(owner[near], values[near], len(self.place_nm))
         return np.clip(np.rint(held / self.electrons), 0, None).astype(np.intp)
+
+
+def slab_numbers(image: NDArray[np.float32], pixel_nm: float, place_nm: Array, lens: Lens) -> NDArray[np.intp]:
+    """Return the numbers (K,) of the slabs of gold [110] that are most like the image about each column."""
+    from scipy.ndimage import map_coordinates
+
+    stacked = stacking("Au", (1, 1, 0))
+    seen, _ = normalised(image)
+    pose = find_net(seen - seen.mean(), pixel_nm, stacked.vectors_nm, stacked.reflections_per_nm(7.2))
+    shape = (seen.shape[0], seen.shape[1])
+    model = ColumnModel(lens, stacked.number, stacked.spacing_nm, shape, pixel_nm, 20)
+    maps = misfits(seen, model, pose.vectors_nm, slabs(model, pose.vectors_nm, stacked, lens))
+    at = (place_nm / pixel_nm).T
+    found = np.stack([map_coordinates(one, at, order=1, mode="nearest") for one in maps], axis=1)
+    return np.asarray(found.argmin(axis=1), np.intp)
 
 
 #: Makes one scene a call.
@@ -107,7 +139,10 @@ class HaadfParticles:
         fraction = self._fraction(atoms, column, len(number), side, rng)
         dose = self.electrons / float(cross_section_A2([79], HAADF)[0])
         image = expose(fraction, Scan(dose_e_per_A2=dose), self.pixel_nm, rng)
-        calibration = Calibration(pixel_nm=self.pixel_nm)
+        calibration = Calibration(
+            pixel_nm=self.pixel_nm, dose_e_per_A2=dose, voltage_kV=HAADF.voltage_kV,
+            convergence_mrad=HAADF.convergence_mrad, inner_mrad=HAADF.inner_mrad, outer_mrad=HAADF.outer_mrad,
+        )  # fmt: skip
         return HeightScene(image, calibration, place, number, self.electrons, self.scatter)
 
     def _fraction(
@@ -126,3 +161,77 @@ class HaadfParticles:
             seen = adf(atoms[level == one], HAADF, pixel_nm=self.pixel_nm, shape=(side, side), thermal_nm=_THERMAL_NM)
             total += np.float32(1 + self.scatter * middles[one]) * seen
         return total
+
+
+def hrtem_particles(
+    *,
+    tilt_deg: float = 0.3,
+    diameter_nm: tuple[float, float] = (2.2, 4.4),
+    away_nm: float = 2.0,
+    dose_e_per_A2: float = 1e4,
+) -> HrtemSampler:
+    """Return the sampler of HRTEM images of gold along [110]: focus within `away_nm` of the nominal one.
+
+    What the recipe is not told: astigmatism up to 1 nm, coma and three-fold astigmatism up to 10 nm, tilts, columns
+    displaced by up to 5 pm. The waves are sampled finely enough for gold, and the focal spread is summed.
+    """
+    scene = WulffParticles(
+        diameter_nm=diameter_nm, tilt_deg=(0.0, tilt_deg), rough=(0.0, 0.1), displaced_nm=(0.0, 0.005),
+        zones=((1, 1, 0),),
+    )  # fmt: skip
+    nearest, farthest = sorted((abs(NOMINAL_NM - away_nm), abs(NOMINAL_NM + away_nm)))
+    return HrtemSampler(
+        scene, field_nm=diameter_nm[1] + 1.2, pixel_nm=(_PIXEL_NM, _PIXEL_NM), voltage_kV=300.0,
+        defocus_nm=(nearest, farthest), under=0.0, cs_mm=(-0.015, -0.015), astigmatism_nm=(0.0, 1.0),
+        threefold_nm=(0.0, 10.0), coma_nm=(0.0, 10.0), focal_spread_nm=(3.0, 3.0), illumination_mrad=(0.1, 0.1),
+        vibration_nm=(0.02, 0.02), dose_e_per_A2=(dose_e_per_A2, dose_e_per_A2), mtf=(1.0, 1.0),
+        thermal_nm=(0.0085, 0.0085), filmed=0.0, least_transfer=0.0, optics=finely_sliced,
+    )  # fmt: skip
+
+
+def finely_sliced(
+    scene: ColumnScene, film: Atoms | None, lens: Lens, *, pixel_nm: float, side_px: int, thermal_nm: float
+) -> NDArray[np.float32]:
+    """Return the image of a scene without a film by slices of 0.07 nm of finely sampled waves (`Optics`)."""
+    assert film is None
+    grid = wave_grid(side_px, pixel_nm, 0.6, 0.0145)
+    return image_behind(slices_of(scene.atoms, 0.0721), lens, grid, thermal_nm=thermal_nm, planes=11)
+
+
+@dataclass(frozen=True)
+class HrtemScenes:
+    """HRTEM scenes of a sampler; the recipe is told the nominal focus, `told_nm` beyond it."""
+
+    sampler: HrtemSampler
+    told_nm: float = 0.0
+
+    def __call__(self, rng: np.random.Generator) -> HeightScene:
+        """Return one image of `sampler` with its columns."""
+        sample = self.sampler(rng)
+        place = np.stack([sample.sites.y_nm, sample.sites.x_nm], axis=1)
+        return _hrtem_scene(sample.image, place, counts_of(sample), NOMINAL_NM + self.told_nm)
+
+
+def hrtem_scenes(away_nm: float, dose_e_per_A2: float) -> HrtemScenes:
+    """Return HRTEM scenes at a dose: so far from the nominal focus."""
+    own = hrtem_particles(dose_e_per_A2=dose_e_per_A2, away_nm=0.0)
+    there = abs(NOMINAL_NM + away_nm)
+    return HrtemScenes(replace(own, defocus_nm=(there, there + 1e-6)))
+
+
+@dataclass(frozen=True)
+class Multislice:
+    """The shipped images of another simulator at a dose (e/A^2), one after the other."""
+
+    dose_e_per_A2: float = 1e4
+
+    def __call__(self, rng: np.random.Generator) -> HeightScene:
+        """Return one image, counted."""
+        shown = load_image(int(rng.integers(NUMBER)))
+        counted = record(shown.image, Camera(self.dose_e_per_A2 * (10 * PIXEL_NM) ** 2, 1.0), rng)
+        return _hrtem_scene(counted, shown.place_nm, shown.atoms, NOMINAL_NM)
+
+
+def _hrtem_scene(image: NDArray[np.float32], place: Array, atoms: NDArray[np.intp], defocus_nm: float) -> HeightScene:
+    scale = Calibration(pixel_nm=_PIXEL_NM, voltage_kV=300.0)
+    return HeightScene(image, scale, place, atoms, known={"defocus_nm": defocus_nm})
