@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.spots import Net, Spots, fit_net
+from micrograph.features.zone_catalogue import EVIDENCE, zone_evidence
 
 Array = NDArray[np.float64]
 
@@ -18,7 +19,7 @@ _BINS, _REACH = 72, 4.2
 _SLOTS = 4
 _NODES = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (0, 2), (2, 1), (2, -1), (1, 2), (1, -2))
 #: Length of the vector of `pattern_vector`.
-PATTERN_FEATURES = 2 * _BINS + _SLOTS * (5 + len(_NODES)) + 2
+PATTERN_FEATURES = 2 * _BINS + _SLOTS * (5 + len(_NODES)) + 2 + EVIDENCE
 #: Spots weaker than this share of the strongest do not set the scale.
 _FAINT = 0.02
 
@@ -26,8 +27,9 @@ _FAINT = 0.02
 def pattern_vector(patterns: Sequence[Spots]) -> NDArray[np.float32]:
     """Return the vector (PATTERN_FEATURES,) of the patterns of one crystal that share a camera length.
 
-    It holds at which distances spots are, and how strong, in units of the shortest distance; and for up to four
-    patterns (shortest plane lattices first) the lattice and how strong its first spots are.
+    It holds at which distances spots are, and how strong, in units of the shortest distance; for up to four patterns
+    (shortest plane lattices first) the lattice and how strong its first spots are; and how well all lattices fit the
+    zones of each known structure type.
     """
     seen = [(one, fit_net(one)) for one in patterns if len(one) >= 3]
     nets = [(spots, net) for spots, net in seen if net is not None]
@@ -44,7 +46,9 @@ def pattern_vector(patterns: Sequence[Spots]) -> NDArray[np.float32]:
     slots = np.zeros((_SLOTS, 5 + len(_NODES)))
     for slot, (spots, net) in zip(slots, order, strict=False):
         slot[:] = _described(spots, net, shortest)
-    vector = np.concatenate([present, strength, slots.ravel(), [len(nets) / 4, np.mean([n.indexed for _, n in nets])]])
+    whole = [len(nets) / 4, np.mean([net.indexed for _, net in nets])]
+    evidence = zone_evidence([net for _, net in nets], shortest)
+    vector = np.concatenate([present, strength, slots.ravel(), whole, evidence])
     return vector.astype(np.float32)
 
 

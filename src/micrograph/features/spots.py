@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.core import Flag
 from micrograph.features.peaks import find_peaks
 
 Array = NDArray[np.float64]
@@ -18,6 +19,7 @@ _SIGNIFICANT, _MOST = 7.0, 150
 _TOLERANCE = 0.13
 #: Spots of one pattern lie on one plane lattice: this share of them at least, and so many spots, or it is no pattern.
 _ON_LATTICE, _LEAST_SPOTS = 0.6, 6
+_NO_PATTERN = "The image is no spot pattern of one crystal: its spots do not lie on one lattice about the beam."
 #: The direct beam lies within this share of the side about the middle of the image.
 _WINDOW = 0.08
 
@@ -36,6 +38,10 @@ class Spots:
     def __len__(self) -> int:
         """Number of spots."""
         return len(self.intensity)
+
+
+#: A frame without spots.
+NO_SPOTS = Spots(np.zeros((0, 2)), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,14 @@ def find_spots(image: NDArray[Any]) -> Spots:
     place = points - centre
     keep = (np.linalg.norm(place, axis=1) > 0.04 * max(data.shape)) & (intensity > 0)
     return Spots(place[keep], intensity[keep], (float(centre[0]), float(centre[1])))
+
+
+def doubts_about(spots: Spots) -> dict[str, object]:
+    """Return what table 'frames' says of an image with these spots: how unlike a pattern it is, a flag and a note."""
+    distance = unlike_pattern(spots)
+    if distance <= 1:
+        return {"domain_distance": distance}
+    return {"domain_distance": distance, "flags": int(Flag.OUT_OF_DOMAIN), "notes": _NO_PATTERN}
 
 
 def unlike_pattern(spots: Spots) -> float:
@@ -199,10 +213,10 @@ def _best_basis(points: Array, candidates: Array) -> Array | None:
     fraction = points @ np.linalg.inv(bases)
     off = np.linalg.norm((fraction - np.round(fraction)) @ bases, axis=2)
     share = (off < _TOLERANCE * shorter[:, None]).mean(axis=1)
-    return _reduced(bases[int(np.argmax(np.where(share >= share.max() - 0.08, area, 0.0)))])
+    return reduced(bases[int(np.argmax(np.where(share >= share.max() - 0.08, area, 0.0)))])
 
 
-def _reduced(basis: Array) -> Array:
+def reduced(basis: Array) -> Array:
     """Return Gauss's reduced basis: the two shortest vectors, with an angle of 60 to 90 degrees."""
     a, b = basis
     for _ in range(50):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from micrograph.core import Column, Frame, Prediction, Sample, Sites, Task
 from micrograph.features.crystal_evidence import CHANNELS, as_channels, channels_of, spots_of, spots_table, together
 from micrograph.features.pattern_vector import pattern_vector
-from micrograph.features.spots import Spots, fit_net
+from micrograph.features.spots import NO_SPOTS, Spots, doubts_about, fit_net
 from micrograph.features.surroundings import find_pairs, structure_table, surroundings
 from micrograph.infer.encoders import EncoderPredictor, Views
 from micrograph.nets import EncoderSpec
@@ -94,6 +94,7 @@ class Classes:
         shares = prediction.values[question][0]
         row = {**answer(labels, shares, self.certainty), "seen_as": question}
         tables: dict[str, pd.DataFrame] = {"probabilities": pd.DataFrame({"class": labels, "probability": shares})}
+        doubts: dict[str, object] = {}
         if question == "structure":
             pairs = find_pairs(prediction.frame.data)
             length = np.linalg.norm(pairs.vector, axis=1)
@@ -101,13 +102,18 @@ class Classes:
             row["neighbour_nm"] = pairs.nearest_A / 10
             row["neighbour_sigma_nm"] = float(near.std() / np.sqrt(len(near))) / 10
             row |= {"spots": 0} | dict.fromkeys(_NET, np.nan)
-            tables["_spots"] = spots_table(Spots(np.zeros((0, 2)), np.zeros(0)))
+            tables["_spots"] = spots_table(NO_SPOTS)
         else:
             spots = spots_of(prediction.frame)
+            if prediction.frame.calibration.content == "image":
+                doubts = doubts_about(spots)
+            if "flags" in doubts:
+                row["class"] = "unknown"
             row |= {"neighbour_nm": np.nan, "neighbour_sigma_nm": np.nan, "spots": len(spots)} | net_row(spots)
-            tables["_spots"] = spots_table(spots)
+            tables["_spots"] = spots_table(spots if "flags" not in doubts else NO_SPOTS)
         tables["objects"] = pd.DataFrame([row])
-        tables["frames"] = pd.DataFrame({"count": [1], "class": [row["class"]], "probability": [row["probability"]]})
+        frames = {"count": 1, "class": row["class"], "probability": row["probability"]} | doubts
+        tables["frames"] = pd.DataFrame([frames])
         return tables
 
 
@@ -165,7 +171,8 @@ class OneCrystal:
             return Seen(state.patterns, kept, state.frames + 1)
         rows = tables["_spots"]
         spots = Spots(rows[["x", "y"]].to_numpy(float), rows["intensity"].to_numpy(float))
-        patterns = state.patterns if len(state.patterns) >= MOST_PATTERNS else (*state.patterns, spots)
+        full = len(state.patterns) >= MOST_PATTERNS
+        patterns = state.patterns if full or not len(spots) else (*state.patterns, spots)
         return Seen(patterns, state.structures, state.frames + 1)
 
     def result(self, state: Seen) -> Mapping[str, pd.DataFrame]:
@@ -268,6 +275,6 @@ RECIPE = Recipe(
         ),
     ),
     training=TrainSettings(
-        steps=2400, batch=64, reuse=16, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=600
+        steps=4800, batch=64, reuse=10, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=600
     ),
 )
