@@ -15,17 +15,23 @@ import numpy as np
 
 from micrograph.core import Calibration, Frame, Prediction, Recording, SignalAxis
 from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
+from micrograph.draw.heights import heights_figure
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
-from micrograph.infer import load_predictor
+from micrograph.infer import load_encoder, load_predictor
 from micrograph.infer.predictor import unaided
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.scans import scan_figures
 from micrograph.report.structures import structural_figures
+from micrograph.report.tilts import tilt_figures
 from micrograph.run import Analyser, Recipe
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.simulate.scanned import random_scan
+from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
+from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import read_measured
+from micrograph.validate.height_scenes import HrtemScenes, hrtem_particles
+from micrograph.validate.tilt_checks import ASKED
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -172,7 +178,13 @@ def gallery_picture(name: str) -> None:
         pattern_picture(recipe)
     if name == "virtual-detectors":
         scan_picture(recipe)
-    if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or name in STRUCTURAL:
+    if name == "octahedral-tilts":
+        tilts_picture(recipe)
+    if name == "column-heights":
+        heights_picture(recipe)
+    if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or recipe.model.weights is None:
+        return
+    if name in STRUCTURAL:
         return
     sampler = replace(recipe.data, field_nm=4.0, dose_e_per_A2=(1e5, 1e5), electrons=None, contaminated=0.0)
     sample = sampler(np.random.default_rng(11))
@@ -190,6 +202,27 @@ def columns_picture(recipe: Recipe) -> None:
     frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def tilts_picture(recipe: Recipe) -> None:
+    """Draw one simulated scan of a tilted perovskite with the map of its tilts."""
+    ranges = replace(ASKED, angle_deg=(5.0, 9.0), tilted=1.0, thickness_nm=(12.0, 14.0), defocus_nm=(-1.0, 1.0))
+    rng = np.random.default_rng(5)
+    crystal = random_crystal(ranges, rng, 1, 1)
+    image, pixel_nm = TiltScan(field_nm=5.0)(view_of(Kept.of(crystal.images()), crystal, (0, 0), 0.06, 0.1), rng)
+    prediction = load_encoder(str(recipe.model.weights), recipe.view)(Frame(image, 0, Calibration(pixel_nm=pixel_nm)))
+    tables = {name: table.assign(frame=0) for name, table in recipe.objects(prediction).items()}
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(tilt_figures(recipe, prediction, tables)["tilts"]))
+
+
+def heights_picture(recipe: Recipe) -> None:
+    """Draw one simulated HRTEM image of a gold particle with the atoms in every column."""
+    scene = HrtemScenes(hrtem_particles(diameter_nm=(3.2, 3.4)))(np.random.default_rng(11))
+    pixel = scene.calibration.pixel_nm
+    assert pixel is not None
+    tables = recipe.objects(unaided(Frame(scene.image, 0, scene.calibration, scene.known)))
+    figure = heights_figure(scene.image, pixel, tables["objects"], recipe.title)
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 

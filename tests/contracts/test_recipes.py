@@ -36,14 +36,14 @@ def recipe_of(name: str) -> Recipe:
 
 
 #: Recipes that answer on whole patterns, structures or windows: they have no sites, and tests of their own.
-OF_WHOLES = ("pacbed", "virtual-detectors", "crystal-class", "crystal-symmetry", "lattice-types")
+OF_WHOLES = ("pacbed", "virtual-detectors", "crystal-class", "crystal-symmetry", "lattice-types", "octahedral-tilts")
 
 #: Recipes of outlined objects: what they see has an area, not only a place.
 OUTLINED = ("particle-shapes", "liquid-cell", "pores", "particle-search")
 #: Recipes whose objects are no atoms of a lattice.
-NO_LATTICE = (*OUTLINED, *OF_WHOLES, "nanotube-chirality", "dumbbells", "hrtem-columns")
+NO_LATTICE = (*OUTLINED, *OF_WHOLES, "nanotube-chirality", "dumbbells", "hrtem-columns", "column-heights")
 #: Pictures of what was found that are not called 'sites' or 'outlines'.
-FIGURE = {"dumbbells": "dumbbells-separation"}
+FIGURE = {"dumbbells": "dumbbells-separation", "column-heights": "heights"}
 
 
 def small(name: str) -> Sampler:

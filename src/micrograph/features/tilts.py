@@ -1,7 +1,9 @@
 """Tilts of octahedra, cell by cell: from patches of a perovskite along [110] to angles, signs and tables.
 
 Along [110] the axes x and y look alike: their tilts are a pair without an order, here out-of-phase tilts come first,
-then in-phase ones, and the greater of two alike. Tilts about [001] lie in the plane of the image.
+then in-phase ones, and the greater of two alike. Out-of-phase tilts of the pair move whole columns of oxygen to and
+fro; in-phase ones, and those about [001] of either sign, only widen columns. In phase and out of phase about [001] have
+the same projection: such a tilt is '±' unless something else (shifted A sites) tells its sign.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ Array = NDArray[np.float64]
 #: Signs of the pair of axes in the plane at 45 degrees to the beam, and of [001].
 PAIRS = ("00", "+0", "-0", "++", "-+", "--")
 TURNS = ("0", "+", "-")
-#: All patterns, pair first.
+#: Sign of a tilt about [001] that is there and is not told; how likely a sign must be to be told.
+EITHER, TOLD = "±", 0.9
+#: All patterns, pair first; what is answered may also end in '±'.
 PATTERNS = tuple(pair + turn for pair in PAIRS for turn in TURNS)
+ANSWERS = tuple(pair + turn for pair in PAIRS for turn in (*TURNS, EITHER))
 #: Cells around each that are averaged with it, and how likely the patterns of a set hold the truth.
 REACH, SURE = 1, 0.95
 _ANGLES = ("a_deg", "b_deg", "c_deg")
@@ -34,7 +39,11 @@ ANGLES = (
     Column("c_deg", "degree", "tilt about [001], magnitude", sigma="c_sigma_deg"),
 )
 ANSWER = (
-    Column("class", "", "likeliest signs about a, b, c: + in phase, - out of phase, 0 none; a and b may change places"),
+    Column(
+        "class",
+        "",
+        "likeliest signs about a, b, c: + in phase, - out of phase, 0 none, ± either; a and b may change places",
+    ),
     Column("score", "", "probability of the class"),
     Column("glazer", "", "the same as Glazer writes it; equal letters are angles that agree within two sigma"),
     Column("patterns", "", "signs that together hold the truth with 95 % probability"),
@@ -156,7 +165,7 @@ def _answer(values: Mapping[str, Array], number: int) -> dict[str, Any]:
     """Return what an encoder says of patch `number`."""
     joint = np.multiply.outer(values["pair"][number], values["turn"][number]).ravel()
     order = np.argsort(-joint, kind="stable")
-    best = PATTERNS[order[0]]
+    best, score = _likeliest(values["pair"][number], values["turn"][number])
     enough = int(np.searchsorted(np.cumsum(joint[order]), SURE)) + 1
     angle, covariance = values["angles"][number], values["angles_covariance"][number]
     none = np.array([sign == "0" for sign in best])
@@ -164,7 +173,7 @@ def _answer(values: Mapping[str, Array], number: int) -> dict[str, Any]:
     sigma = np.sqrt(np.diag(covariance) + np.where(none, angle**2, 0.0))
     row: dict[str, Any] = {
         "class": best,
-        "score": float(joint[order[0]]),
+        "score": score,
         "glazer": glazer_symbol(best, shown, covariance),
         "patterns": " ".join(PATTERNS[place] for place in order[:enough]),
     }
@@ -172,6 +181,16 @@ def _answer(values: Mapping[str, Array], number: int) -> dict[str, Any]:
         row[name] = float(value)
         row[name.replace("_deg", "_sigma_deg")] = float(error)
     return row
+
+
+def _likeliest(pair: Array, turn: Array) -> tuple[str, float]:
+    """Return the likeliest signs, '±' for a tilt about [001] whose sign is not told, and how likely they are."""
+    at, tilted = int(np.argmax(pair)), float(turn[1] + turn[2])
+    if turn[0] >= tilted:
+        return PAIRS[at] + "0", float(pair[at] * turn[0])
+    sign = int(np.argmax(turn[1:])) + 1
+    told = turn[sign] >= TOLD * tilted
+    return PAIRS[at] + (TURNS[sign] if told else EITHER), float(pair[at] * (turn[sign] if told else tilted))
 
 
 def glazer_symbol(signs: str, angles_deg: Array, covariance: Array) -> str:
@@ -192,13 +211,13 @@ def glazer_symbol(signs: str, angles_deg: Array, covariance: Array) -> str:
 
 @dataclass(frozen=True)
 class Sums:
-    """Running sums over frames: probabilities (18,), and by pattern numbers, angles and squares of sigma."""
+    """Running sums over frames, by answer: probabilities, numbers, angles over and one over sigma squared."""
 
     frames: int = 0
-    share: Array = field(default_factory=lambda: np.zeros(len(PATTERNS)))
-    number: Array = field(default_factory=lambda: np.zeros(len(PATTERNS)))
-    angle: Array = field(default_factory=lambda: np.zeros((len(PATTERNS), 3)))
-    weight: Array = field(default_factory=lambda: np.zeros((len(PATTERNS), 3)))
+    share: Array = field(default_factory=lambda: np.zeros(len(ANSWERS)))
+    number: Array = field(default_factory=lambda: np.zeros(len(ANSWERS)))
+    angle: Array = field(default_factory=lambda: np.zeros((len(ANSWERS), 3)))
+    weight: Array = field(default_factory=lambda: np.zeros((len(ANSWERS), 3)))
 
 
 @dataclass(frozen=True)
@@ -212,9 +231,9 @@ class TiltShares:
     def step(self, state: Sums, tables: Mapping[str, pd.DataFrame]) -> Sums:
         """Return the state after one more frame; one without a lattice does not count."""
         row = tables["frames"].iloc[0]
-        if row["class"] not in PATTERNS:
+        if row["class"] not in ANSWERS:
             return state
-        at = PATTERNS.index(str(row["class"]))
+        at = ANSWERS.index(str(row["class"]))
         share, number, angle, weight = (part.copy() for part in (state.share, state.number, state.angle, state.weight))
         share[at] += float(row["score"])
         number[at] += 1
@@ -228,7 +247,7 @@ class TiltShares:
         """Return the table 'summary', the commonest pattern first."""
         order = [int(at) for at in np.argsort(-state.share, kind="stable") if state.number[at]]
         rows: dict[str, Any] = {
-            "name": pd.Series([PATTERNS[at] for at in order], dtype=str),
+            "name": pd.Series([ANSWERS[at] for at in order], dtype=str),
             "share": np.array([state.share[at] / state.frames for at in order], float),
         }
         for axis, name in enumerate(_ANGLES):

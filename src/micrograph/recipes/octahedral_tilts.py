@@ -99,17 +99,17 @@ MODEL = EncoderSpec(
     known=(("log_noise", -3.0, 0.0),),
     weights="tilts-1",
 )
-OWN = TiltTrial("SrTiO3", number=60, bounds=10)
-OTHER = TiltTrial("CaTiO3 and LSMO", replace(ASKED, chemistries=(("CaTiO3", 0.5), ("LSMO", 0.5))), number=40)
+OWN = TiltTrial("SrTiO3", number=48, bounds=6)
+OTHER = TiltTrial("CaTiO3 and LSMO", replace(ASKED, chemistries=(("CaTiO3", 0.5), ("LSMO", 0.5))), number=30)
 #: Beyond what was learned from: thicker, farther out of focus, half the dose on coarser pixels.
 FARTHER = TiltTrial(
     "thicker, out of focus, half the dose",
     replace(ASKED, thickness_nm=(30.0, 36.0), defocus_nm=(5.0, 7.0)),
-    number=30,
-    scan=TiltScan(pixel_nm=(0.02, 0.021), dose_e_per_A2=(5e4, 5.1e4)),
+    number=24,
+    scan=TiltScan(field_nm=4.5, pixel_nm=(0.02, 0.021), dose_e_per_A2=(5e4, 5.1e4)),
 )
-MULTISLICE = TiltTrial("SrTiO3 by multislice", multislice=("SrTiO3",), repeats=2)
-OTHER_MULTISLICE = TiltTrial("CaTiO3 and LSMO by multislice", multislice=("CaTiO3", "LSMO"), repeats=2)
+MULTISLICE = TiltTrial("SrTiO3 by multislice", multislice=("SrTiO3",))
+OTHER_MULTISLICE = TiltTrial("CaTiO3 and LSMO by multislice", multislice=("CaTiO3", "LSMO"))
 
 RECIPE = Recipe(
     name="octahedral-tilts",

@@ -119,8 +119,9 @@ def bloch_images(
         step = 1e3 * wavelength / np.sqrt(columns.cell_nm[0] * columns.cell_nm[1])
         aperture = np.clip((microscope.convergence_mrad - angle) / step + 0.5, 0, 1)
         inside = np.flatnonzero(aperture > 0)
-        detector = np.clip((angle - microscope.inner_mrad) / step + 0.5, 0, 1)
-        detector *= np.clip((microscope.outer_mrad - angle) / step + 0.5, 0, 1)
+        detector = np.clip((microscope.outer_mrad - angle) / step + 0.5, 0, 1)
+        if microscope.inner_mrad > 0:
+            detector *= np.clip((angle - microscope.inner_mrad) / step + 0.5, 0, 1)
         lens = np.stack([aperture[inside] * np.exp(-1j * phase(one, *k[inside].T)) for one in optics])
         lens /= np.sqrt(np.sum(aperture[inside] ** 2))
         place = _places(waves.index[inside], shape)

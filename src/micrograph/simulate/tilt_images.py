@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 THERMAL_NM = {"Sr": 0.0089, "Ca": 0.0095, "La": 0.0075, "Ba": 0.0080, "Ti": 0.0075, "Mn": 0.0065, "Fe": 0.0068,
               "Al": 0.0065, "O": 0.0096}  # fmt: skip
 #: Changes when crystals are simulated otherwise than before.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Tilts:
     """Tilts about the pseudo-cubic axes x, y, z: angles (degrees, signs count only against each other) and signs.
 
     `signs` holds '+', '-' or '0' for each axis. `a_shift_pm`: how far A goes along an out-of-phase axis for each
-    product of a degree about it and a degree about an in-phase axis, as in Pnma (0.17 in CaTiO3).
+    product of a degree about it and a degree about an in-phase axis, as in Pnma (0.19 in CaTiO3).
     """
 
     angles_deg: tuple[float, float, float]
@@ -144,7 +144,7 @@ def _a_shift_nm(tilts: Tilts, index: NDArray[np.int_]) -> Array:
         for minus in range(3):
             if tilts.signs[plus] == "+" and tilts.signs[minus] == "-":
                 layer = 1 - 2 * (int(index[plus]) % 2)
-                found[minus] += 1e-3 * tilts.a_shift_pm * angle[plus] * angle[minus] * layer
+                found[minus] -= 1e-3 * tilts.a_shift_pm * angle[plus] * angle[minus] * layer
     return found
 
 
