@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROWS = 10
 CAPTIONS = {
     "sites": "Every site in the colour of its class; defects are ringed and named. The legend counts both.",
+    "tilts": "Every doubled cell, averaged with its neighbours, in the colour of its angle; one scale for all three.",
     "types": "Every window in the colour of its likeliest type of lattice; the surer, the fuller the colour.",
     "dumbbells": "Every dumbbell as a line between its columns, in the colour of its value; crosses are single.",
     "heights": "Every column in the colour of its likeliest number of atoms; rings are less sure than 80 %.",
