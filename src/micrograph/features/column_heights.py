@@ -62,6 +62,8 @@ _LEAST_P = 1e-4
 _NOTHING = 0.5
 #: 1-sigma of where the network sees columns (nm); share of neighbours that a site needs to be asked.
 _SPOTTED_NM, _BESIDE = 0.01, 0.15
+#: Farther than this from all columns (nm) lies vacuum; so many pixels of it tell its level; factors that are believed.
+_VACUUM_NM, _FEWEST_PIXELS, _BELIEVED = 0.3, 400, (0.9, 1.15)
 #: Columns with one of these flags do not count.
 _ASIDE = int(Flag.EDGE | Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME)
 
@@ -155,6 +157,9 @@ def read_heights(
     located = _completed(prediction, settings)
     table = located.table
     intensity, sigma = table["intensity"].to_numpy(float), table["intensity_sigma"].to_numpy(float)
+    whole = _whole(prediction, table)
+    intensity, sigma = whole * intensity, whole * sigma
+    table = table.assign(intensity=intensity, intensity_sigma=sigma)
     usable = np.isfinite(intensity) & np.isfinite(sigma) & (sigma > 0)
     usable &= (table["flags"].to_numpy(np.int64) & int(Flag.EDGE)) == 0
     counts = count_atoms(intensity[usable], sigma[usable], priors)
@@ -190,6 +195,30 @@ def _completed(prediction: Prediction, settings: LocateSettings) -> Located:
     empty = missing_sites(lattice, place[:, 0], place[:, 1], box, least_surrounded=_BESIDE)
     put_in = np.stack([empty.y_nm, empty.x_nm], axis=1)
     return locate(prediction, settings, Amended(put_in, np.zeros(0, np.intp)))
+
+
+def _whole(prediction: Prediction, table: pd.DataFrame) -> float:
+    """Return what all columns together send above the vacuum over the sum of their fitted intensities.
+
+    Between columns that are close, wide tails of the beam pass for background; the sum over the image holds them. 1
+    where there is no vacuum to be seen.
+    """
+    from scipy.spatial import cKDTree
+
+    image, pixel = prediction.frame.data, prediction.frame.calibration.pixel_nm
+    assert pixel is not None
+    fitted = table["intensity"].to_numpy(float)
+    fitted, place = fitted[np.isfinite(fitted)], table[["y_nm", "x_nm"]].to_numpy(float)
+    if not len(fitted) or not fitted.sum() > 0:
+        return 1.0
+    rows, columns = np.indices(image.shape)
+    pixels = np.stack([rows.ravel(), columns.ravel()], axis=1) * pixel
+    empty = np.isinf(np.asarray(cKDTree(place).query(pixels, distance_upper_bound=_VACUUM_NM)[0]))
+    vacuum = image.ravel()[empty]
+    if len(vacuum) < _FEWEST_PIXELS or not np.isfinite(image).all():
+        return 1.0
+    total = float(image.sum(dtype=np.float64) - vacuum.mean(dtype=np.float64) * image.size)
+    return float(np.clip(total / fitted.sum(), *_BELIEVED))
 
 
 def teeth(frames: pd.DataFrame, most: int) -> Array:

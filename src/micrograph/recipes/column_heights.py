@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from micrograph.infer import Predictor
 
 #: What a calculated intensity of one atom is worth: 1-sigma of its logarithm.
-_CALCULATED = 0.15
+_CALCULATED = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,14 @@ class ColumnHeights:
     """The posterior of the number of atoms in every column of a cubic metal along a zone axis.
 
     signal: 'haadf', 'hrtem', or by what is known of the recording; structure and zone_axis: which columns; most: atoms
-    in a column at most. HAADF: per_atom is the intensity of one atom in the image's unit, where it is known, and
-    per_atom_sigma its relative error; scatter the relative scatter from column to column (tilt, thermal motion), where
-    known. With a dose, a voltage and the detector's angles the intensity is calculated, if it is not given.
-    bend_sigma: how far the intensity of an atom may change from one to the next in a column (channelling): raise it for
-    thick crystals on axis. columns_by: weights of the network that finds columns, threshold: its least score.
+    in a column at most.
+
+    HAADF: per_atom is the intensity of one atom in the image's unit, where it is known (a log's column of that name
+    goes before it), and per_atom_sigma its relative error; scatter the relative scatter from column to column (tilt, thermal
+    motion), where known. With a dose, a voltage and the detector's angles the intensity is calculated, if it is not
+    given. bend_sigma: how far the intensity of an atom may change from one to the next in a column (channelling): raise
+    it for thick crystals on axis. columns_by: weights of the network that finds columns, threshold: its least score.
+
     HRTEM: `defocus_nm` (under focus is positive; a log's column ``defocus_nm`` goes before it) with its 1-sigma, and
     what is known of the microscope; contrast_sigma: how far the image's contrast may be from the calculated one.
     """
@@ -80,7 +83,7 @@ class ColumnHeights:
     zone_axis: str = "110"
     most: int = 20
     per_atom: float | None = None
-    per_atom_sigma: float = 0.05
+    per_atom_sigma: float = 0.02
     scatter: float | None = None
     bend_sigma: float = 7e-4
     threshold: float = 0.5
@@ -119,10 +122,11 @@ class ColumnHeights:
             refine=RefineSettings(background_px=np.inf),
         )
         seen = _network(self.columns_by)(frame)
+        priors = self.priors(calibration, stacked, frame.known.get("per_atom", self.per_atom))
         return read_heights(
             replace(seen, flags=Flag.OK, domain_distance=0.0, notes=()),
             settings,
-            self.priors(calibration, stacked),
+            priors,
             stacked.spacing_nm,
         )
 
@@ -154,9 +158,9 @@ class ColumnHeights:
         y, x, z = map(int, zone_axis_of(self.zone_axis))
         return stacking(self.structure, (y, x, z))
 
-    def priors(self, calibration: Calibration, stacked: Stacking) -> CountPriors:
+    def priors(self, calibration: Calibration, stacked: Stacking, per_atom: float | None) -> CountPriors:
         """Return what is known of the intensities beforehand."""
-        per_atom, sigma = self.per_atom, self.per_atom_sigma
+        sigma = self.per_atom_sigma
         angles = (calibration.voltage_kV, calibration.convergence_mrad, calibration.inner_mrad, calibration.outer_mrad)
         if per_atom is None and calibration.dose_e_per_A2 is not None and None not in angles:
             section = float(cross_section_A2([stacked.number], microscope_of(calibration))[0])
@@ -209,7 +213,7 @@ DATA = StemSampler(
 
 #: Dark field: electrons of one atom as in the limits that the task names; columns that scatter by 4 %; other pixels.
 CLEAR = HeightTrial("HAADF, 100 electrons an atom", HaadfParticles(100.0), 6)
-BRIGHT = HeightTrial("HAADF, 200 electrons an atom", HaadfParticles(200.0), 6)
+BRIGHT = HeightTrial("HAADF, 200 electrons an atom", HaadfParticles(200.0, told=False), 6)
 SCATTERED = HeightTrial("HAADF, 100 electrons, scatter 4 %", HaadfParticles(100.0, scatter=0.04), 6)
 FAINT = HeightTrial("HAADF, 50 electrons, larger pixels", HaadfParticles(50.0, pixel_nm=0.024), 4)
 #: HRTEM within 2 nm of the nominal focus; beyond it at half the dose; by abTEM with frozen phonons.

@@ -64,7 +64,7 @@ class HeightScene:
 
         pixel = self.calibration.pixel_nm
         assert pixel is not None
-        if self.known:
+        if "defocus_nm" in self.known:
             return slab_numbers(self.image, pixel, self.place_nm, NOMINAL_LENS)
         rows, columns = np.indices(self.image.shape)
         grid = np.stack([rows.ravel(), columns.ravel()], axis=1) * pixel
@@ -121,7 +121,7 @@ class HaadfParticles:
     """HAADF images of gold particles of up to some 15 atoms a column, by the linear model.
 
     electrons: that one atom sends to the detector; scatter: relative 1-sigma from column to column; pixel_nm;
-    zone_axis: along the beam.
+    zone_axis: along the beam; told: whether the recipe is told the intensity of one atom.
     """
 
     electrons: float
@@ -129,6 +129,7 @@ class HaadfParticles:
     pixel_nm: float = 0.018
     diameter_nm: tuple[float, float] = (3.6, 4.5)
     zone_axis: tuple[int, int, int] = (1, 1, 0)
+    told: bool = True
 
     def __call__(self, rng: np.random.Generator) -> HeightScene:
         """Return one image."""
@@ -143,7 +144,8 @@ class HaadfParticles:
             pixel_nm=self.pixel_nm, dose_e_per_A2=dose, voltage_kV=HAADF.voltage_kV,
             convergence_mrad=HAADF.convergence_mrad, inner_mrad=HAADF.inner_mrad, outer_mrad=HAADF.outer_mrad,
         )  # fmt: skip
-        return HeightScene(image, calibration, place, number, self.electrons, self.scatter)
+        known = {"per_atom": self.electrons} if self.told else {}
+        return HeightScene(image, calibration, place, number, self.electrons, self.scatter, known)
 
     def _fraction(
         self, atoms: Atoms, column: NDArray[np.intp], number: int, side: int, rng: np.random.Generator
