@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,10 +183,14 @@ def analyze_opened(
 
     The model is `predict`, or the one that the recording teaches or whose weights are given or shipped.
     """
-    from micrograph.run import presented, require_calibration, suitably_binned
+    from micrograph.infer.predictor import unaided
+    from micrograph.run import Preparer, presented, require_calibration, suitably_binned
 
     require_calibration(recipe, recording.calibration)
     recording = presented(recipe, recording)
+    if isinstance(recipe.learner, Preparer) and request.bin is not None:
+        recording = suitably_binned(recipe, recording, unaided, request.bin)
+        request = replace(request, bin=None)
     settings = request.run_settings()
     if predict is None and recipe.learner is not None and not request.weights:
         predict = learn_from(recipe, recording, into, settings, progress)

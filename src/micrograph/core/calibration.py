@@ -64,7 +64,9 @@ class Calibration:
     def binned(self, number: int) -> Calibration:
         """Return the scale of frames of which `number` x `number` pixels were averaged into one."""
         pixel = None if self.pixel_nm is None else self.pixel_nm * number
-        return replace(self, binning=self.binning * number, pixel_nm=pixel)
+        axis = self.signal_axis
+        angles = None if axis is None else replace(axis, scale=axis.scale * number)
+        return replace(self, binning=self.binning * number, pixel_nm=pixel, signal_axis=angles)
 
     def with_known(self, **values: Any) -> Calibration:
         """Return a copy in which every value that is not ``None`` replaces the present one."""

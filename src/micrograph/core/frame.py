@@ -92,8 +92,9 @@ class Recording:
             self,
             read=lambda index: binned(np.asarray(self.read(index), np.float32), number),
             calibration=self.calibration.binned(number),
-            shape=(height, width),
+            shape=(*self.shape[:-2], height, width),
             dtype="float32",
+            block=None,
         )
 
     def many(self, first: int, last: int) -> NDArray[Any]:
@@ -123,18 +124,19 @@ class Recording:
         )
 
     def averaged(self, number: int) -> Recording:
-        """Return a 4D-STEM scan of which patterns at `number` x `number` places are averaged into one.
+        """Return the chosen rows of a 4D-STEM scan, patterns at `number` x `number` places averaged into one.
 
-        What is left over at the far ends is cut.
+        What is left over at the far ends is cut; rows count from the first chosen one.
         """
         if number == 1:
             return self
         across = self.nav_shape[1]
-        down, wide = (size // number for size in self.nav_shape)
+        first, last = self.indices.start // across, -(-self.indices.stop // across)
+        down, wide = (last - first) // number, across // number
 
         def read(index: int) -> NDArray[np.float32]:
             row, column = (number * place for place in divmod(index, wide))
-            starts = [one * across + column for one in range(row, row + number)]
+            starts = [(first + one) * across + column for one in range(row, row + number)]
             total = sum(self.many(start, start + number).sum(axis=0, dtype=np.float64) for start in starts)
             return np.asarray(total / number**2, np.float32)
 
@@ -160,8 +162,9 @@ class Recording:
 
 
 def binned(image: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """Return the means (H // n, W // n) of blocks of n x n pixels; what is left over at the far ends is cut."""
-    height, width = (size // number for size in image.shape)
-    blocks = image[: height * number, : width * number].reshape(height, number, width, number)
-    means: NDArray[np.float32] = blocks.mean(axis=(1, 3))
+    """Return the means (..., H // n, W // n) of blocks of n x n pixels; what is left over at the far ends is cut."""
+    height, width = (size // number for size in image.shape[-2:])
+    cut = image[..., : height * number, : width * number]
+    blocks = cut.reshape(*image.shape[:-2], height, number, width, number)
+    means: NDArray[np.float32] = blocks.mean(axis=(-3, -1))
     return means

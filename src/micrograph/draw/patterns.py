@@ -39,7 +39,7 @@ def fitted_pattern_figure(seen: Array, expected: Array, disc: Disc, title: str) 
 
     Pixels that the fit does not reach are 0 in `expected`; the disc is circled.
     """
-    figure = new_figure(0.43)
+    figure = new_figure(0.4)
     columns = figure.subplots(1, 3)
     low, high = contrast(seen[expected > 0].astype(np.float32))
     for axes, image, words in zip(columns, (seen, expected), ("recorded", "fitted"), strict=False):
