@@ -69,10 +69,11 @@ class ColumnHeights:
     in a column at most.
 
     HAADF: per_atom is the intensity of one atom in the image's unit, where it is known (a log's column of that name
-    goes before it), and per_atom_sigma its relative error; scatter the relative scatter from column to column (tilt, thermal
-    motion), where known. With a dose, a voltage and the detector's angles the intensity is calculated, if it is not
-    given. bend_sigma: how far the intensity of an atom may change from one to the next in a column (channelling): raise
-    it for thick crystals on axis. columns_by: weights of the network that finds columns, threshold: its least score.
+    goes before it), and per_atom_sigma its relative error; scatter the relative scatter from column to column (tilt,
+    thermal motion), where known. With a dose, a voltage and the detector's angles the intensity is calculated, if it is
+    not given. bend_sigma: how far the intensity of an atom may change from one to the next in a column (channelling):
+    raise it for thick crystals on axis. columns_by: weights of the network that finds columns, threshold: its least
+    score.
 
     HRTEM: `defocus_nm` (under focus is positive; a log's column ``defocus_nm`` goes before it) with its 1-sigma, and
     what is known of the microscope; contrast_sigma: how far the image's contrast may be from the calculated one.
