@@ -48,6 +48,7 @@ class FrameReader:
             return np.stack([self(index) for index in range(first, last)])
         try:
             parts = [np.asarray(self.array[key]) for key in self._stretches(first, last)]
+            parts = [part.reshape(-1, *part.shape[-2:]) for part in parts]
         except BadInput:
             raise
         except Exception as error:
@@ -58,10 +59,13 @@ class FrameReader:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _stretches(self, first: int, last: int) -> Iterator[Key]:
-        """Yield the keys of frames `first` to ``last - 1``: one, or one a line of a scan."""
+        """Yield the keys of frames `first` to ``last - 1``: one, or one a line of a scan that is cut."""
         plan = self.layout
         if plan.row is None:
             yield plan.key(self.ndim, slice(first, last))
+            return
+        if first % plan.across == 0 and last % plan.across == 0:
+            yield plan.key(self.ndim, slice(None), slice(first // plan.across, last // plan.across))
             return
         for row in range(first // plan.across, -(-last // plan.across)):
             begin = row * plan.across

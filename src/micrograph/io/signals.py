@@ -64,8 +64,8 @@ class Layout:
     row: int | None = None
     across: int = 1
 
-    def key(self, ndim: int, index: int | slice, row: int = 0) -> Key:
-        """Return the index in the array of frame `index`, or of a stretch of them on line `row` of a scan."""
+    def key(self, ndim: int, index: int | slice, row: int | slice = 0) -> Key:
+        """Return the index in the array of frame `index`, or of a stretch of them on one or several lines of a scan."""
         if self.row is not None and isinstance(index, int):
             row, index = divmod(index, self.across)
         whole = (self.y, self.x, self.colour)
