@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
-from micrograph.features.crystal import crystal_of, defect_table, vacancies, with_strain
+from micrograph.features.crystal import Crystal, crystal_of, defect_table, vacancies, with_strain
 from micrograph.features.locate import LocateSettings, locate, spotted
 from micrograph.features.overview import FRAME_COLUMNS, frame_row
 from micrograph.features.phase_spots import Atoms, PhaseFit, ThinLens, fit_phase_spots
@@ -38,6 +38,10 @@ COLUMN_FRAMES = (
 NAME = "column"
 #: Frames in which columns stand out by fewer sigma may show them in the wrong contrast.
 _SURE = 3.0
+#: Where a larger share of sites is empty, columns were missed, or the crystal is rough: none is called a vacancy.
+_MOST_EMPTY = 0.03
+#: Columns without a lattice that explain less of the image are speckles of another kind of image.
+_LEAST_EXPLAINED = 0.25
 #: So many columns make a crystal.
 _FEWEST = 8
 
@@ -78,11 +82,11 @@ def read_columns(
     if fit is not None:
         table = _placed(table, fit, pixel)
     crystal = crystal_of(table)
-    tables = {
-        "objects": with_strain(table, crystal),
-        "defects": defect_table(frame.index, vacancies(table, crystal, "vacancy")),
-    }
-    doubts = () if prediction.flags & Flag.BAD_FRAME else _doubts(len(table), contrast, fit)
+    empty = defect_table(frame.index, vacancies(table, crystal, "vacancy"))
+    if len(empty) > _MOST_EMPTY * len(table):
+        empty = empty.iloc[:0]
+    tables = {"objects": with_strain(table, crystal), "defects": empty}
+    doubts = () if prediction.flags & Flag.BAD_FRAME else _doubts(len(table), contrast, fit, crystal)
     row = frame_row(prediction, table, crystal, doubts=doubts)
     told = {
         "contrast": sign if len(table) else 0,
@@ -110,7 +114,7 @@ def _placed(table: pd.DataFrame, fit: PhaseFit, pixel_nm: float) -> pd.DataFrame
     return placed.assign(flags=np.where(fit.ok, flags & ~lost, flags | lost))
 
 
-def _doubts(count: int, contrast: float, fit: PhaseFit | None) -> tuple[str, ...]:
+def _doubts(count: int, contrast: float, fit: PhaseFit | None, crystal: Crystal) -> tuple[str, ...]:
     """Return sentences that say why the columns may be in the wrong places."""
     if count < _FEWEST:
         return (f"{count} columns were found: the image shows no crystal of the kind that the model knows.",)
@@ -118,4 +122,6 @@ def _doubts(count: int, contrast: float, fit: PhaseFit | None) -> tuple[str, ...
         return (f"The {count} columns hardly stand out of the image ({abs(contrast):.1f} sigma).",)
     if fit is not None and fit.scale <= 0:
         return ("The columns do not look as this lens would show them: check defocus and voltage.",)
+    if fit is not None and fit.explained < _LEAST_EXPLAINED and crystal.lattice is None:
+        return (f"The {count} columns form no lattice and explain {100 * fit.explained:.0f} % of the image.",)
     return ()
