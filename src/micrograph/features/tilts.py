@@ -8,6 +8,7 @@ the same projection: such a tilt is '±' unless something else (shifted A sites)
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,14 +87,23 @@ class Seen:
 
 
 def cells_of(frame: Frame) -> Seen:
-    """Return the patches of a frame; none where there is no lattice of a perovskite along [110]."""
-    pixel = frame.calibration.pixel_nm
-    assert pixel is not None
-    axes = find_axes(frame.data, pixel)
+    """Return the patches of a frame; none where there is no lattice of a perovskite along [110].
+
+    The last answer is kept: the network's view of a frame and its tables begin with the same.
+    """
+    assert frame.calibration.pixel_nm is not None
+    image = np.ascontiguousarray(frame.data, np.float32)
+    return _cells_of(image.tobytes(), image.shape, frame.calibration.pixel_nm)
+
+
+@functools.lru_cache(maxsize=1)
+def _cells_of(content: bytes, shape: tuple[int, int], pixel: float) -> Seen:
+    image = np.frombuffer(content, np.float32).reshape(shape)
+    axes = find_axes(image, pixel)
     nothing = Seen(None, (), np.empty((0, 2)))
     if axes is None:
         return nothing
-    cells = Cells.of(frame.data, pixel, axes)
+    cells = Cells.of(image, pixel, axes)
     whole = cells.whole()
     if whole is None:
         return nothing

@@ -99,13 +99,13 @@ MODEL = EncoderSpec(
     known=(("log_noise", -3.0, 0.0),),
     weights="tilts-1",
 )
-OWN = TiltTrial("SrTiO3", number=48, bounds=6)
-OTHER = TiltTrial("CaTiO3 and LSMO", replace(ASKED, chemistries=(("CaTiO3", 0.5), ("LSMO", 0.5))), number=30)
+OWN = TiltTrial("SrTiO3", number=40, bounds=5)
+OTHER = TiltTrial("CaTiO3 and LSMO", replace(ASKED, chemistries=(("CaTiO3", 0.5), ("LSMO", 0.5))), number=24)
 #: Beyond what was learned from: thicker, farther out of focus, half the dose on coarser pixels.
 FARTHER = TiltTrial(
     "thicker, out of focus, half the dose",
     replace(ASKED, thickness_nm=(30.0, 36.0), defocus_nm=(5.0, 7.0)),
-    number=24,
+    number=20,
     scan=TiltScan(field_nm=4.5, pixel_nm=(0.02, 0.021), dose_e_per_A2=(5e4, 5.1e4)),
 )
 MULTISLICE = TiltTrial("SrTiO3 by multislice", multislice=("SrTiO3",))
@@ -141,6 +141,6 @@ RECIPE = Recipe(
         seconds_a_frame(OWN, at_most_s=1.0),
     ),
     training=TrainSettings(
-        steps=6000, batch=64, reuse=4, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=1500
+        steps=4000, batch=64, reuse=4, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=1500
     ),
 )

@@ -203,7 +203,7 @@ class TiltImages:
     """
 
     ranges: TiltRanges = TiltRanges()
-    crystals: int = 3000
+    crystals: int = 1400
     seed: int = 0
     together: int = 8
 
