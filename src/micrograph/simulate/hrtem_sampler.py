@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
@@ -45,23 +44,22 @@ class Optics(Protocol):
         ...
 
 
-def sliced(
-    scene: ColumnScene,
-    film: Atoms | None,
-    lens: Lens,
-    *,
-    pixel_nm: float,
-    side_px: int,
-    thermal_nm: float,
-    sampling_nm: float = SAMPLING_NM,
-) -> Image:
-    """Return the image by a few slices of our own (`Optics`); a flat sheet is one slice that scatters weakly."""
-    flat = len(scene.atoms) == 0 or float(np.ptp(scene.atoms.positions[:, 2])) < 1.0
-    slices: list[Slice] = slices_of(scene.atoms, scene.slice_nm)
-    if film is not None:
-        slices += slices_of(film, _FILM_SLICE_NM)
-    grid = wave_grid(side_px, pixel_nm, SHEET_MARGIN_NM, sampling_nm)
-    return image_behind(slices, lens, grid, thermal_nm=thermal_nm, planes=1 if flat else 7)
+@dataclass(frozen=True)
+class Sliced:
+    """The image by a few slices of our own (`Optics`), on waves of `sampling_nm`; a flat sheet scatters weakly."""
+
+    sampling_nm: float = SAMPLING_NM
+
+    def __call__(
+        self, scene: ColumnScene, film: Atoms | None, lens: Lens, *, pixel_nm: float, side_px: int, thermal_nm: float
+    ) -> Image:
+        """Return the image."""
+        flat = len(scene.atoms) == 0 or float(np.ptp(scene.atoms.positions[:, 2])) < 1.0
+        slices: list[Slice] = slices_of(scene.atoms, scene.slice_nm)
+        if film is not None:
+            slices += slices_of(film, _FILM_SLICE_NM)
+        grid = wave_grid(side_px, pixel_nm, SHEET_MARGIN_NM, self.sampling_nm)
+        return image_behind(slices, lens, grid, thermal_nm=thermal_nm, planes=1 if flat else 7)
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class HrtemSampler:
     filmed: float = 0.4
     shown_per_nm: float = 4.69
     least_transfer: float = 0.15
-    optics: Optics = field(default=sliced)
+    optics: Optics = field(default_factory=Sliced)
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return one image with its columns."""
@@ -247,7 +245,7 @@ GOLD_HRTEM = HrtemSampler(
 #: Both, on waves as coarse as a network's pixels: ten times as fast, the lens passes no more of them.
 COLUMN_IMAGES = Either(
     tuple(
-        replace(one, field_nm=field_nm, optics=functools.partial(sliced, sampling_nm=0.04))
+        replace(one, field_nm=field_nm, optics=Sliced(0.04))
         for one, field_nm in ((GRAPHENE_HRTEM, 3.2), (GOLD_HRTEM, 4.2))
     ),
     (0.6, 0.4),

@@ -15,7 +15,7 @@ from micrograph.core import BadInput, Sample, Sites
 from micrograph.simulate.bright_field import Camera, record
 from micrograph.simulate.gridding import evaluate
 from micrograph.simulate.hrtem import Lens, image_of_wave, phase_contrast
-from micrograph.simulate.hrtem_sampler import HrtemSampler, labelled, lattice_contrast, sliced
+from micrograph.simulate.hrtem_sampler import HrtemSampler, Sliced, labelled, lattice_contrast
 from micrograph.simulate.hrtem_scenes import COLUMN
 from micrograph.simulate.optics import Microscope
 from micrograph.validate.atom_checks import detection
@@ -246,7 +246,7 @@ def simulators_apart(names: tuple[str, ...], sampler: HrtemSampler, *, at_most: 
             if wave.film_nm:
                 raise BadInput(f"The wave '{name}' shows a film of other atoms: compare those without.")
             shown = through(wave, lens)
-            ours = sliced(wave.scene, None, lens, pixel_nm=PIXEL_NM, side_px=SIDE_PX, thermal_nm=0.0)
+            ours = Sliced()(wave.scene, None, lens, pixel_nm=PIXEL_NM, side_px=SIDE_PX, thermal_nm=0.0)
             apart.append(float(np.sqrt(np.mean((ours - shown) ** 2)) / shown.std()))
         interval = bootstrap(lambda drawn: float(np.mean(drawn)), apart, rng)
         detail = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, apart, strict=True))
