@@ -211,7 +211,8 @@ def tilts_picture(recipe: Recipe) -> None:
     rng = np.random.default_rng(5)
     crystal = random_crystal(ranges, rng, 1, 1)
     image, pixel_nm = TiltScan(field_nm=5.0)(view_of(Kept.of(crystal.images()), crystal, (0, 0), 0.06, 0.1), rng)
-    prediction = load_encoder(str(recipe.model.weights), recipe.view)(Frame(image, 0, Calibration(pixel_nm=pixel_nm)))
+    predict = load_encoder(str(recipe.model.weights), view=recipe.view)
+    prediction = predict(Frame(image, 0, Calibration(pixel_nm=pixel_nm)))
     tables = {name: table.assign(frame=0) for name, table in recipe.objects(prediction).items()}
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(tilt_figures(recipe, prediction, tables)["tilts"]))
 
