@@ -32,12 +32,12 @@ def test_changes_of_a_lone_column_are_nearly_those_of_the_image(more: int) -> No
     assert np.std(error) < 0.4 * np.std(true[change.rows, change.columns])
 
 
-def test_slopes_are_those_of_a_moved_column() -> None:
+def test_slopes_are_nearly_those_of_a_moved_column() -> None:
     spectrum = MODEL.spectrum(alone(3))
     (change,) = MODEL.changes(spectrum, LENS, alone(3), [np.array([3])])
     moved = MODEL.image(MODEL.spectrum(alone(3, 0.664)), LENS) - MODEL.image(spectrum, LENS)
     error = moved[change.rows, change.columns] / 0.004 - change.slopes[0]
-    assert np.std(error) < 0.2 * np.std(change.slopes[0])
+    assert np.std(error) < 0.3 * np.std(change.slopes[0])
 
 
 def test_what_is_lost_grows_with_the_atoms() -> None:
