@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -171,7 +172,7 @@ class ScanMaps:
     def result(self, state: Gathered) -> dict[str, pd.DataFrame]:
         """Return the tables 'maps', 'patterns' and 'summary'."""
         if state.patterns is None:
-            return {name: _empty(columns) for name, columns in _TABLES.items()}
+            return dict(_nothing())
         lines = np.concatenate([first + np.arange(len(values)) for first, values in state.lines])
         seen = np.concatenate([values for _, values in state.lines]).astype(float)
         total, bright, dark, y, x = np.moveaxis(seen, -1, 0)
@@ -189,8 +190,13 @@ _FACTS = ("disc_y_px", "disc_x_px", "radius_px", "mrad_per_px", "step_nm")
 _TABLES = {"maps": MAPS, "patterns": MEANS, "summary": SUMMARY}
 
 
-def _empty(columns: tuple[Column, ...]) -> pd.DataFrame:
-    return pd.DataFrame({column.name: pd.Series(dtype="float64") for column in columns})
+@functools.cache
+def _nothing() -> dict[str, pd.DataFrame]:
+    """Return the tables over all lines, without rows."""
+    return {
+        name: pd.DataFrame({column.name: pd.Series(dtype="float64") for column in columns})
+        for name, columns in _TABLES.items()
+    }
 
 
 def _places(lines: NDArray[np.int_], maps: list[Array], step: float) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from micrograph.infer.patterns import Progress, mrad_per_px
 
 Array = NDArray[np.float64]
 
-#: Frames hold as many lines as go into so many bytes.
-_BYTES = 34 * 2**20
+#: Frames hold as many lines as go into so many bytes (arrays of less than 32 MB are not given back to the system).
+_BYTES = 31 * 2**20
 #: Lines of a scan whose sum shows where the disc lies.
 _SUMMED = 4
 #: The dark field begins so many radii from the disc's middle where nothing is said.
