@@ -87,7 +87,7 @@ class ColumnAnswer(Answer):
         return rows.astype(float), columns.astype(float), width
 
     def limits(self) -> ColumnLimits:
-        """Return the bounds of all columns for images of single atoms that add up (phase contrast)."""
+        """Return the bounds of all columns for images of equal atoms that add up (phase contrast)."""
         return self._limits
 
     @functools.cached_property
@@ -98,7 +98,7 @@ class ColumnAnswer(Answer):
         section = np.full(len(sites), 100.0)
         columns = Columns(sites.y_nm, sites.x_nm, section, [spot], reach_nm=_REACH_NM)
         raster = Raster((shape[0], shape[1]), self.reference.pixel_nm)
-        return cramer_rao(columns, raster, self.trial.dose_e_per_A2, np.ones(shape))
+        return cramer_rao(columns, raster, self.trial.dose_e_per_A2, np.ones(shape), sections_known=True)
 
 
 @dataclass(frozen=True)

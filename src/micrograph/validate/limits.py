@@ -103,9 +103,16 @@ class ColumnLimits:
 
 
 def cramer_rao(
-    columns: Columns, raster: Raster, dose_e_per_A2: float, fraction: NDArray[np.floating] | None = None
+    columns: Columns,
+    raster: Raster,
+    dose_e_per_A2: float,
+    fraction: NDArray[np.floating] | None = None,
+    *,
+    sections_known: bool = False,
 ) -> ColumnLimits:
     """Return the bounds from the full information of all positions, cross-sections and a constant background.
+
+    Where all columns are known to be equal (`sections_known`), only positions and background are unknown.
 
     `fraction` (H, W) is the expected image as a share of the beam; without it the columns' own image is taken. Pixels
     are counted by Poisson's law at `dose_e_per_A2`. Cost: some seconds for 500 columns on 400 x 400 pixels.
@@ -113,6 +120,12 @@ def cramer_rao(
     if len(columns) == 0:
         return ColumnLimits(*(np.zeros(0) for _ in range(3)))
     information, scale = _information(columns, raster, dose_e_per_A2, fraction)
+    if sections_known:
+        kept = np.arange(len(information) - 1) % 3 > 0
+        places = np.sqrt(
+            np.diagonal(_covariance(information[np.ix_(*[np.append(kept, True)] * 2)]))[:-1].reshape(-1, 2)
+        )
+        return ColumnLimits(places[:, 0], places[:, 1], np.zeros(len(columns)))
     sigma = np.sqrt(np.diagonal(_covariance(information))[:-1].reshape(-1, 3))
     return ColumnLimits(sigma[:, 1], sigma[:, 2], sigma[:, 0] * scale)
 
