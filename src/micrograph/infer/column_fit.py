@@ -35,6 +35,8 @@ _SEEN_PER_NM = 7.2
 _VACUUM_NM, _FEWEST = 0.45, 4
 #: 1-sigma (nm) of the surroundings in which a column shares in what columns change together.
 _SHARED_NM = 0.12
+#: Starts: distances from the given focus in units of its 1-sigma, until less than this of the contrast is unexplained.
+_STARTS, _WELL = (0.0, 0.6, -0.6, 1.2, -1.2), 0.012
 #: How far numbers are sought from the present ones, round by round.
 _REACH = (3, 3, 2, 3)
 #: Posteriors are wider than columns alone and independent pixels would make them, by this factor of chi-square.
@@ -107,17 +109,32 @@ def fit_columns(image: NDArray[np.floating], pixel_nm: float, optics: Optics) ->
     model = ColumnModel(
         optics.lens, stacked.number, stacked.spacing_nm, shape, pixel_nm, optics.most, optics.thermal_nm
     )
-    maps = misfits(seen, model, pose.vectors_nm, slabs(model, pose.vectors_nm, stacked, optics.lens))
-    state = begun(maps, pose.vectors_nm, stacked, pixel_nm)
-    if len(state.index) < _FEWEST:
+    best: FittedColumns | None = None
+    for away in _STARTS:
+        lens = replace(optics.lens, defocus_nm=optics.lens.defocus_nm + away * optics.defocus_sigma_nm)
+        maps = misfits(seen, model, pose.vectors_nm, slabs(model, pose.vectors_nm, stacked, lens))
+        state = replace(begun(maps, pose.vectors_nm, stacked, pixel_nm), lens=lens)
+        if len(state.index) < _FEWEST:
+            continue
+        found = _settled(state, seen, (model, optics, noise))
+        if best is None or found.unexplained < best.unexplained:
+            best = found
+        if best.unexplained < _WELL:
+            break
+    if best is None:
         return None
+    place = best.columns.place_nm + np.asarray(corner) * pixel_nm
+    return replace(best, columns=replace(best.columns, place_nm=place), evidence=pose.evidence)
+
+
+def _settled(state: Particle, seen: Image, what: tuple[ColumnModel, Optics, float]) -> FittedColumns:
+    """Return the columns after all rounds from one start."""
+    model, optics, noise = what
     first = state.atoms
     for number, reach in enumerate(_REACH):
         state, found = _round(state, seen, model, optics, (noise, reach, number + 1 == len(_REACH)))
         first = first[found.kept]
-    columns = found.fitted.columns
-    columns = replace(columns, place_nm=columns.place_nm + np.asarray(corner) * pixel_nm)
-    return replace(found.fitted, columns=columns, evidence=pose.evidence, first=first)
+    return replace(found.fitted, first=first)
 
 
 def _particle(seen: Image, noise: float, pixel_nm: float) -> tuple[tuple[int, int], Image]:
@@ -167,7 +184,7 @@ def _round(
         weight = np.exp(-0.5 * (score - score.min()))
         p[row, own] = weight / weight.sum()
     if last:  # what was found belongs to the particle as it was drawn
-        unexplained = max(left - noise**2, 0.0) / max(float(np.var(seen[particle])) - noise**2, 1e-9)
+        unexplained = (left - noise**2) / max(float(np.var(seen[particle])) - noise**2, 1e-9)
         kept = state.atoms + p.argmax(axis=1) > 0
         final = ColumnSet(columns.place_nm + moves[:, :2] - state.moved[:, :2], p.argmax(axis=1), columns.middle_nm)
         fitted = FittedColumns(final, p, sweep.place_sigma(), lens, unexplained, noise, 0.0, shown, state.atoms)
