@@ -142,7 +142,7 @@ def _particle(seen: Image, noise: float, pixel_nm: float) -> tuple[tuple[int, in
     from scipy.ndimage import find_objects, gaussian_filter, label
 
     power = gaussian_filter((seen - gaussian_filter(seen, 0.4 / pixel_nm)) ** 2, 0.25 / pixel_nm) - noise**2
-    groups, count = label(power > 0.15 * float(power.max()))
+    groups, count = label(power > max(0.02 * float(power.max()), 0.4 * noise**2))
     if not count:
         return (0, 0), seen
     largest = int(np.bincount(groups.ravel(), power.ravel().clip(0))[1:].argmax())
