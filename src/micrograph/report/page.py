@@ -31,7 +31,7 @@ CAPTIONS = {
     "types": "Every window in the colour of its likeliest type of lattice; the surer, the fuller the colour.",
     "dumbbells": "Every dumbbell as a line between its columns, in the colour of its value; crosses are single.",
     "heights": "Every column in the colour of its likeliest number of atoms; rings are less sure than 80 %.",
-    "confidence": "Mean probability of the likeliest number, and of it or one beside it, by number; bars count columns.",
+    "confidence": "Mean probability of the likeliest number, and of it or one beside it; bars count columns.",
     "comb": "Lines are the mean intensities of whole numbers of atoms, as found.",
     "layer-lines": "The tube's axis is upwards; dashed are the layer lines of the likeliest tube, as fitted.",
     "detail": "A part of the same frame, enlarged.",
