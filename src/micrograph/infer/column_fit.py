@@ -35,8 +35,9 @@ _SEEN_PER_NM = 7.2
 _VACUUM_NM, _FEWEST = 0.45, 4
 #: 1-sigma (nm) of the surroundings in which a column shares in what columns change together.
 _SHARED_NM = 0.12
-#: Starts: distances from the given focus in units of its 1-sigma, until less than this of the contrast is unexplained.
-_STARTS, _WELL = (0.0, 0.6, -0.6, 1.2, -1.2), 0.012
+#: Starts: distances from the given focus in units of its 1-sigma, until less than this of the contrast is unexplained,
+#: or so much that no other start will do.
+_STARTS, _WELL, _FOREIGN = (0.0, 0.6, -0.6, 1.2, -1.2), 0.012, 0.5
 #: How far numbers are sought from the present ones, round by round.
 _REACH = (3, 3, 2, 3)
 #: Posteriors are wider than columns alone and independent pixels would make them, by this factor of chi-square.
@@ -119,7 +120,7 @@ def fit_columns(image: NDArray[np.floating], pixel_nm: float, optics: Optics) ->
         found = _settled(state, seen, (model, optics, noise))
         if best is None or found.unexplained < best.unexplained:
             best = found
-        if best.unexplained < _WELL:
+        if best.unexplained < _WELL or best.unexplained > _FOREIGN:
             break
     if best is None:
         return None
