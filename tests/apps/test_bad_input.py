@@ -142,7 +142,7 @@ def colours_with_opacity(folder: Path) -> list[object]:
     return analyze(folder / "x.png")
 
 
-@refused("4-D")
+@refused("4D-STEM")
 def a_scan_of_patterns(folder: Path) -> list[object]:
     return analyze(saved(folder / "x.npy", np.zeros((4, 5, 20, 30))))
 
