@@ -42,6 +42,8 @@ _SURE = 3.0
 _MOST_EMPTY = 0.03
 #: Columns without a lattice that explain less of the image are speckles of another kind of image.
 _LEAST_EXPLAINED = 0.25
+#: Where columns are alike (robust 1-sigma of their intensity over its median), one this many sigma fainter is none.
+_ALIKE, _FAINTER = 0.2, 4.0
 #: So many columns make a crystal.
 _FEWEST = 8
 
@@ -75,7 +77,7 @@ def read_columns(
     contrast = contrast_of(frame.data, spotted(prediction, settings) / pixel)
     sign = -1 if contrast < 0 else 1
     seen = prediction if sign > 0 else replace(prediction, frame=replace(frame, data=-frame.data))
-    table = locate(seen, settings).table
+    table = _without_hollows(locate(seen, settings).table)
     table["class"] = NAME
     table["intensity"] *= sign
     fit = fit_phase_spots(frame.data, *_places(table, pixel), pixel, atoms, lens)
@@ -97,6 +99,19 @@ def read_columns(
     for name, value in told.items():
         row.insert(list(row.columns).index("flags"), name, value)
     return {**tables, "frames": row}
+
+
+def _without_hollows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns without those that were put where one is missing in a sheet of equal ones.
+
+    In a particle, whose columns differ, nothing is left out.
+    """
+    intensity = table["intensity"].to_numpy(float)
+    middle = float(np.median(intensity)) if len(intensity) else 0.0
+    spread = 1.4826 * float(np.median(np.abs(intensity - middle))) if len(intensity) else 0.0
+    if len(table) < _FEWEST or middle <= 0 or spread > _ALIKE * middle:
+        return table
+    return table[~(intensity < middle - _FAINTER * spread)].reset_index(drop=True)
 
 
 def _places(table: pd.DataFrame, pixel_nm: float) -> tuple[Array, Array]:
