@@ -28,15 +28,16 @@ def sheet() -> np.ndarray:
     return points[((points > 0) & (points < field - PIXEL_NM)).all(axis=1)]
 
 
-def image(lens: ThinLens, noise: float = 0.0) -> np.ndarray:
-    """Return the image of `sheet` by the formula of phase contrast, counts of mean 100."""
+def image(lens: ThinLens, noise: float = 0.0, missing: int | None = None) -> np.ndarray:
+    """Return the image of `sheet`, but for one `missing` atom, by the formula of phase contrast, counts of mean 100."""
+    there = np.delete(sheet(), [] if missing is None else [missing], axis=0)
     k = np.fft.fftfreq(2 * SIDE, PIXEL_NM)
     ky, kx = k[:, None], k[None]
     square = ky**2 + kx**2
     turn = np.pi * CARBON.wavelength_nm * square
     chi = -lens.defocus_nm * turn + lens.astigmatism_nm[0] * np.pi * CARBON.wavelength_nm * (kx**2 - ky**2)
     spot = 2 * CARBON.amplitude_nm2(np.sqrt(square)) * np.sin(chi) * np.exp(-0.5 * (lens.focal_spread_nm * turn) ** 2)
-    points = np.exp(-2j * np.pi * np.outer(k, sheet()[:, 0])) @ np.exp(-2j * np.pi * np.outer(sheet()[:, 1], k))
+    points = np.exp(-2j * np.pi * np.outer(k, there[:, 0])) @ np.exp(-2j * np.pi * np.outer(there[:, 1], k))
     seen = 1 + np.fft.ifft2(spot * points).real[:SIDE, :SIDE] / PIXEL_NM**2
     return (100 * seen + noise * np.random.default_rng(2).normal(size=(SIDE, SIDE))).astype(np.float32)
 
@@ -79,12 +80,12 @@ def test_too_few_atoms_are_not_fitted() -> None:
     assert fit_phase_spots(image(ThinLens(6.0)), np.ones(7), np.ones(7), PIXEL_NM, CARBON) is None
 
 
-def prediction(lens: ThinLens) -> Prediction:
-    """Return a prediction whose network errs nowhere."""
+def prediction(lens: ThinLens, missing: int | None = None) -> Prediction:
+    """Return a prediction whose network sees an atom in every place, also in that of a missing one."""
     y, x = np.mgrid[:SIDE, :SIDE] * PIXEL_NM
     away = np.hypot(y[..., None] - sheet()[:, 0], x[..., None] - sheet()[:, 1]).min(axis=2)
     maps = {"atom": np.exp(-0.5 * (away / 0.035) ** 2).astype(np.float32)}
-    frame = Frame(image(lens, 0.5), 0, Calibration(pixel_nm=PIXEL_NM))
+    frame = Frame(image(lens, 0.5, missing), 0, Calibration(pixel_nm=PIXEL_NM))
     return Prediction(frame, maps, {"atom": np.zeros_like(maps["atom"])}, PIXEL_NM)
 
 
@@ -97,6 +98,17 @@ def test_bright_and_dark_columns_are_found_alike(defocus: float, sign: int) -> N
     assert len(objects) == pytest.approx(len(sheet()), abs=12) and set(objects["class"]) == {"column"}
     assert (np.sign(objects["intensity"]) == sign).mean() > 0.95
     assert row["a_nm"] == pytest.approx(0.246, abs=0.002)
+
+
+@pytest.mark.parametrize("defocus", [-6.0, 6.0])
+def test_a_missing_atom_that_the_network_fills_in_is_a_vacancy(defocus: float) -> None:
+    middle = int(np.argmin(np.linalg.norm(sheet() - SIDE * PIXEL_NM / 2, axis=1)))
+    tables = read_columns(prediction(ThinLens(defocus), middle), LocateSettings(region=None), CARBON)
+    places = tables["objects"][["y_nm", "x_nm"]].to_numpy(float)
+    assert np.linalg.norm(places - sheet()[middle], axis=1).min() > 0.08
+    named = tables["defects"]
+    assert len(named) == 1 and named["name"].iloc[0] == "vacancy"
+    assert np.linalg.norm(named[["y_nm", "x_nm"]].to_numpy(float)[0] - sheet()[middle]) < 0.05
 
 
 def test_a_defocus_that_the_columns_contradict_is_told() -> None:
