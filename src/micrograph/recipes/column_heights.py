@@ -116,7 +116,8 @@ class ColumnHeights:
                 self.lens(calibration, defocus_nm), self.defocus_sigma_nm, stacked, self.most, self.thermal_nm,
                 self.contrast_sigma,
             )  # fmt: skip
-            return tables_of(prediction, fitted_heights(frame, optics, self.structure))
+            fitted = fitted_heights(frame, optics, self.structure)
+            return tables_of(prediction, replace(fitted, notes=(*fitted.notes, _FROM_HRTEM)))
         settings = LocateSettings(
             threshold=self.threshold,
             min_distance_nm=0.5 * stacked.nearest_nm,
@@ -168,6 +169,12 @@ class ColumnHeights:
             assert calibration.pixel_nm is not None
             per_atom, sigma = calibration.dose_e_per_A2 * section, _CALCULATED
         return CountPriors(self.most, per_atom, sigma, bend_sigma=self.bend_sigma, scatter=self.scatter)
+
+
+#: What a reader of numbers from HRTEM is told, until its checks are met.
+_FROM_HRTEM = (
+    "Numbers from HRTEM may all be one atom off, more often than their probabilities say: check one column's thickness."
+)
 
 
 @functools.lru_cache(maxsize=2)
