@@ -44,6 +44,8 @@ _MOST_EMPTY = 0.03
 _LEAST_EXPLAINED = 0.25
 #: Where columns are alike (robust 1-sigma of their intensity over its median), one this many sigma fainter is none.
 _ALIKE, _FAINTER = 0.2, 4.0
+#: A column at the rim of a sheet or particle, which may be faint, has such a gap between its neighbours.
+_OPEN_DEG = 130.0
 #: So many columns make a crystal.
 _FEWEST = 8
 
@@ -102,16 +104,32 @@ def read_columns(
 
 
 def _without_hollows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns without those that were put where one is missing in a sheet of equal ones.
+    """Return the columns without those that were put where one is missing in the midst of equal ones.
 
-    In a particle, whose columns differ, nothing is left out.
+    In a particle, whose columns differ, nothing is left out; nor at a rim.
     """
     intensity = table["intensity"].to_numpy(float)
     middle = float(np.median(intensity)) if len(intensity) else 0.0
     spread = 1.4826 * float(np.median(np.abs(intensity - middle))) if len(intensity) else 0.0
     if len(table) < _FEWEST or middle <= 0 or spread > _ALIKE * middle:
         return table
-    return table[~(intensity < middle - _FAINTER * spread)].reset_index(drop=True)
+    faint = np.flatnonzero(intensity < middle - _FAINTER * spread)
+    place = table[["y_nm", "x_nm"]].to_numpy(float)
+    return table.drop(index=faint[_surrounded(place, faint)]).reset_index(drop=True)
+
+
+def _surrounded(place: Array, which: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which of the columns `which` have others on all sides: no gap between neighbours of `_OPEN_DEG` or more."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(place)
+    reach = 2.2 * float(np.median(tree.query(place, k=2)[0][:, 1]))
+    found = np.zeros(len(which), bool)
+    for row, one in enumerate(which):
+        near = np.array([other for other in tree.query_ball_point(place[one], reach) if other != one], np.intp)
+        angle = np.sort(np.arctan2(*(place[near] - place[one]).T))
+        found[row] = len(near) > 2 and np.rad2deg(np.diff(np.append(angle, angle[0] + 2 * np.pi)).max()) < _OPEN_DEG
+    return found
 
 
 def _places(table: pd.DataFrame, pixel_nm: float) -> tuple[Array, Array]:
