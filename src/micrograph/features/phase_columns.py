@@ -115,15 +115,17 @@ def _without_hollows(table: pd.DataFrame) -> pd.DataFrame:
         return table
     faint = np.flatnonzero(intensity < middle - _FAINTER * spread)
     place = table[["y_nm", "x_nm"]].to_numpy(float)
-    return table.drop(index=faint[_surrounded(place, faint)]).reset_index(drop=True)
+    kept = np.ones(len(table), bool)
+    kept[faint[_surrounded(place, faint)]] = False
+    return table[kept].reset_index(drop=True)
 
 
 def _surrounded(place: Array, which: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Return which of the columns `which` have others on all sides: no gap between neighbours of `_OPEN_DEG` or more."""
+    """Return which of the columns `which` have others on all sides: gaps between neighbours below `_OPEN_DEG`."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(place)
-    reach = 2.2 * float(np.median(tree.query(place, k=2)[0][:, 1]))
+    reach = 2.2 * float(np.median(np.asarray(tree.query(place, k=2)[0])[:, 1]))
     found = np.zeros(len(which), bool)
     for row, one in enumerate(which):
         near = np.array([other for other in tree.query_ball_point(place[one], reach) if other != one], np.intp)
