@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from micrograph.validate.limits import Raster, bond_limits
 from micrograph.validate.metrics import coverage, over_limit, rmse
 from micrograph.validate.metrics import match as matched
 from micrograph.validate.shared import Shared
+from micrograph.validate.timing import frame_seconds
 from micrograph.validate.trials import Answer, Reference, Trial
 
 if TYPE_CHECKING:
@@ -277,16 +277,9 @@ def polarity(trial: Trial, *, at_least: float) -> Check:
 def seconds_a_frame(*, at_most_s: float) -> Check:
     """Build the check: median processor time (s) of a frame of 512 x 512 pixels (10 nm of GaAs), prediction too."""
 
-    def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
-        seconds = []
-        for _ in range(4):
-            atoms = dumbbells("GaAs", 10.24, rng, rotation_deg=float(rng.uniform(0, 360)), displaced_nm=_DISPLACED_NM)
-            share = adf(atoms, random_microscope(rng, **RANGES), pixel_nm=0.02, shape=(512, 512), thermal_nm=0.005)
-            image = expose(share, Scan(dose_e_per_A2=1e5), 0.02, rng)
-            began = time.process_time()
-            analyser(image, 0.02)
-            seconds.append(time.process_time() - began)
-        interval = bootstrap(lambda drawn: float(np.median(drawn)), seconds, rng)
-        return Measurement.of(interval, detail=f"slowest {max(seconds):.2f} s of {len(seconds)}")
+    def draw(rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
+        atoms = dumbbells("GaAs", 10.24, rng, rotation_deg=float(rng.uniform(0, 360)), displaced_nm=_DISPLACED_NM)
+        share = adf(atoms, random_microscope(rng, **RANGES), pixel_nm=0.02, shape=(512, 512), thermal_nm=0.005)
+        return expose(share, Scan(dose_e_per_A2=1e5), 0.02, rng), 0.02
 
-    return Check("processor time of a 512 x 512 frame", measure, at_most_s, "<=", unit="s")
+    return frame_seconds(draw, frames=4, at_most_s=at_most_s)

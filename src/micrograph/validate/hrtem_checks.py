@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from micrograph.validate.intervals import bootstrap
 from micrograph.validate.limits import ColumnLimits, Columns, Raster, Spot, cramer_rao
 from micrograph.validate.metrics import Detection, match, precision, recall, rmse, total
 from micrograph.validate.shared import Shared
+from micrograph.validate.timing import frame_seconds
 from micrograph.validate.trials import Answer, Mask, Reference, Trial
 
 Array = NDArray[np.float64]
@@ -267,16 +267,10 @@ def at_dose(sampler: HrtemSampler, dose_e_per_A2: float, **changes: Any) -> Hrte
 
 def seconds_a_frame(sampler: HrtemSampler, *, at_most_s: float) -> Check:
     """Build the check: median processor time (s) of a frame of 512 x 512 pixels, prediction too."""
+    large = replace(sampler, field_nm=10.24, pixel_nm=(0.02, 0.02001))
 
-    def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
-        large = replace(sampler, field_nm=10.24, pixel_nm=(0.02, 0.02001))
-        seconds = []
-        for _ in range(3):
-            sample = large(rng)
-            began = time.process_time()
-            analyser(sample.image, sample.pixel_nm)
-            seconds.append(time.process_time() - began)
-        interval = bootstrap(lambda drawn: float(np.median(drawn)), seconds, rng)
-        return Measurement.of(interval, detail=f"slowest {max(seconds):.2f} s of {len(seconds)}")
+    def draw(rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
+        sample = large(rng)
+        return sample.image, sample.pixel_nm
 
-    return Check("processor time of a 512 x 512 frame", measure, at_most_s, "<=", unit="s")
+    return frame_seconds(draw, frames=3, at_most_s=at_most_s)

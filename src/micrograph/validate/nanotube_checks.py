@@ -23,6 +23,7 @@ from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.metrics import auroc, rmse
 from micrograph.validate.shared import Shared
+from micrograph.validate.timing import frame_seconds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -298,15 +299,8 @@ _FOREIGN: dict[str, Callable[[int, np.random.Generator], NDArray[np.float32]]] =
 def seconds_a_frame(trial: Tubes, *, at_most_s: float) -> Check:
     """Build the check: median processor time (s) of a frame of 512 x 512 pixels, on one core."""
 
-    def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
-        sampler = replace(trial.sampler, side_px=512)
-        seconds = []
-        for _ in range(12):
-            sample = sampler(rng)
-            began = time.process_time()
-            analyser(sample.image, sample.pixel_nm)
-            seconds.append(time.process_time() - began)
-        interval = bootstrap(lambda drawn: float(np.median(drawn)), seconds, rng)
-        return Measurement.of(interval, detail=f"slowest {max(seconds):.2f} s of {len(seconds)}")
+    def draw(rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
+        sample = replace(trial.sampler, side_px=512)(rng)
+        return sample.image, sample.pixel_nm
 
-    return Check("processor time of a 512 x 512 frame", measure, at_most_s, "<=", unit="s")
+    return frame_seconds(draw, frames=12, at_most_s=at_most_s)
