@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.core import BadInput, Calibration, Frame
+from micrograph.core import BadInput, Calibration, Flag, Frame
 from micrograph.infer.predictor import unaided
 from micrograph.recipes.column_heights import ColumnHeights
 from micrograph.validate.height_scenes import HeightScene, HrtemScenes, hrtem_particles
@@ -56,3 +56,11 @@ def test_the_signal_follows_from_what_is_known() -> None:
     counted = ColumnHeights()
     assert counted.kind(Calibration(), -7.0) == "hrtem"
     assert counted.kind(Calibration(convergence_mrad=25.0), -7.0) == counted.kind(Calibration(), None) == "haadf"
+
+
+def test_noise_in_which_all_columns_vanish_in_the_course_is_told_to_hold_none() -> None:
+    image = np.random.default_rng(0).poisson(20, (256, 256)).astype(np.float32)
+    tables = ColumnHeights()(unaided(Frame(image, 0, Calibration(pixel_nm=0.02), {"defocus_nm": -7.0})))
+    row = tables["frames"].iloc[0]
+    assert row["flags"] & int(Flag.OUT_OF_DOMAIN)
+    assert "No columns" in row["notes"] and "one atom off" not in row["notes"]

@@ -115,9 +115,9 @@ def fit_columns(image: NDArray[np.floating], pixel_nm: float, optics: Optics) ->
         lens = replace(optics.lens, defocus_nm=optics.lens.defocus_nm + away * optics.defocus_sigma_nm)
         maps = misfits(seen, model, pose.vectors_nm, slabs(model, pose.vectors_nm, stacked, lens))
         state = replace(begun(maps, pose.vectors_nm, stacked, pixel_nm), lens=lens)
-        if len(state.index) < _FEWEST:
-            continue
         found = _settled(state, seen, (model, optics, noise))
+        if found is None:
+            continue
         if best is None or found.unexplained < best.unexplained:
             best = found
         if best.unexplained < _WELL or best.unexplained > _FOREIGN:
@@ -128,14 +128,17 @@ def fit_columns(image: NDArray[np.floating], pixel_nm: float, optics: Optics) ->
     return replace(best, columns=replace(best.columns, place_nm=place), evidence=pose.evidence)
 
 
-def _settled(state: Particle, seen: Image, what: tuple[ColumnModel, Optics, float]) -> FittedColumns:
-    """Return the columns after all rounds from one start."""
+def _settled(state: Particle, seen: Image, what: tuple[ColumnModel, Optics, float]) -> FittedColumns | None:
+    """Return the columns after all rounds from one start, ``None`` where too few are left to make a particle."""
     model, optics, noise = what
     first = state.atoms
+    fitted: FittedColumns | None = None
     for number, reach in enumerate(_REACH):
+        if len(state.index) < _FEWEST:
+            return None
         state, found = _round(state, seen, model, optics, (noise, reach, number + 1 == len(_REACH)))
-        first = first[found.kept]
-    return replace(found.fitted, first=first)
+        first, fitted = first[found.kept], found.fitted
+    return None if fitted is None else replace(fitted, first=first)
 
 
 def _particle(seen: Image, noise: float, pixel_nm: float) -> tuple[tuple[int, int], Image]:

@@ -117,7 +117,8 @@ class ColumnHeights:
                 self.contrast_sigma,
             )  # fmt: skip
             fitted = fitted_heights(frame, optics, self.structure)
-            return tables_of(prediction, replace(fitted, notes=(*fitted.notes, _FROM_HRTEM)))
+            told = fitted.notes if fitted.doubts else (*fitted.notes, _FROM_HRTEM)
+            return tables_of(prediction, replace(fitted, notes=told))
         settings = LocateSettings(
             threshold=self.threshold,
             min_distance_nm=0.5 * stacked.nearest_nm,

@@ -147,7 +147,7 @@ def require_calibration(recipe: Recipe, calibration: Calibration) -> None:
 
 
 def _listed(contents: tuple[str, ...]) -> str:
-    return " or ".join(CONTENTS[content] for content in contents)
+    return " or ".join(dict.fromkeys(CONTENTS[content] for content in contents))
 
 
 def observe(recipe: Recipe, frames: Iterable[Frame], predict: Predict, batch: int = 1) -> Iterator[Observation]:
