@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from micrograph.core import BadInput
-from micrograph.io import MapWriter
+from micrograph.io import MapWriter, open_recording, write_tiffs
 
 RNG = np.random.default_rng(4)
 
@@ -40,6 +41,24 @@ def test_numbers_are_kept_as_half_floats_with_gaps(tmp_path: Path) -> None:
     values = np.array([[1.5, np.nan], [-300.25, 0.0]])
     MapWriter(tmp_path / "m.zarr", ["strain"], (2, 2), 0.1, kind="number").write(0, {"strain": values})
     np.testing.assert_array_equal(zarr.open_group(tmp_path / "m.zarr", mode="r")["strain"][0], values)
+
+
+def test_volumes_are_kept_in_full_and_open_as_recordings_with_their_scale(tmp_path: Path) -> None:
+    volume = RNG.normal(size=(20, 6, 7)).astype(np.float32)
+    MapWriter(tmp_path / "images.zarr", ["In"], volume.shape, 0.2, "image").write(0, {"In": volume})
+    slices = open_recording(tmp_path / "images.zarr", signal="In")
+    assert slices.calibration.pixel_nm == 0.2
+    np.testing.assert_array_equal([frame.data for frame in slices], volume)
+    (path,) = write_tiffs(tmp_path / "images.zarr", tmp_path / "images")
+    np.testing.assert_array_equal(tifffile.imread(path), volume)
+    assert open_recording(path).calibration.pixel_nm == pytest.approx(0.2)
+
+
+def test_images_of_frames_that_showed_nothing_are_gaps(tmp_path: Path) -> None:
+    MapWriter(tmp_path / "images.zarr", ["clean"], (5, 6), None, "image", 0.5).write(1, {"clean": np.ones((5, 6))})
+    movie = open_recording(tmp_path / "images.zarr", signal="clean")
+    assert movie.calibration.pixel_nm is None and movie.calibration.frame_time_s == 0.5
+    assert np.isnan(movie.frame(0).data).all() and movie.frame(1).data.min() == 1
 
 
 def test_a_store_of_another_layout_is_refused(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
-from micrograph.core import BadInput, Flag, MissingCalibration
+from micrograph.core import BadInput, Flag, Frame, MissingCalibration, Prediction
 from micrograph.io import read_columns
 from micrograph.run import RunSettings, analyze, stream
 
@@ -192,3 +194,38 @@ def test_a_folder_that_is_a_file_is_refused(toy: ModuleType, tmp_path: Path) -> 
     (tmp_path / "out").write_text("")
     with pytest.raises(BadInput, match="cannot be made"):
         analyze(toy.recipe(), toy.movie(1), toy.predict, tmp_path / "out")
+
+
+def _doubled(toy: ModuleType, after: int = 99) -> Callable[[Frame], Prediction]:
+    """Return a model whose answer is the image times two, and which is killed at frame `after`."""
+
+    def predict(frame: Frame) -> Prediction:
+        if frame.index == after:
+            raise KeyboardInterrupt
+        seen = toy.predict(frame)
+        maps = {**seen.maps, "twice": 2 * frame.data}
+        return dataclasses.replace(seen, maps=maps, sigma={"twice": 0.1 + 0 * frame.data})
+
+    return predict
+
+
+def test_images_that_are_answers_are_always_kept_with_their_scale(toy: ModuleType, tmp_path: Path) -> None:
+    recipe, movie = dataclasses.replace(toy.recipe(), images=("twice",)), toy.movie(4)
+    result = analyze(recipe, movie[1:], _doubled(toy), tmp_path)
+    images = result.image("twice")
+    assert len(images) == 3
+    np.testing.assert_allclose(images.frame(1).data, 2 * movie.frame(2).data)
+    np.testing.assert_allclose(result.image("twice_sigma").frame(0).data, 0.1)
+    assert images.calibration.pixel_nm == toy.predict(movie.frame(0)).pixel_nm
+    with tifffile.TiffFile(tmp_path / "images" / "twice.tif") as file:
+        assert file.series[0].shape == (3, *movie.shape)
+        assert file.imagej_metadata is not None and file.imagej_metadata["unit"] == "nm"
+
+
+def test_images_of_a_killed_run_go_on_where_they_ended(toy: ModuleType, tmp_path: Path) -> None:
+    recipe, movie = dataclasses.replace(toy.recipe(), images=("twice",)), toy.movie(4)
+    with pytest.raises(KeyboardInterrupt):
+        analyze(recipe, movie, _doubled(toy, after=3), tmp_path)
+    result = analyze(recipe, movie, _doubled(toy), tmp_path, settings=RunSettings(resume=True))
+    for index in range(4):
+        np.testing.assert_allclose(result.image("twice").frame(index).data, 2 * movie.frame(index).data)

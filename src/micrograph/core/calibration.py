@@ -41,7 +41,9 @@ class Calibration:
     `step_nm` lies between neighbouring places of a scan whose frames are patterns.
     `content` says what a frame's array is: an 'image' (H, W); a pattern of a 'scan' (H, W), or 'rows' of such
     (N, H, W); a 'structure' (3 + N, 4), rows x, y, z in angstrom and atomic number, first of the cell (number 0), then
-    of the atoms; or 'peaks' (N, 4) of diffraction, rows gx, gy, gz in 1/nm and intensity. Rows of zeros are padding.
+    of the atoms; 'peaks' (N, 4) of diffraction, rows gx, gy, gz in 1/nm and intensity (rows of zeros are padding); a
+    line of 'spectra' (X, E); the maps of several 'elements' (C, H, W), whose names are the `channels`; or a 'coded'
+    frame (H, W), several frames of a movie in one.
     """
 
     pixel_nm: float | None = None
@@ -55,6 +57,7 @@ class Calibration:
     signal_axis: SignalAxis | None = None
     binning: int = 1
     content: str = "image"
+    channels: tuple[str, ...] = ()
 
     @property
     def first_pixel_nm(self) -> float:

@@ -14,7 +14,7 @@ from micrograph.core.calibration import Calibration
 
 @dataclass(frozen=True)
 class Frame:
-    """One image (H, W), pattern (H, W), patterns of a row of a scan (N, H, W) or spectrum (E,), with its scale.
+    """One image (H, W), or what else a recording holds (see `Calibration.content`), with its scale.
 
     It is float32 in the detector's own units.
 
@@ -78,8 +78,10 @@ class Recording:
         """Return where on a scan a pattern was taken, by column name; nothing for other frames."""
         if not self.nav_shape or self.calibration.content == "rows":
             return {}
-        row, column = divmod(index, self.nav_shape[1])
         step = self.calibration.step_nm
+        if self.calibration.content == "spectra":
+            return {"scan_row": float(index)} | ({} if step is None else {"y_nm": index * step})
+        row, column = divmod(index, self.nav_shape[1])
         places = {"scan_row": float(row), "scan_column": float(column)}
         return places if step is None else places | {"y_nm": row * step, "x_nm": column * step}
 

@@ -16,8 +16,9 @@ from micrograph.core.frame import Frame
 class Prediction:
     """Maps of a model over a frame, on the model's own grid.
 
-    maps: head name -> (h, w) float32 probability in 0..1; sigma: 1-sigma over the ensemble, same keys (zeros for one
-    member). ``pixel_nm`` is the pitch of the maps; map pixel (i, j) lies at frame pixel ``(i + 0.5) * steps[0] - 0.5``,
+    maps: head name -> (h, w) float32 probability in 0..1, or for names in ``Recipe.images`` an image (h, w) or volume
+    (z, h, w) in the recording's own units; sigma: 1-sigma, same keys (zeros for one member of an ensemble).
+    ``pixel_nm`` is the pitch of the maps; map pixel (i, j) lies at frame pixel ``(i + 0.5) * steps[0] - 0.5``,
     ``(j + 0.5) * steps[1] - 0.5``. ``domain_distance`` is 0 at the centre of the training domain and 1
     at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set. `position_sigma_nm`
     is the 1-sigma of a peak's place in a map, by head, where it was measured on fresh samples after the training.

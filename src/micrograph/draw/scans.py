@@ -22,12 +22,16 @@ _PERCENT = 1.0
 
 @dataclass(frozen=True)
 class ScanMap:
-    """Values (Y, X) over a scan: what the colour bar says, its colours, and whether they are even about zero."""
+    """Values (Y, X) over a scan or image: what the colour bar says, its colours, whether they are even about zero.
+
+    limits: the values at the ends of the colours, else percentiles.
+    """
 
     values: Array
     label: str
     colours: str = "viridis"
     even: bool = False
+    limits: tuple[float, float] | None = None
 
 
 def scan_maps_figure(maps: Mapping[str, ScanMap], step_nm: float | None, title: str) -> Figure:
@@ -53,6 +57,8 @@ def scan_maps_figure(maps: Mapping[str, ScanMap], step_nm: float | None, title: 
 
 
 def _limits(one: ScanMap) -> tuple[float, float]:
+    if one.limits is not None:
+        return one.limits
     known = one.values[np.isfinite(one.values)]
     if not len(known):
         return 0.0, 1.0

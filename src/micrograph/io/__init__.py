@@ -3,7 +3,7 @@
 from micrograph.io.labelled import write_sample
 from micrograph.io.library import Entry, Fragment, Library
 from micrograph.io.log import log_at, read_log, with_log
-from micrograph.io.maps import MapWriter
+from micrograph.io.maps import MapWriter, write_tiffs
 from micrograph.io.opening import describe, open_recording
 from micrograph.io.samples import SampleFile, sample_file
 from micrograph.io.tables import TableWriter, merge_parts, read_columns, read_table, write_table
@@ -26,4 +26,5 @@ __all__ = [
     "with_log",
     "write_sample",
     "write_table",
+    "write_tiffs",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import BadInput
+from micrograph.core import BadInput, Calibration
 from micrograph.io.axes import plain_axes
 from micrograph.io.files import first_line
 from micrograph.io.signals import EXPECTED, Key, Signal
@@ -42,9 +42,18 @@ def signals(path: Path) -> list[Signal]:
     if not arrays:
         raise BadInput(f"{path.name} holds no array: {EXPECTED}.")
     return [
-        Signal(name or path.name, ZarrArray(path, name), np.dtype(one.dtype), plain_axes(one.shape), "zarr")
+        Signal(
+            name or path.name, ZarrArray(path, name), np.dtype(one.dtype), plain_axes(one.shape), "zarr", _stated(one)
+        )
         for name, one in arrays.items()
     ]
+
+
+def _stated(array: Any) -> Calibration:
+    """Return the calibration in an array's attributes ``pixel_nm`` and ``frame_time_s``, as our own stores have it."""
+    said = {name: array.attrs.get(name) for name in ("pixel_nm", "frame_time_s")}
+    numbers = {name: float(value) for name, value in said.items() if isinstance(value, int | float) and value > 0}
+    return Calibration().with_known(**numbers)
 
 
 def _opened(path: Path, name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from micrograph.core import BadInput, Prediction, Recording
 from micrograph.core.provenance import made_folder
 from micrograph.run.budget import batch_within, frame_bytes
-from micrograph.run.finishing import MAPS, RECORD, record_of, write_tables
+from micrograph.run.finishing import IMAGES, MAPS, RECORD, keep_images, record_of, write_tables
 from micrograph.run.parts import Part, fold_part, joined, parts_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
@@ -109,6 +109,15 @@ class Result:
     def summary(self) -> DataFrame:
         """The table 'summary'."""
         return self.tables["summary"]
+
+    def image(self, name: str) -> Recording:
+        """Return the images called `name` (one of ``recipe.images``, or ``NAME_sigma``), read when asked for.
+
+        Raises `BadInput` for a name that the run has not written.
+        """
+        from micrograph.io import open_recording
+
+        return open_recording(self.folder / IMAGES, signal=name)
 
 
 def analyze(
@@ -214,6 +223,8 @@ class _Run:
                 self.first.append(seen.prediction)
             if self.key["plan"]["maps"] and seen.prediction is not None:
                 self._keep_maps(seen.prediction)
+            if self.recipe.images and seen.prediction is not None:
+                keep_images(self.parts_folder, position, seen.prediction, self.recipe.images)
             if self.progress is not None:
                 self.progress(position + 1, len(self.recording), f"{len(seen.tables['objects'])} objects")
         return joined(found)
@@ -221,13 +232,11 @@ class _Run:
     def _keep_maps(self, prediction: Prediction) -> None:
         from micrograph.io import MapWriter
 
-        if not prediction.maps:
-            return
-
-        names = list(prediction.maps)
-        height, width = prediction.maps[names[0]].shape
-        writer = MapWriter(self.parts_folder / MAPS, names, (height, width), prediction.pixel_nm)
-        writer.write(prediction.frame.index, prediction.maps)
+        names = [name for name in prediction.maps if name not in self.recipe.images]
+        if names:
+            shape = prediction.maps[names[0]].shape
+            writer = MapWriter(self.parts_folder / MAPS, names, shape, prediction.pixel_nm)
+            writer.write(prediction.frame.index, prediction.maps)
 
 
 def _preview(recording: Recording, predict: Predict, kept: list[Prediction]) -> Prediction | None:

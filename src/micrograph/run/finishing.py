@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from micrograph.core import Prediction
 from micrograph.core.provenance import versions
 from micrograph.run.parts import Part, merge, tables_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, read_json
 
-RECORD, MAPS = "run.json", "maps.zarr"
+RECORD, MAPS, IMAGES = "run.json", "maps.zarr", "images.zarr"
+#: Folder of the images as TIFFs.
+TIFFS = "images"
 
 
 def write_tables(
     recipe: Recipe, folder: Path, parts: list[Part], over_time: Tables, *, maps: bool = False
 ) -> dict[str, int]:
     """Put the final tables in place of those of an older run in `folder` and return how many rows each has."""
-    from micrograph.io import write_table
+    from micrograph.io import write_table, write_tiffs
 
     _clear(folder, maps)
     answers = recipe.task.answers
@@ -29,10 +32,12 @@ def write_tables(
     rows = {name: merge(parts, name, folder / name, answers.get(name, ())) for name in tables_of(parts)}
     for name, table in over_time.items():
         write_table(table, folder / name, answers.get(name, ()))
-    kept = parts[0].folder / MAPS
-    if kept.exists():
-        shutil.rmtree(folder / MAPS, ignore_errors=True)
-        kept.replace(folder / MAPS)
+    for store in (MAPS, IMAGES):
+        if (kept := parts[0].folder / store).exists():
+            shutil.rmtree(folder / store, ignore_errors=True)
+            kept.replace(folder / store)
+    if (folder / IMAGES).exists():
+        write_tiffs(folder / IMAGES, folder / TIFFS)
     return rows | {name: len(table) for name, table in over_time.items()}
 
 
@@ -43,8 +48,24 @@ def _clear(folder: Path, maps: bool) -> None:
     for name in (old or {}).get("tables", ()):
         for ending in ("parquet", "csv"):
             (folder / f"{name}.{ending}").unlink(missing_ok=True)
-    if not maps:
-        shutil.rmtree(folder / MAPS, ignore_errors=True)
+    for store in (IMAGES, TIFFS) if maps else (MAPS, IMAGES, TIFFS):
+        shutil.rmtree(folder / store, ignore_errors=True)
+
+
+def keep_images(folder: Path, position: int, prediction: Prediction, names: Sequence[str]) -> None:
+    """Keep the images of the frame at `position`, and their 1-sigma where there is one, in ``images.zarr``.
+
+    Frames that showed nothing are NaN.
+    """
+    from micrograph.io import MapWriter
+
+    images = {name: prediction.maps[name] for name in names if name in prediction.maps}
+    images |= {f"{name}_sigma": prediction.sigma[name] for name in images if name in prediction.sigma}
+    if not images:
+        return
+    shape, scale = next(iter(images.values())).shape, prediction.frame.calibration
+    pixel = None if scale.pixel_nm is None and scale.step_nm is None else prediction.pixel_nm
+    MapWriter(folder / IMAGES, list(images), shape, pixel, "image", scale.frame_time_s).write(position, images)
 
 
 def record_of(

@@ -71,7 +71,8 @@ class Recipe:
     `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
     (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
     made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run leaves beside
-    its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame.
+    its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame. `images` are the
+    names of those maps that are answers themselves, images or volumes in the recording's units: every run keeps them.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Recipe:
     begins_from: str | None = None
     files: Callable[[Result], object] | None = None
     view: View | None = None
+    images: tuple[str, ...] = ()
 
     @property
     def over_time(self) -> tuple[str, ...]:

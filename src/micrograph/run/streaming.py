@@ -52,6 +52,9 @@ CONTENTS = {
     "rows": "patterns of a 4D-STEM scan",
     "structure": "crystal structures",
     "peaks": "lists of diffraction peaks",
+    "spectra": "spectra",
+    "elements": "maps of elements",
+    "coded": "coded frames of a movie",
 }
 #: Columns without a unit whose type is known even when the table is empty.
 _KIND_OF_COLUMN = {"frame": "int64", "id": "int64", "flags": "int64", "class": "str", "name": "str", "label": "str"}
