@@ -25,7 +25,7 @@ _MOST_IMAGEJ = 2**32 - 2**20
 
 
 class MapWriter:
-    """Writes maps (H, W), or volumes (Z, H, W), of every frame into ``path`` as Zarr v3 arrays (frames, ...), compressed.
+    """Writes maps (H, W), or volumes (Z, H, W), of every frame into ``path`` as Zarr v3 arrays (frames, ...).
 
     ``kind='probability'`` keeps values of 0..1 as bytes of 1/255 (attributes ``scale`` and ``offset`` say so); NaN
     becomes 0. ``kind='number'`` keeps float16, ``kind='image'`` float32; frames never written are NaN. An existing
