@@ -184,11 +184,11 @@ def analyze_opened(
     The model is `predict`, or the one that the recording teaches or whose weights are given or shipped.
     """
     from micrograph.infer.predictor import unaided
-    from micrograph.run import Preparer, presented, require_calibration, suitably_binned
+    from micrograph.run import Preparer, SelfTaught, presented, require_calibration, suitably_binned
 
     require_calibration(recipe, recording.calibration)
     recording = presented(recipe, recording)
-    if isinstance(recipe.learner, Preparer) and request.bin is not None:
+    if isinstance(recipe.learner, Preparer | SelfTaught) and request.bin is not None:
         recording = suitably_binned(recipe, recording, unaided, request.bin)
         request = replace(request, bin=None)
     settings = request.run_settings()
@@ -273,10 +273,12 @@ def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> 
     from micrograph.infer import load_encoder, load_predictor
     from micrograph.infer.predictor import unaided
     from micrograph.nets import EncoderSpec, NoNet, find_weights, load
-    from micrograph.run import Searcher
+    from micrograph.run import Searcher, SelfTaught
 
     if isinstance(recipe.learner, Searcher):
         return recipe.learner.model(_text_of(recipe, weights))
+    if isinstance(recipe.learner, SelfTaught):
+        raise BadInput(f"Recipe '{recipe.name}' trains on each recording: give --set start=FILE in place of --weights.")
     if isinstance(recipe.model, NoNet):
         return unaided
     if not weights and recipe.model.weights is None:
@@ -334,9 +336,9 @@ def stand_in(recipe: Recipe, reason: str) -> Recording:
     import numpy as np
 
     from micrograph.core import Calibration
-    from micrograph.run import Learner, Preparer, Searcher
+    from micrograph.run import Learner, Preparer, Searcher, SelfTaught
 
-    assert not isinstance(recipe.data, Learner | Searcher | Preparer)
+    assert not isinstance(recipe.data, Learner | Searcher | Preparer | SelfTaught)
     sample = recipe.data(np.random.default_rng(7))
     note = f"This is a simulated image, not a real one: {reason}"
     return Recording(

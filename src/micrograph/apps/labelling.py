@@ -215,9 +215,9 @@ def region_of(recipe: Recipe) -> str:
 
 def simulated_by(recipe: Recipe) -> Sampler:
     """Return what simulates images for a recipe."""
-    from micrograph.run import Learner, Preparer, Searcher
+    from micrograph.run import Learner, Preparer, Searcher, SelfTaught
 
-    if isinstance(recipe.data, Learner | Searcher | Preparer):
+    if isinstance(recipe.data, Learner | Searcher | Preparer | SelfTaught):
         raise BadInput(f"Recipe '{recipe.name}' learns from each recording when that is analysed, not from labels.")
     return recipe.data
 

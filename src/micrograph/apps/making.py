@@ -55,11 +55,11 @@ def own_sampler(recipe: Recipe, material: Material) -> Sampler:
 
     A structure is tried once, so that one that cannot be read is refused at once and not by a training that runs.
     """
-    from micrograph.run import Learner, Preparer, Searcher
+    from micrograph.run import Learner, Preparer, Searcher, SelfTaught
     from micrograph.simulate import StemSampler
 
     sampler = recipe.data
-    if isinstance(sampler, Learner | Searcher | Preparer):
+    if isinstance(sampler, Learner | Searcher | Preparer | SelfTaught):
         raise BadInput(
             f"Recipe '{recipe.name}' simulates nothing: it learns from each recording when that is analysed."
         )
@@ -126,9 +126,13 @@ def train_model(
     It begins from the weights `begin_from`, by name or path, or from those that the recipe names.
     """
     from micrograph.recipes import find_recipe
+    from micrograph.run import SelfTaught
 
     recipe = find_recipe(name)
     check_weights_path(out)
+    if isinstance(recipe.data, SelfTaught) and not material.given:
+        made_folder(out.parent)
+        return recipe.data.begun(out, steps, seed, progress)
     sampler = own_sampler(recipe, material)
     made_folder(out.parent)
     from micrograph.nets import NoNet

@@ -145,7 +145,7 @@ def catalogue(recipes: Sequence[Recipe]) -> None:
 def card(recipe: Recipe) -> None:
     """Print one recipe's task, columns, settings, limits of validity and measured numbers."""
     from micrograph.nets import find_weights, read_card
-    from micrograph.run.learning import Preparer
+    from micrograph.run.learning import Preparer, SelfTaught
     from micrograph.validate import read_measured
 
     say(f"{recipe.name}: {recipe.title}\n{recipe.task.question}\nNeeds: {', '.join(recipe.task.needs)}")
@@ -166,6 +166,8 @@ def card(recipe: Recipe) -> None:
         _console().print(valid)
     elif isinstance(recipe.learner, Preparer):
         say("Ships no weights: the model is physics, computed once for a microscope and a crystal, and kept.")
+    elif isinstance(recipe.learner, SelfTaught):
+        say("The model is trained on each recording itself, from shipped weights on; --set steps=0 takes these alone.")
     elif recipe.learner is not None:
         say("Ships no weights: the model is trained on each recording itself, in a few minutes.")
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from micrograph.core import BrokenCheckpoint
 from micrograph.core.provenance import whole
+from micrograph.nets.blind_spec import BlindSpec
 from micrograph.nets.encoder_spec import EncoderSpec
 from micrograph.nets.spec import NetSpec
 
@@ -25,7 +26,7 @@ _CARD = "card"
 class Checkpoint:
     """A trained network: its specification, its tensors ('net.*' weights, 'domain.*' statistics), and its card."""
 
-    spec: NetSpec | EncoderSpec
+    spec: NetSpec | EncoderSpec | BlindSpec
     state: Mapping[str, Tensor]
     card: Mapping[str, Any]
 
@@ -71,7 +72,9 @@ def load(path: str | Path) -> Checkpoint:
         raise BrokenCheckpoint(f"{found.name} is no readable weights file ({error}): train it again.") from error
 
 
-def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec:
+def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec | BlindSpec:
+    if net.get("kind") == "blind":
+        return BlindSpec.from_dict(net)
     return EncoderSpec.from_dict(net) if net.get("kind") == "encoder" else NetSpec.from_dict(net)
 
 

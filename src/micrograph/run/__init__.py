@@ -2,7 +2,7 @@
 
 from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
 from micrograph.run.binning import suitably_binned
-from micrograph.run.learning import Learner, Preparer, Presenter, Searcher, learned, presented
+from micrograph.run.learning import Learner, Preparer, Presenter, Searcher, SelfTaught, learned, presented
 from micrograph.run.recipe import Fold, Recipe, Tables
 from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_calibration, stream
 
@@ -18,6 +18,7 @@ __all__ = [
     "Result",
     "RunSettings",
     "Searcher",
+    "SelfTaught",
     "Step",
     "Tables",
     "Watcher",

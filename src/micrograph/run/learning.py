@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from micrograph.core.provenance import whole
 from micrograph.run.record import input_digest
 
 if TYPE_CHECKING:
-    from micrograph.nets import NetSpec
+    from micrograph.nets import Checkpoint, NetSpec
     from micrograph.run.recipe import Recipe
     from micrograph.run.streaming import Predict
 
@@ -56,6 +56,24 @@ class Preparer(Protocol):
 
 
 @runtime_checkable
+class SelfTaught(Protocol):
+    """The stage 'data' of a recipe whose network learns each recording without labels, by a training of its own."""
+
+    def taught(
+        self, recording: Recording, weights: Path, card: Mapping[str, Any], progress: Progress | None = None
+    ) -> Predict:
+        """Return the model trained on `recording`, kept with its `card` in `weights`; one there of that card is used.
+
+        Raises `BadInput` where nothing can be learned.
+        """
+        ...
+
+    def begun(self, weights: Path, steps: int | None, seed: int, progress: Progress | None = None) -> Checkpoint:
+        """Train the network that recordings begin from, on simulated images, and write it to `weights`."""
+        ...
+
+
+@runtime_checkable
 class Presenter(Protocol):
     """A stage 'data' that looks at a 4D-STEM scan otherwise than pattern by pattern: line by line, or averaged."""
 
@@ -85,6 +103,9 @@ def learned(recipe: Recipe, recording: Recording, weights: Path, progress: Progr
         return _sought(recipe.learner, recording, weights, progress)
     assert recipe.learner is not None
     origin = {"recording": input_digest(recording), "learner": repr(recipe.learner)}
+    if isinstance(recipe.learner, SelfTaught):
+        card = {"recipe": recipe.name, "learned_from": origin}
+        return recipe.learner.taught(recording, weights, card, progress)
     if not (weights.exists() and read_card(weights).get("learned_from") == origin):
         assert isinstance(recipe.model, NetSpec)
         sampler, spec = recipe.learner.samples_of(recording, recipe.model)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from micrograph.core import BadInput, Prediction, Sampler, Task, parse_quantity
-from micrograph.run.learning import Learner, Preparer, Searcher
+from micrograph.run.learning import Learner, Preparer, Searcher, SelfTaught
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,9 +66,8 @@ class Recipe:
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
     is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`, a
-    `Searcher` or a `Preparer`: then the model comes from the recording itself before the first frame, and no weights
-    ship. `objects`,
-    `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
+    `Searcher`, a `Preparer` or `SelfTaught`: then the model comes from the recording itself before the first
+    frame. `objects`, `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
     (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
     made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run leaves beside
     its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame. `images` are the
@@ -78,7 +77,7 @@ class Recipe:
     name: str
     title: str
     task: Task
-    data: Sampler | Learner | Searcher | Preparer
+    data: Sampler | Learner | Searcher | Preparer | SelfTaught
     model: NetSpec | EncoderSpec | NoNet
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
@@ -95,9 +94,9 @@ class Recipe:
         return tuple(self.summary.result(self.summary.start()))
 
     @property
-    def learner(self) -> Learner | Searcher | Preparer | None:
+    def learner(self) -> Learner | Searcher | Preparer | SelfTaught | None:
         """The stage 'data' where the model is learned from each recording, else ``None``."""
-        return self.data if isinstance(self.data, Learner | Searcher | Preparer) else None
+        return self.data if isinstance(self.data, Learner | Searcher | Preparer | SelfTaught) else None
 
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""

@@ -1,0 +1,245 @@
+"""Training of a network that denoises: on the noisy recording itself, or on simulated images whose truth is known.
+
+A network that never sees a pixel's own value cannot learn its noise: trained to foretell noisy values it foretells what
+they have in common, the image (doi:10.1109/CVPR.2019.00223); stating its doubt as well, it can be joined with the
+pixel's own value afterwards (doi:10.48550/arXiv.1901.10277). In a movie it sees the neighbouring frames, whose noise
+is another (doi:10.48550/arXiv.1803.04189), and learns by itself where they tell nothing because the specimen moves.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from micrograph.core.provenance import whole
+from micrograph.features.stabilised import Stabiliser
+from micrograph.nets.blind import BlindNet
+from micrograph.nets.blind_spec import BlindSpec
+
+Array = NDArray[np.float32]
+#: Called with (step, steps, running loss).
+Progress = Callable[[int, int, float], object]
+#: A training is kept on disk after so many seconds.
+_KEEP_S = 20.0
+#: Patches that are cut from one simulated scene, and the most scenes.
+_REUSE, _MOST_SCENES = 40, 1200
+#: Doubt (variance, noise is 1) that a network may not undercut where it learns from the truth.
+_TRUTH = 0.01
+
+
+@dataclass(frozen=True)
+class BlindSettings:
+    """How to train. Everything random follows from `seed` and the number of the step."""
+
+    steps: int = 300
+    batch: int = 8
+    patch: int = 96
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is learned from: stretches of frames.
+
+    stacks: each (F, h, w), stabilised noise of variance 1, the middle frame is the one to foretell; without `others`
+    the neighbouring frames are hidden, without `own` the frame's own pixels.
+    """
+
+    stacks: tuple[Array, ...]
+    own: bool = True
+    others: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames (B, F, P, P), facts (B, 3), what is to be foretold (B, P, P), and its noise's variance."""
+
+    frames: Tensor
+    facts: Tensor
+    target: Tensor
+    variance: float
+
+
+#: Gives the batch of a step.
+Draw = Callable[[int], Batch]
+
+
+def scaled(stack: Array, *, own: bool, others: bool) -> tuple[Array, Array, float, float]:
+    """Return frames as a network sees them, the facts (3,), and the level and spread of the middle frame.
+
+    What is hidden is 0.
+    """
+    middle = len(stack) // 2
+    level, spread = float(stack[middle].mean(dtype=np.float64)), max(float(stack[middle].std(dtype=np.float64)), 1.0)
+    seen = (stack - np.float32(level)) / np.float32(spread)
+    if not own:
+        seen[middle] = 0
+    if not others:
+        seen[np.arange(len(stack)) != middle] = 0
+    return seen, np.array([math.log(spread), float(own), float(others)], np.float32), level, spread
+
+
+def from_recording(views: Views, settings: BlindSettings) -> Draw:
+    """Return batches of patches of a recording, turned and mirrored, to foretell their own noisy pixels."""
+    seen = [scaled(stack, own=views.own, others=views.others) for stack in views.stacks]
+    middle = len(views.stacks[0]) // 2
+
+    def draw(step: int) -> Batch:
+        rng = np.random.default_rng([settings.seed, 2, step])
+        frames, facts, targets = [], [], []
+        for which in rng.integers(len(seen), size=settings.batch):
+            scene, known, level, spread = seen[which]
+            own = (views.stacks[which][middle] - np.float32(level)) / np.float32(spread)
+            patch = _patch(np.concatenate([scene, own[None]]), settings.patch, rng)
+            frames.append(patch[:-1])
+            targets.append(patch[-1])
+            facts.append(known)
+        return Batch(*(torch.from_numpy(np.stack(part)) for part in (frames, facts, targets)), 1.0)
+
+    return draw
+
+
+def from_scenes(scenes: Sequence[Array], count: int, settings: BlindSettings, *, movies: bool = True) -> Draw:
+    """Return batches of clean `scenes` (counts, of mean 1) at many doses, seen in `count` frames; the truth is known.
+
+    Half of them are movies: the scene drifts, or other frames show something else; a few hide their own pixels.
+    """
+
+    def draw(step: int) -> Batch:
+        rng = np.random.default_rng([settings.seed, 3, step])
+        made = [_simulated(scenes, count, settings.patch, rng, movies) for _ in range(settings.batch)]
+        frames, facts, targets = (torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
+        return Batch(frames, facts, targets, _TRUTH)
+
+    return draw
+
+
+def learned_from_scenes(
+    spec: BlindSpec,
+    scenes: Callable[[np.random.Generator], Array],
+    settings: BlindSettings,
+    kept: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[BlindNet, float]:
+    """Return a network trained on simulated scenes, and its loss; one image in `_REUSE` patches is new."""
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng([settings.seed, 4])
+    number = min(_MOST_SCENES, max(4, settings.steps * settings.batch // _REUSE))
+    made = [scenes(rng) for _ in range(number)]
+    net = BlindNet(spec)
+    return net, learn(net, from_scenes(made, spec.frames, settings), settings, kept, progress)
+
+
+def _simulated(
+    scenes: Sequence[Array], count: int, side: int, rng: np.random.Generator, movies: bool
+) -> tuple[Array, Array, Array]:
+    """Return one patch with noise: frames, facts, and the scaled mean of the stabilised middle frame."""
+    others = movies and rng.random() < 0.5
+    own = not others or rng.random() < 0.8
+    electrons = float(np.exp(rng.uniform(np.log(1.5), np.log(300.0))))
+    readout = 0.0 if rng.random() < 0.6 else float(rng.uniform(0.2, 2.0))
+    drift = rng.normal(0, 1.0, 2) if rng.random() < 0.5 else np.zeros(2)
+    scene = scenes[rng.integers(len(scenes))]
+    changed = rng.random() < 0.2
+    wide = min(side + 12, *scene.shape)
+    clean = _patch(scene[None], wide, rng)[0]
+    edge = (wide - side) // 2
+    stabiliser = Stabiliser(1.0, readout**2)
+    stack = np.empty((count, side, side), np.float32)
+    middle, truth = count // 2, clean[edge : edge + side, edge : edge + side] * np.float32(electrons)
+    for number in range(count):
+        y, x = np.clip(np.rint(edge + drift * (number - middle)).astype(int), 0, wide - side)
+        shown = clean[y : y + side, x : x + side] * electrons
+        if changed and number < middle:
+            shown = shown[::-1]
+        if number == middle or others:
+            counts = rng.poisson(np.maximum(shown, 0)) + rng.normal(0, max(readout, 1e-6), shown.shape)
+            stack[number] = stabiliser(counts.astype(np.float32))
+    seen, facts, level, spread = scaled(stack, own=own, others=others)
+    target = (stabiliser.expected(truth) - np.float32(level)) / np.float32(spread)
+    return seen, facts, target.astype(np.float32)
+
+
+def _patch(stack: Array, side: int, rng: np.random.Generator) -> Array:
+    """Return a random square (C, side, side) of (C, h, w), turned and mirrored; what is too small is mirrored out."""
+    short = [max(0, side - n) for n in stack.shape[1:]]
+    if any(short):
+        stack = np.pad(stack, ((0, 0), (0, short[0]), (0, short[1])), mode="symmetric")
+    top, left = (int(rng.integers(n - side + 1)) for n in stack.shape[1:])
+    cut = np.rot90(stack[:, top : top + side, left : left + side], int(rng.integers(4)), (1, 2))
+    return np.ascontiguousarray(cut[:, :, ::-1] if rng.integers(2) else cut)
+
+
+def learn(
+    net: BlindNet, draw: Draw, settings: BlindSettings, kept: Path | None = None, progress: Progress | None = None
+) -> float:
+    """Train `net` in place and return its running loss; what is `kept` on disk goes on where it was stopped."""
+    optimiser = torch.optim.Adam(net.parameters(), settings.learning_rate, betas=(0.9, 0.98))
+    first, loss = _restored(net, optimiser, settings, kept)
+    net.train()
+    saved = time.monotonic()
+    for step in range(first, settings.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(step / settings.steps)
+        value = negative_log_likelihood(net, draw(step))
+        optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        now = float(value.detach())
+        loss = now if math.isnan(loss) else 0.97 * loss + 0.03 * now
+        if kept is not None and time.monotonic() - saved > _KEEP_S:
+            _keep(net, optimiser, settings, kept, (step + 1, loss))
+            saved = time.monotonic()
+        if progress is not None:
+            progress(step + 1, settings.steps, loss)
+    net.eval()
+    return loss
+
+
+def negative_log_likelihood(net: BlindNet, batch: Batch) -> Tensor:
+    """Return minus the mean log likelihood (nats a pixel) of what was to be foretold; noise has variance 1."""
+    mean, log_variance = net(batch.frames, batch.facts)
+    spread = torch.exp(batch.facts[:, 0])[:, None, None]
+    variance = torch.exp(log_variance) + batch.variance
+    off = (mean - batch.target) * spread
+    return 0.5 * (off.square() / variance + torch.log(variance)).mean()
+
+
+def _schedule(done: float) -> float:
+    """Learning rate relative to its peak: a short rise, then a cosine down to one per cent."""
+    return min(1.0, 0.05 + 20 * done) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _keep(net: BlindNet, optimiser: Any, settings: BlindSettings, path: Path, at: tuple[int, float]) -> None:
+    state = {
+        "settings": repr((net.spec, settings)),
+        "step": at[0],
+        "loss": at[1],
+        "net": net.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    with whole(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _restored(net: BlindNet, optimiser: Any, settings: BlindSettings, path: Path | None) -> tuple[int, float]:
+    """Return the step to go on from and the loss there; (0, NaN) where nothing of the same settings is kept."""
+    if path is None or not path.exists():
+        return 0, math.nan
+    state = torch.load(path, weights_only=True)
+    if state["settings"] != repr((net.spec, settings)):
+        return 0, math.nan
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"]), float(state["loss"])
