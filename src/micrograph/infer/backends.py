@@ -15,7 +15,7 @@ from micrograph.core import BadInput
 from micrograph.nets import Checkpoint, NetSpec, UNet, build
 
 Array = NDArray[np.float32]
-#: Takes (B, 1, H, W), gives logits (B, K, H, W) and embedding (B, D).
+#: Takes (B, C, H, W), gives logits (B, K, H, W) and embedding (B, D).
 Compute = Callable[[Array], tuple[Array, Array]]
 #: Largest difference of logits between a back-end and PyTorch that is accepted at load.
 TOLERANCE = 2e-2
@@ -50,12 +50,13 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
     """
     openvino, jit = openvino_module(), cast(Any, torch.jit)
     core = openvino.Core()
-    probe = np.random.default_rng(0).standard_normal((1, 1, 64, 64)).astype(np.float32)
+    channels = cast(NetSpec, checkpoint.spec).channels
+    probe = np.random.default_rng(0).standard_normal((1, channels, 64, 64)).astype(np.float32)
     net: Any = network(checkpoint)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns of tracing: the logits are compared below
         traced = jit.trace(net, torch.from_numpy(probe), check_trace=False)
-        model = openvino.convert_model(traced, example_input=torch.from_numpy(probe), input=[-1, 1, -1, -1])
+        model = openvino.convert_model(traced, example_input=torch.from_numpy(probe), input=[-1, channels, -1, -1])
     expected = torch_backend(checkpoint, "cpu")(probe)[0]
     fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for precision in (["bf16"] if fast else []) + ["f32"]:

@@ -18,18 +18,19 @@ HALO, CORE = 32, 16
 def tiled(
     image: Array, compute: Callable[[Array], tuple[Array, Array]], multiple: int, halo: int = HALO
 ) -> tuple[Array, Array]:
-    """Return logits (K, h, w) and the mean embedding (D,) of `image` (h, w); a small frame is one tile.
+    """Return logits (K, h, w) and the mean embedding (D,) of `image` (h, w) or (C, h, w); a small frame is one tile.
 
     The rim is wider than the reach of a pixel's influence that matters, so tiles join without a seam.
     """
-    height, width = image.shape
+    stack = image.reshape(-1, *image.shape[-2:])
+    height, width = image.shape[-2:]
     logits: Array | None = None
     total: NDArray[np.float64] | float = 0.0
     weights = 0.0
     for top, bottom, left, right in _centres(height, width, multiple, halo):
         y0, x0 = max(0, top - halo), max(0, left - halo)
         y1, x1 = min(height, bottom + halo), min(width, right + halo)
-        answer, embedding = compute(_padded(image[y0:y1, x0:x1], multiple)[None, None])
+        answer, embedding = compute(_padded(stack[:, y0:y1, x0:x1], multiple)[None])
         if logits is None:
             logits = np.zeros((answer.shape[1], height, width), np.float32)
         logits[:, top:bottom, left:right] = answer[0, :, top - y0 : bottom - y0, left - x0 : right - x0]
@@ -54,8 +55,8 @@ def _centres(height: int, width: int, multiple: int, halo: int) -> Iterator[tupl
 
 
 def _padded(image: Array, multiple: int) -> Array:
-    """Mirror (h, w) at the far ends until both sides are multiples of `multiple` and at least four of them."""
-    ends = [max(-n % multiple, 4 * multiple - n) for n in image.shape]
+    """Mirror (C, h, w) at the far ends until both sides are multiples of `multiple` and at least four of them."""
+    ends = [max(-n % multiple, 4 * multiple - n) for n in image.shape[1:]]
     if not any(ends):
         return np.ascontiguousarray(image)
-    return np.pad(image, ((0, ends[0]), (0, ends[1])), mode="symmetric")
+    return np.pad(image, ((0, 0), (0, ends[0]), (0, ends[1])), mode="symmetric")

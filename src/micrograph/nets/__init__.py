@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from micrograph.nets.checkpoint import Checkpoint, find_weights, load, read_card, save, shipped
 from micrograph.nets.encoder_spec import Answer, EncoderSpec, classes, values
 from micrograph.nets.spec import Head, NetSpec, NoNet, outlining
+from micrograph.nets.whitening import whitened
 
 if TYPE_CHECKING:
     from micrograph.nets.encoder import Encoder
@@ -33,6 +34,7 @@ __all__ = [
     "shipped",
     "to_model_grid",
     "values",
+    "whitened",
 ]
 
 _LAZY = {"Encoder": "encoder", "normalise": "grid", "to_model_grid": "grid", "UNet": "unet", "build": "unet"}

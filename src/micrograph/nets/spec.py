@@ -11,11 +11,20 @@ from micrograph.core import BrokenCheckpoint
 
 @dataclass(frozen=True)
 class Head:
-    """One output map: 'spots' marks the sites whose label is in `labels`, 'region' the mask of the same name."""
+    """One output map: 'spots' marks the sites whose label is in `labels`, 'region' the mask of the same name.
+
+    An 'image' is an image itself, in the units of the frame, with the 1-sigma of every pixel: a sample's mask of the
+    same name holds the true one.
+    """
 
     name: str
-    kind: Literal["spots", "region"]
+    kind: Literal["spots", "region", "image"]
     labels: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's answer: a logit, or an image's value and log-variance."""
+        return 2 if self.kind == "image" else 1
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,10 @@ class NetSpec:
     pixels, whatever their size: for objects that are many pixels large. `spot_nm` is the 1-sigma of the Gaussian that
     marks a site in training, `patch` the side (pixels) of the pieces that it learns from, `least_px` the width to which
     objects may shrink when frames are binned for it; `weights` names the shipped checkpoint.
+
+    With more than one of the `channels` a sample's image is a stack (channels, H, W), and a recipe's `view` makes the
+    same of a frame. Number k of the 'image' heads says what is to be added to channel k of what the network sees (to
+    the first where there are fewer channels), and such a network looks at the frame's own pixels.
     """
 
     heads: tuple[Head, ...]
@@ -38,11 +51,33 @@ class NetSpec:
     patch: int = 96
     least_px: float = 20.0
     weights: str | None = None
+    channels: int = 1
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the output maps, in order."""
         return tuple(head.name for head in self.heads)
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's answer."""
+        return sum(head.outputs for head in self.heads)
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Where each head begins among the channels of the answer."""
+        return tuple(sum(head.outputs for head in self.heads[:place]) for place in range(len(self.heads)))
+
+    @property
+    def restores(self) -> bool:
+        """Whether the answers are images."""
+        return any(head.kind == "image" for head in self.heads)
+
+    @property
+    def added(self) -> tuple[tuple[int, int], ...]:
+        """Of each image head the channel of the answer with its value, and that of the input to which it is added."""
+        values = [at for at, head in zip(self.first, self.heads, strict=True) if head.kind == "image"]
+        return tuple((at, place if len(values) <= self.channels else 0) for place, at in enumerate(values))
 
     @property
     def multiple(self) -> int:

@@ -26,26 +26,39 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Encoder and decoder with skips; returns logits a head and pooled features for the out-of-domain score."""
+    """Encoder and decoder with skips; returns logits a head and pooled features for the out-of-domain score.
 
-    def __init__(self, outputs: int, base: int = 12, levels: int = 3, fold: int = 1) -> None:
+    `inputs` are the channels of what it sees; for each (k, i) of `added` the answer k is what is added to input i.
+    """
+
+    def __init__(
+        self,
+        outputs: int,
+        base: int = 12,
+        levels: int = 3,
+        fold: int = 1,
+        inputs: int = 1,
+        added: tuple[tuple[int, int], ...] = (),
+    ) -> None:
         super().__init__()
         widths = [base * 2**level for level in range(levels)]
-        inputs = [fold**2, *widths[:-1]]
+        entering = [inputs * fold**2, *widths[:-1]]
         self.fold = fold
+        self.added = added
         self.multiple = fold * 2 ** (levels - 1)
-        self.down = nn.ModuleList([Block(i, o) for i, o in zip(inputs, widths, strict=True)])
+        self.down = nn.ModuleList([Block(i, o) for i, o in zip(entering, widths, strict=True)])
         self.bottom = Block(widths[-1], widths[-1], dilation=2)
         coarser = zip(widths[-2::-1], widths[:0:-1], strict=True)
         self.up = nn.ModuleList([Block(low + high, low) for low, high in coarser])
         self.head = nn.Conv2d(base, outputs * fold**2, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, 1, H, W) to logits (B, K, H, W) and embedding (B, D), D = deepest + finest width."""
+        """Map (B, inputs, H, W) to logits (B, K, H, W) and embedding (B, D), D = deepest + finest width."""
         if x.shape[-1] % self.multiple or x.shape[-2] % self.multiple:
             fit = [-(-n // self.multiple) * self.multiple for n in x.shape[-2:]]
             raise ValueError(f"An input of {tuple(x.shape[-2:])} does not fit this network: pad it to {tuple(fit)}.")
-        x = nn.functional.pixel_unshuffle(x, self.fold)  # (B, fold^2, H / fold, W / fold)
+        seen = x
+        x = nn.functional.pixel_unshuffle(x, self.fold)  # (B, inputs fold^2, H / fold, W / fold)
         kept = []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else nn.functional.max_pool2d(x, 2))  # (B, base 2^level, H / 2^level, ...)
@@ -55,9 +68,20 @@ class UNet(nn.Module):
             x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")  # (B, 2 C, 2 h, 2 w)
             x = block(torch.cat([x, skip], 1))  # (B, C, 2 h, 2 w)
         embedding = torch.cat([deep.mean((2, 3)), x.mean((2, 3))], 1)
-        return nn.functional.pixel_shuffle(self.head(x), self.fold), embedding
+        return self._upon(nn.functional.pixel_shuffle(self.head(x), self.fold), seen), embedding
+
+    def _upon(self, answer: Tensor, seen: Tensor) -> Tensor:
+        """Add to the channels of images what they begin from."""
+        begun = dict(self.added)
+        if not begun:
+            return answer
+        channels = [
+            answer[:, k : k + 1] + (seen[:, begun[k] : begun[k] + 1] if k in begun else 0)
+            for k in range(answer.shape[1])
+        ]
+        return torch.cat(channels, 1)
 
 
 def build(spec: NetSpec) -> UNet:
     """Return a freshly initialised network for `spec`."""
-    return UNet(len(spec.heads), spec.base, spec.levels, spec.fold)
+    return UNet(spec.outputs, spec.base, spec.levels, spec.fold, spec.channels, spec.added)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from micrograph.nets import NetSpec
+from micrograph.train.calibrate_images import errors_over_sigma, sigma_factor
 from micrograph.train.feed import Examples
 
 #: A peak counts as right within this distance (nm) of a site.
@@ -27,8 +28,8 @@ class Calibration:
     """What fresh samples tell of a network.
 
     domain: its statistics ('domain.*' tensors); confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``, per
-    answer of an encoder a temperature or the factor of 1-sigma; position_sigma_nm: per spots head the robust 1-sigma,
-    per axis, of a peak's place in the map.
+    image head (factor of 1-sigma, 0), per answer of an encoder a temperature or the factor of 1-sigma;
+    position_sigma_nm: per spots head the robust 1-sigma, per axis, of a peak's place in the map.
     """
 
     domain: dict[str, Tensor]
@@ -44,20 +45,23 @@ def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Cal
     logits: dict[str, list[NDArray[np.float64]]] = {}
     hits: dict[str, list[NDArray[np.bool_]]] = {}
     off: dict[str, list[NDArray[np.float64]]] = {head.name: [np.zeros(0)] for head in spec.heads}
+    errors: dict[str, list[NDArray[np.float64]]] = {}
     for item in range(count):
         image, targets = fresh[item]
         answer, embedding = net(image[None].to(device))
-        if float(targets.sum()) > _LEAST_TARGET:
+        if spec.restores or float(targets.sum()) > _LEAST_TARGET:
             embeddings.append(embedding[0].cpu().numpy().astype(float))
-        for channel, head in enumerate(spec.heads):
+        for number, (channel, head) in enumerate(zip(spec.first, spec.heads, strict=True)):
+            if head.kind == "image":
+                seen = errors_over_sigma(answer[0, channel : channel + 2].cpu(), targets[number])
+                errors.setdefault(head.name, []).append(seen)
             if head.kind == "spots" and spec.pixel_nm is not None:
-                found, right = _peaks(answer[0, channel].cpu(), targets[channel], RADIUS_NM / spec.spot_nm)
+                found, right = _peaks(answer[0, channel].cpu(), targets[number], RADIUS_NM / spec.spot_nm)
                 logits.setdefault(head.name, []).append(found)
                 hits.setdefault(head.name, []).append(right)
-                off[head.name].append(
-                    _offsets(answer[0, channel].cpu(), targets[channel], spec.spot_nm / spec.pixel_nm)
-                )
+                off[head.name].append(_offsets(answer[0, channel].cpu(), targets[number], spec.spot_nm / spec.pixel_nm))
     confidence = {name: platt(np.concatenate(logits[name]), np.concatenate(hits[name])) for name in logits}
+    confidence |= {name: sigma_factor(np.concatenate(found)) for name, found in errors.items()}
     sigma = {name: _robust(np.concatenate(off[name])) * (spec.pixel_nm or 1.0) for name in logits}
     return Calibration(domain_statistics(np.array(embeddings)), confidence, sigma)
 

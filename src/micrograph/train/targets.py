@@ -9,11 +9,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from micrograph.core import Sample, Sites
-from micrograph.nets import Head, NetSpec, normalise, to_model_grid
+from micrograph.nets import Head, NetSpec, normalise, to_model_grid, whitened
 
 
 def example(sample: Sample, spec: NetSpec) -> tuple[Tensor, Tensor]:
-    """Return input (1, h, w) and targets (K, h, w), both on the model's grid, of one sample."""
+    """Return input (C, h, w) and targets (K, h, w), both on the model's grid, of one sample.
+
+    A stack of several channels is taken as it is; an image is normalised, the true images of 'image' heads likewise.
+    """
+    if spec.channels > 1:
+        masks = np.stack([sample.masks[name] for name in spec.names])
+        return torch.from_numpy(np.ascontiguousarray(sample.image)), torch.from_numpy(masks)
+    if spec.restores:
+        seen, offset, scale = whitened(sample.image)
+        masks = np.stack([(sample.masks[name] - offset) / scale for name in spec.names])
+        return torch.from_numpy(seen[None]), torch.from_numpy(masks.astype(np.float32))
     image = to_model_grid(sample.image, sample.pixel_nm, spec.grid_nm(sample.pixel_nm))
     shape = (image.shape[0], image.shape[1])
     targets = [_target(sample, head, shape, spec) for head in spec.heads]

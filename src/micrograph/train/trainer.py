@@ -16,6 +16,7 @@ from micrograph.core import BrokenCheckpoint, Sampler
 from micrograph.core.provenance import versions, whole
 from micrograph.nets import Checkpoint, Encoder, EncoderSpec, NetSpec, build, load, save
 from micrograph.train.calibrate import Calibration, calibrate
+from micrograph.train.calibrate_images import image_loss
 from micrograph.train.encoders import EncoderExamples, calibrate_encoder, encoder_loss
 from micrograph.train.feed import Examples, batches
 from micrograph.train.settings import TrainSettings
@@ -109,10 +110,13 @@ def _loss(net: nn.Module, batch: Sequence[Tensor], spec: NetSpec | EncoderSpec) 
 
 
 def loss_of(logits: Tensor, targets: Tensor, spec: NetSpec) -> Tensor:
-    """Binary cross-entropy; on spots the bright pixels weigh up to five times as much."""
+    """Binary cross-entropy; on spots the bright pixels weigh up to five times as much. Images: their likelihood."""
     total = logits.new_zeros(())
-    for channel, head in enumerate(spec.heads):
-        target = targets[:, channel]
+    for number, (channel, head) in enumerate(zip(spec.first, spec.heads, strict=True)):
+        target = targets[:, number]
+        if head.kind == "image":
+            total = total + image_loss(logits[:, channel], logits[:, channel + 1], target)
+            continue
         weight = 1 + 4 * target if head.kind == "spots" else torch.full_like(target, 0.3)
         total = total + functional.binary_cross_entropy_with_logits(logits[:, channel], target, weight)
     return total
