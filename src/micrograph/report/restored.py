@@ -26,7 +26,7 @@ def restored_figures(recipe: Recipe, prediction: Prediction) -> dict[str, Figure
     """Return a picture of every answered image (H, W) of a frame: before, after, residual, 1-sigma, one scale bar."""
     scale, found = prediction.frame.calibration, {}
     known = scale.pixel_nm is not None or scale.step_nm is not None
-    for name in recipe.images:
+    for name in recipe.images_in(prediction):
         after = prediction.maps.get(name)
         if after is None or after.ndim != 2:
             continue

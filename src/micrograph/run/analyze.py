@@ -224,7 +224,7 @@ class _Run:
             if self.key["plan"]["maps"] and seen.prediction is not None:
                 self._keep_maps(seen.prediction)
             if self.recipe.images and seen.prediction is not None:
-                keep_images(self.parts_folder, position, seen.prediction, self.recipe.images)
+                keep_images(self.parts_folder, position, seen.prediction, self.recipe.images_in(seen.prediction))
             if self.progress is not None:
                 self.progress(position + 1, len(self.recording), f"{len(seen.tables['objects'])} objects")
         return joined(found)
@@ -232,7 +232,8 @@ class _Run:
     def _keep_maps(self, prediction: Prediction) -> None:
         from micrograph.io import MapWriter
 
-        names = [name for name in prediction.maps if name not in self.recipe.images]
+        answers = self.recipe.images_in(prediction)
+        names = [name for name in prediction.maps if name not in answers]
         if names:
             shape = prediction.maps[names[0]].shape
             writer = MapWriter(self.parts_folder / MAPS, names, shape, prediction.pixel_nm)

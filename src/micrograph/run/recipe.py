@@ -38,6 +38,10 @@ _UNIT_OF_ENDING = {
 _WORDS_FOR_TRUE, _WORDS_FOR_FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
+#: What `Recipe.images` says where every map is an answer, whatever it is called (elements).
+EVERY_MAP = ("*",)
+
+
 class Fold(Protocol[State]):
     """What is learned from all frames together: a running state, small however long the movie is.
 
@@ -67,10 +71,10 @@ class Recipe:
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
     is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`, a
     `Searcher`, a `Preparer` or `SelfTaught`: then the model comes from the recording itself before the first
-    frame. `objects`, `summary` and a learner are instances of frozen dataclasses whose fields are the settings that a user may change
-    (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its shipped weights are
-    made, `begins_from` the shipped weights that they begin from. `files` writes what else a finished run leaves beside
-    its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame. `images` are the
+    frame. `objects`, `summary`, `view` and a learner are instances of frozen dataclasses whose fields are the settings that a
+    user may change (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its
+    shipped weights are made, `begins_from` the shipped weights that they begin from. `files` writes what else a
+    finished run leaves beside its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame. `images` are the
     names of those maps that are answers themselves, images or volumes in the recording's units: every run keeps them.
     """
 
@@ -88,6 +92,10 @@ class Recipe:
     view: View | None = None
     images: tuple[str, ...] = ()
 
+    def images_in(self, prediction: Prediction) -> tuple[str, ...]:
+        """Return the names of those maps of a prediction that are answers themselves."""
+        return tuple(name for name in prediction.maps if self.images == EVERY_MAP or name in self.images)
+
     @property
     def over_time(self) -> tuple[str, ...]:
         """Names of the tables that follow from all frames together."""
@@ -101,7 +109,9 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""
         return {
-            name: getattr(stage, name) for stage in (self.learner, self.objects, self.summary) for name in _kinds(stage)
+            name: getattr(stage, name)
+            for stage in (self.learner, self.view, self.objects, self.summary)
+            for name in _kinds(stage)
         }
 
     def with_settings(self, changes: Mapping[str, Any]) -> Recipe:
@@ -121,6 +131,7 @@ class Recipe:
             objects=self._changed(self.objects, changes),
             summary=self._changed(self.summary, changes),
             data=self.data if self.learner is None else self._changed(self.data, changes),
+            view=self._changed(self.view, changes),
         )
 
     def _changed(self, stage: Any, changes: Mapping[str, Any]) -> Any:
