@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from micrograph.apps.scans import PATTERN_PIXEL, parse_axis, parse_scan
+from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL, parse_axis, parse_energies, parse_scan
 from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive, parse_quantity
 from micrograph.core.calibration import UNITS
 from micrograph.core.provenance import made_folder
@@ -74,23 +74,12 @@ class Request:
         return RunSettings(memory_bytes=memory, maps=self.maps, resume=self.resume)
 
 
-def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
-    """Return ``key=value`` texts as a dictionary."""
-    settings = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key.strip():
-            raise BadInput(f"--set was given '{pair}': write it as key=value.")
-        settings[key.strip()] = value.strip()
-    return settings
-
-
 def parse_calibration(texts: Mapping[str, str | None]) -> dict[str, float]:
     """Return the given texts as values in our units, all positive; refuse a detector whose rim lies inside its hole."""
     values = {
         name: parse_positive(text, UNITS[name], name=OPTIONS[name])
         for name, text in texts.items()
-        if text is not None and name != PATTERN_PIXEL
+        if text is not None and name not in (PATTERN_PIXEL, ENERGY_AXIS)
     }
     if values.get("inner_mrad", 0.0) >= values.get("outer_mrad", float("inf")):
         raise BadInput(
@@ -118,6 +107,7 @@ def parse_frames(text: str | None, count: int) -> slice:
 def open_calibrated(path: Path, request: Request) -> Recording:
     """Open a recording with the calibration, the log and the frames that `request` asks for."""
     from micrograph.io import open_recording
+    from micrograph.recipes import find_recipe
 
     known = parse_calibration(request.calibration)
     pixel, time = known.pop("pixel_nm", None), known.pop("frame_time_s", None)
@@ -129,6 +119,8 @@ def open_calibrated(path: Path, request: Request) -> Recording:
         signal=request.signal,
         scan_shape=scan,
         raw_layout=request.raw_layout,
+        energy_axis=parse_energies(request.calibration.get(ENERGY_AXIS)),
+        takes=find_recipe(request.recipe).task.takes if request.recipe else (),
     )
     recording = opened.calibrated(**known, signal_axis=axis)
     return logged_frames(recording, request)
@@ -156,13 +148,12 @@ def analyze_paths(
     All recordings are opened before the first is analysed, so that a wrong name costs no time. `progress` gives, for
     the name of a recording, the function that is told how far it is.
     """
-    from micrograph.recipes import find_recipe
-    from micrograph.run import require_calibration
+    from micrograph.recipes import find_recipe, require_suited
 
     recipe = find_recipe(request.recipe).with_settings(request.settings)
     recordings = [open_calibrated(path, request) for path in paths]
     for recording in recordings:
-        require_calibration(recipe, recording.calibration)
+        require_suited(recipe, recording.calibration)
     folders = folders_for(paths, out)
     require_folder(out)
     known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
@@ -184,9 +175,10 @@ def analyze_opened(
     The model is `predict`, or the one that the recording teaches or whose weights are given or shipped.
     """
     from micrograph.infer.predictor import unaided
-    from micrograph.run import Preparer, SelfTaught, presented, require_calibration, suitably_binned
+    from micrograph.recipes import require_suited
+    from micrograph.run import Preparer, SelfTaught, presented, suitably_binned
 
-    require_calibration(recipe, recording.calibration)
+    require_suited(recipe, recording.calibration)
     recording = presented(recipe, recording)
     if isinstance(recipe.learner, Preparer | SelfTaught) and request.bin is not None:
         recording = suitably_binned(recipe, recording, unaided, request.bin)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from micrograph.apps.scans import PATTERN_PIXEL
+from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL
+from micrograph.core import BadInput
 
 if TYPE_CHECKING:
     from micrograph.apps.jobs import Request
@@ -43,6 +44,9 @@ def requested(
     pattern_pixel: Annotated[
         str | None, typer.Option(help='Angle of a pixel of a diffraction pattern, "0.43 mrad" or "0.2 1/nm".')
     ] = None,
+    energy_axis: Annotated[
+        str | None, typer.Option(help='Step and first of the energies of spectra, "0.01 eV, 0.2 eV".')
+    ] = None,
     scan_shape: Annotated[
         str | None, typer.Option(help="Lines x places of a 4D-STEM scan whose patterns are one series: 64x64.")
     ] = None,
@@ -74,6 +78,7 @@ def requested(
             "dose_e_per_A2": dose,
             "step_nm": scan_step,
             PATTERN_PIXEL: pattern_pixel,
+            ENERGY_AXIS: energy_axis,
         },
         frames=frames,
         log=log,
@@ -85,8 +90,19 @@ def requested(
         device=device,
         bin=bin_,
         resume=resume,
-        settings=jobs.parse_settings(set_ or []),
+        settings=parse_settings(set_ or []),
     )
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """Return ``key=value`` texts as a dictionary."""
+    settings = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key.strip():
+            raise BadInput(f"--set was given '{pair}': write it as key=value.")
+        settings[key.strip()] = value.strip()
+    return settings
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:

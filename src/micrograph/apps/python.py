@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
-from micrograph.apps.scans import PATTERN_PIXEL
+from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL
 from micrograph.core import BadInput, Recording
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def open(  # the verb that users know
     log_start: str | None = None,
     scan_step: str | None = None,
     pattern_pixel: str | None = None,
+    energy_axis: str | None = None,
     scan_shape: str | None = None,
     raw_layout: str | None = None,
 ) -> Recording:
@@ -42,7 +43,8 @@ def open(  # the verb that users know
     convergence: semi-angle of the probe; inner, outer: angles of the detector; dose: of one frame
     ("1e4 e/angstrom^2"); log: table of temperature, bias and the like over time, which stood at `log_start` ("12 s")
     when the first frame was taken. Of 4D-STEM: scan_step between places, pattern_pixel ("0.43 mrad"), scan_shape
-    ("64x64") of a series of patterns, raw_layout ("64x64x128x128 uint16") of a file without a head.
+    ("64x64") of a series of patterns, raw_layout ("64x64x128x128 uint16") of a file without a head. Of
+    spectra: energy_axis, step and first of the energies ("0.01 eV, 0.2 eV"), scan_step.
     Raises `micrograph.core.BadInput` with one sentence when the file cannot be used.
     """
     calibration = {
@@ -55,6 +57,7 @@ def open(  # the verb that users know
         "dose_e_per_A2": dose,
         "step_nm": scan_step,
         PATTERN_PIXEL: pattern_pixel,
+        ENERGY_AXIS: energy_axis,
     }
     book = None if log is None else Path(log)
     request = jobs.Request("", calibration, frames=frames, log=book, log_start=log_start, signal=signal)

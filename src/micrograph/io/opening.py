@@ -7,8 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from micrograph.core import BadInput, Recording
-from micrograph.io import hdf5, numpy_files, peak_lists, pictures, scan_files, structures, tiff, vendor, zarr_files
+from micrograph.core import BadInput, Recording, SignalAxis
+from micrograph.io import (
+    hdf5,
+    numpy_files,
+    peak_lists,
+    pictures,
+    scan_files,
+    spectra,
+    structures,
+    tiff,
+    vendor,
+    zarr_files,
+)
 from micrograph.io.axes import length_nm
 from micrograph.io.files import existing, sniff
 from micrograph.io.recording import as_scan, make_recording
@@ -38,6 +49,8 @@ def open_recording(
     signal: str | int | None = None,
     scan_shape: tuple[int, int] | None = None,
     raw_layout: str | None = None,
+    energy_axis: SignalAxis | None = None,
+    takes: tuple[str, ...] = (),
 ) -> Recording:
     """Open a file, or a folder of images, as a lazy recording of grey images (H, W) with square pixels.
 
@@ -46,6 +59,8 @@ def open_recording(
 
     The calibration is taken from the file, in nm and s, where the file states it; an explicit `pixel_nm` (> 0, the side
     of square pixels) or `frame_time_s` (> 0) wins. `signal` is the number or name of one of several arrays in a file.
+    Of spectra (Y, X, E) a frame is a line (X, E) and `pixel_nm` the step; `energy_axis` is that of the last axis where
+    the file does not say. Of a file with images and spectra the images are opened, unless a recipe `takes` but spectra.
     Frame ``i`` is read alone, when asked for. ``metadata['notes']`` says what was done to the data.
 
     Raises `BadInput`, in one sentence, for anything that is no readable image or series of images.
@@ -53,12 +68,23 @@ def open_recording(
     _check_positive(pixel_nm, "pixel_nm")
     _check_positive(frame_time_s, "frame_time_s")
     source = existing(path)
+    but_spectra = energy_axis is not None or ("spectra" in takes and "image" not in takes and "elements" not in takes)
     layout_given = None if raw_layout is None else scan_files.RawLayout.parsed(raw_layout)
     found = find_signals(source) if layout_given is None else scan_files.raw_signals(source, layout_given)
-    number, chosen = choose(found, signal, source.name)
-    recording = make_recording(chosen, source.name, pixel_nm=pixel_nm, frame_time_s=frame_time_s)
+    found = found if energy_axis is None else _with_energies(found, energy_axis)
+    number, chosen = choose(found, signal, source.name, but_spectra)
+    if spectra.holds_spectra(chosen):
+        recording = spectra.make_spectra(chosen, source.name, step_nm=pixel_nm)
+    else:
+        recording = make_recording(chosen, source.name, pixel_nm=pixel_nm, frame_time_s=frame_time_s)
     recording.metadata.update(path=str(source), number=number)
     return recording if scan_shape is None else as_scan(recording, scan_shape)
+
+
+def _with_energies(found: list[Signal], axis: SignalAxis) -> list[Signal]:
+    """Return the signals of a file, of which those with the most axes get these energies."""
+    most = max((len(one.axes) for one in found), default=0)
+    return [spectra.with_energies(one, axis) if len(one.axes) == most else one for one in found]
 
 
 def describe(path: str | Path) -> list[dict[str, Any]]:
@@ -76,7 +102,9 @@ def find_signals(source: Path) -> list[Signal]:
     suffix = source.suffix.lower()
     if suffix == ".zarr":
         return zarr_files.signals(source)
-    if source.is_dir() and suffix not in {".zspy"}:
+    if suffix == ".zspy":
+        return zarr_files.hyperspy_signals(source)
+    if source.is_dir():
         return pictures.folder_signals(source, _suffixes(), find_signals)
     if structures.format_of(source):
         return structures.signals(source)
@@ -109,6 +137,8 @@ def _row(number: int, signal: Signal) -> dict[str, Any]:
     row["axes"] = [axis.text() for axis in signal.axes]
     row |= {"frames": None, "pixel_nm": None, "frame_time_s": None, "voltage_kV": signal.stated.voltage_kV}
     row |= {"step_nm": None}
+    if spectra.holds_spectra(signal):
+        return {**row, **spectra.facts(signal)}
     if not (reason := trouble(signal)):
         recording = None if signal.colour else make_recording(signal, signal.name, pixel_nm=None, frame_time_s=None)
         plan = layout(signal)

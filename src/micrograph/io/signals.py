@@ -112,12 +112,19 @@ def trouble(signal: Signal) -> str:
     return ""
 
 
-def choose(signals: Sequence[Signal], wanted: str | int | None, where: str) -> tuple[int, Signal]:
-    """Return number and signal that `wanted` names, or the only (or only HAADF) image; raises `BadInput` otherwise."""
+def choose(
+    signals: Sequence[Signal], wanted: str | int | None, where: str, spectra: bool = False
+) -> tuple[int, Signal]:
+    """Return number and signal that `wanted` names, or the only (or only HAADF) image; raises `BadInput` otherwise.
+
+    The only spectrum image is returned where there is no image, or where `spectra` are asked for.
+    """
     if wanted is not None:
         return _named(signals, wanted, where)
     if len(signals) == 1:
         return 0, signals[0]
+    if spectra and (chosen := _spectra(signals, where)):
+        return chosen
     images = [(number, signal) for number, signal in enumerate(signals) if not trouble(signal)]
     large = [(number, signal) for number, signal in images if min(signal.shape[-2:]) >= THUMB]
     haadf = [(number, signal) for number, signal in images if "haadf" in signal.name.lower()]
@@ -130,7 +137,22 @@ def choose(signals: Sequence[Signal], wanted: str | int | None, where: str) -> t
         raise BadInput(
             f"{where} holds {len(images)} images: choose one by number or name (signal=...) out of {_listing(images)}."
         )
+    if chosen := _spectra(signals, where):
+        return chosen
     raise BadInput(f"{where} holds no image, only {_listing(enumerate(signals))}: {EXPECTED}.")
+
+
+def _spectra(signals: Sequence[Signal], where: str) -> tuple[int, Signal] | None:
+    """Return the only spectrum image, or the only spectrum, ``None`` where there is none."""
+    found = [(number, one) for number, one in enumerate(signals) if any(map(is_spectral, one.axes))]
+    maps = [(number, one) for number, one in found if sum(axis.size > 1 for axis in one.axes) > 1]
+    for one in (maps, found):
+        if len(one) == 1:
+            return one[0]
+    if found:
+        listing = _listing(maps or found)
+        raise BadInput(f"{where} holds several spectra: choose one by number (signal=...) out of {listing}.")
+    return None
 
 
 def _named(signals: Sequence[Signal], wanted: str | int, where: str) -> tuple[int, Signal]:

@@ -114,6 +114,9 @@ def _signal(path: Path, module: str, reader: str, number: int, found: dict[str, 
         raise ValueError(f"signal {number} has axes that do not fit its data")
     angles = velox_angles(found.get("original_metadata") or {}) if reader == "EMD" else {}
     axes = tuple(axis_of(stated, int(size)) for stated, size in zip(found["axes"], data.shape, strict=True))
+    kept: dict[str, Any] = {key: str(general[key]) for key in ("title", "date", "time") if general.get(key)}
+    if kind := metadata.get("Signal", {}).get("signal_type"):
+        kept["signal_type"] = str(kind)
     return Signal(
         name=str(general.get("title") or path.name),
         array=VendorArray(path, module, number),
@@ -123,5 +126,5 @@ def _signal(path: Path, module: str, reader: str, number: int, found: dict[str, 
         stated=instrument(metadata).with_known(**angles),
         colour=bool(data.dtype.names),
         trusted=True,
-        metadata={key: str(general[key]) for key in ("title", "date", "time") if general.get(key)},
+        metadata=kept,
     )

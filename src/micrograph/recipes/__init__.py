@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from micrograph.core import BadInput
 
 if TYPE_CHECKING:
+    from micrograph.core import Calibration
     from micrograph.run import Recipe
 
-__all__ = ["RECIPES", "find_recipe"]
+__all__ = ["RECIPES", "find_recipe", "require_suited"]
 
 RECIPES = (
     "atoms",
@@ -45,3 +46,18 @@ def find_recipe(name: str) -> Recipe:
         raise BadInput(f"There is no recipe '{name}': the recipes are {', '.join(RECIPES)}.")
     recipe: Recipe = importlib.import_module(f"micrograph.recipes.{name.replace('-', '_')}").RECIPE
     return recipe
+
+
+def require_suited(recipe: Recipe, calibration: Calibration) -> None:
+    """Raise `BadInput` where a recipe cannot look at a recording, with the names of those that can."""
+    from micrograph.run import require_calibration
+    from micrograph.run.streaming import CONTENTS
+
+    if calibration.content not in recipe.task.takes:
+        taken = " or ".join(dict.fromkeys(CONTENTS[content] for content in recipe.task.takes))
+        fitting = [name for name in RECIPES if calibration.content in find_recipe(name).task.takes]
+        raise BadInput(
+            f"Recipe '{recipe.name}' takes {taken}, but the recording holds {CONTENTS[calibration.content]}: choose "
+            f"another signal of the file with --signal, or a recipe for these ({', '.join(fitting) or 'none so far'})."
+        )
+    require_calibration(recipe, calibration)
