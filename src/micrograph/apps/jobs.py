@@ -285,7 +285,7 @@ def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> 
             )
     if isinstance(recipe.model, EncoderSpec):
         return load_encoder(names, device=device, view=recipe.view)
-    return load_predictor(names, device=device)
+    return load_predictor(names, device=device, view=recipe.view)
 
 
 def _text_of(recipe: Recipe, paths: Sequence[Path]) -> str:
