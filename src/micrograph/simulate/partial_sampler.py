@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.simulate.ranges import Range
-from micrograph.simulate.scan_paths import KINDS, scan_path
+from micrograph.simulate.scan_paths import KINDS, ScanPath, scan_path
 from micrograph.simulate.stem_scenes import StemScenes
 
 Image = NDArray[np.float32]
@@ -36,7 +36,8 @@ class PartialScans:
 
     coverage: dwells over pixels (log-uniform); electrons: detected in a dwell on the brightest pixel (log-uniform);
     dark: electrons of the darkest pixel over those; spread: share of spirals that are given as dwell times on 3 x 3
-    pixels around each place.
+    pixels around each place; cut_from: side of the field that the beam visits, of which the scene is a random part
+    (``None``: of the scene itself).
     """
 
     scenes: StemScenes = field(default_factory=StemScenes)
@@ -45,6 +46,7 @@ class PartialScans:
     electrons: Range = (20.0, 2000.0)
     dark: Range = (0.0, 0.5)
     spread: float = 0.25
+    cut_from: int | None = None
 
     def __call__(self, rng: np.random.Generator) -> PartialScan:
         """Return one partial scan; `truth` and `image` are in 0..1 but for the noise."""
@@ -55,8 +57,7 @@ class PartialScans:
         """Return a partial scan of the noise-free image `truth` (H, W) in 0..1."""
         name = str(rng.choice(self.paths))
         coverage, electrons = (float(np.exp(rng.uniform(*np.log(ends)))) for ends in (self.coverage, self.electrons))
-        shape = (truth.shape[0], truth.shape[1])
-        path = scan_path(name, shape, coverage, seed=int(rng.integers(2**31)))
+        path = self._path(name, (truth.shape[0], truth.shape[1]), coverage, rng)
         dark = float(rng.uniform(*self.dark))
         if name == "spiral" and rng.random() < self.spread:
             image, dwells = _spread_out(truth, path.dwells, electrons, dark, rng)
@@ -64,6 +65,15 @@ class PartialScans:
             recorded = rng.poisson(electrons * ((1 - dark) * path.recorded(truth) + dark)) / electrons
             image, dwells = path.image((recorded - dark) / (1 - dark)), path.dwells
         return PartialScan(image.astype(np.float32), dwells, truth, kind, name, path.coverage, electrons)
+
+    def _path(self, name: str, shape: tuple[int, int], coverage: float, rng: np.random.Generator) -> ScanPath:
+        """Return the path in the scene, a random part of a larger field where one is visited."""
+        seed = int(rng.integers(2**31))
+        if self.cut_from is None:
+            return scan_path(name, shape, coverage, seed)
+        field = (max(self.cut_from, shape[0]), max(self.cut_from, shape[1]))
+        top, left = (int(rng.integers(far - near + 1)) for far, near in zip(field, shape, strict=True))
+        return scan_path(name, field, coverage, seed).within(top, left, shape)
 
 
 def _spread_out(

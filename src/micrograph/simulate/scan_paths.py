@@ -57,6 +57,12 @@ class ScanPath:
         found: Array = map_coordinates(np.asarray(image, float), [self.y_px, self.x_px], order=1, mode="nearest")
         return found
 
+    def within(self, top: int, left: int, shape: tuple[int, int]) -> ScanPath:
+        """Return the part of the path in a smaller field of `shape`, whose first pixel is (top, left) of this one."""
+        y, x = self.y_px - top, self.x_px - left
+        inside = (np.rint(y) >= 0) & (np.rint(y) < shape[0]) & (np.rint(x) >= 0) & (np.rint(x) < shape[1])
+        return ScanPath(self.kind, shape, y[inside], x[inside])
+
     def _summed(self, values: Array) -> NDArray[np.float32]:
         rows, columns = (np.rint(place).astype(int) for place in (self.y_px, self.x_px))
         flat = np.bincount(rows * self.shape[1] + columns, values, self.shape[0] * self.shape[1])
