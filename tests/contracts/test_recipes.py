@@ -36,7 +36,15 @@ def recipe_of(name: str) -> Recipe:
 
 
 #: Recipes that answer on whole patterns, structures or windows: they have no sites, and tests of their own.
-OF_WHOLES = ("pacbed", "virtual-detectors", "crystal-class", "crystal-symmetry", "lattice-types", "octahedral-tilts")
+OF_WHOLES = (
+    "pacbed",
+    "virtual-detectors",
+    "crystal-class",
+    "crystal-symmetry",
+    "lattice-types",
+    "octahedral-tilts",
+    "denoise",
+)
 
 #: Recipes of outlined objects: what they see has an area, not only a place.
 OUTLINED = ("particle-shapes", "liquid-cell", "pores", "particle-search")

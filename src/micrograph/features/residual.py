@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 #: White noise has the same power in all bands: below this ratio of the weakest to the strongest it is not white.
-_UNEVEN = 0.72
+_UNEVEN = 0.5
+#: Structure stands out at few frequencies; the power of a band is that at this quantile.
+_QUIET = 0.3
 #: Lines of a scan that jump put this many times the power of their neighbours on one axis of the spectrum.
 _LINES = 3.0
 
@@ -61,7 +63,7 @@ def whiteness(image: Image) -> Whiteness:
     ky, kx = np.abs(np.fft.fftfreq(height))[:, None], np.abs(np.fft.fftfreq(width))[None, :]
     fine_y, fine_x = (ky > 0.4) & (ky < 0.495), (kx > 0.4) & (kx < 0.495)
     beside_y, beside_x = (ky > 0.1) & (ky < 0.3), (kx > 0.1) & (kx < 0.3)
-    bands = [float(np.median(power[a & b])) for a, b in ((fine_y, beside_x), (beside_y, fine_x), (fine_y, fine_x))]
+    bands = [float(np.quantile(power[a & b], _QUIET)) for a, b in ((fine_y, beside_x), (beside_y, fine_x), (fine_y, fine_x))]
     if max(bands) <= 0:
         return Whiteness(1.0, 1.0, 1.0)
     high_y, high_x = (axis.ravel() > 0.25 for axis in (ky, kx))

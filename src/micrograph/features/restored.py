@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from micrograph.core import Column, Prediction
 from micrograph.features.noise import NoiseModel
 
+Image = NDArray[np.float32]
 #: Side in pixels of the stretches of a frame that the table 'objects' holds.
 SIDE = 64
 
@@ -79,11 +80,7 @@ class RestoredTables:
         return {"objects": pd.DataFrame(rows), "frames": pd.DataFrame([self._facts(prediction, before, variance, ys)])}
 
     def _facts(
-        self,
-        prediction: Prediction,
-        before: NDArray[np.float32],
-        variance: NDArray[np.float32],
-        ys: NDArray[np.float64],
+        self, prediction: Prediction, before: Image, variance: Image, ys: NDArray[np.float64]
     ) -> dict[str, object]:
         values = prediction.values
         after, sigma = prediction.maps["denoised"], prediction.sigma["denoised"]

@@ -36,7 +36,7 @@ _LOOKED, _VIEWS, _HELD = 6, 24, 2**25
 #: Neighbouring frames whose images, without noise, are less alike than this show something else.
 _ALIKE = 0.6
 #: Steps by which the shipped weights are made, and what they have seen.
-OWN_STEPS, DOMAIN = 6000, {"electrons_per_px": (1.5, 300.0), "readout_electrons": (0.0, 2.0)}
+OWN_STEPS, DOMAIN = 2400, {"electrons_per_px": (1.5, 300.0), "readout_electrons": (0.0, 2.0)}
 #: Least side of an image in pixels.
 _LEAST = 16
 
@@ -68,7 +68,8 @@ class Restorer:
     """Frames to `Prediction.maps` 'denoised' with its 1-sigma, in the recording's own units.
 
     `values`: 'noise' (gain, variance at no counts), 'residual' (scatter, likeness, correlation along y and x), 'white'
-    (evenness, rows, columns), 'alike' of neighbouring frames, 'others' (1 where these were used).
+    (evenness, rows, columns), 'alike' of neighbouring frames, 'others' (1 where these were used). `doubt` multiplies
+    the variances that the network states.
     """
 
     net: BlindNet
@@ -76,6 +77,7 @@ class Restorer:
     recording: Recording
     digest: str
     card: Mapping[str, Any] = field(default_factory=dict)
+    doubt: float = 1.0
 
     def __call__(self, frame: Frame) -> Prediction:
         """Return the denoised frame."""
@@ -83,7 +85,8 @@ class Restorer:
         stack = self._stack(frame)
         mean, variance = self._foretold(stack)
         own = stack[len(stack) // 2]
-        joined, left = (mean + own * variance) / (1 + variance), variance / (1 + variance)
+        weight = variance / (1 + variance) if self.net.spec.blind else np.float32(0)
+        joined, left = mean + (own - mean) * weight, weight if self.net.spec.blind else variance
         denoised = plan.stabiliser.back(joined, left)
         denoised += np.float32(image.mean(dtype=np.float64) - denoised.mean(dtype=np.float64))
         sigma = plan.stabiliser.slope(joined) * np.sqrt(left)
@@ -143,7 +146,7 @@ class Restorer:
             rows, columns = slice(top, min(top + _TILE, shape[0])), slice(left, min(left + _TILE, shape[1]))
             inner = slice(top - y0, rows.stop - y0), slice(left - x0, columns.stop - x0)
             mean[rows, columns] = found[0][inner] * np.float32(spread) + np.float32(level)
-            variance[rows, columns] = np.exp(found[1][inner])
+            variance[rows, columns] = np.exp(found[1][inner]) * np.float32(self.doubt)
         return mean, variance
 
 
@@ -165,11 +168,11 @@ class Denoiser:
     """
 
     mode: Literal["auto", "blind-spot", "frames"] = "auto"
-    steps: int = 200
-    start: str = "denoise-1"
+    steps: int = 250
+    start: str = "none"
     seed: int = 0
-    patch: int = field(default=96, metadata={"setting": False})
-    batch: int = field(default=8, metadata={"setting": False})
+    patch: int = field(default=80, metadata={"setting": False})
+    batch: int = field(default=6, metadata={"setting": False})
 
     def __post_init__(self) -> None:
         """Refuse a training that cannot be."""
@@ -184,26 +187,33 @@ class Denoiser:
         """Return the network trained on `recording` and kept in `weights`, or found there with the same card."""
         from micrograph.nets import Checkpoint, load, read_card, save
         from micrograph.nets.blind import BlindNet
+        from micrograph.train.blind_spot import doubt_factor
 
         plan = self.plan(recording)
         if weights.exists() and read_card(weights).get("learned_from") == card.get("learned_from"):
-            return self._restorer(load(weights), plan, recording, digest(weights))
+            kept = load(weights)
+            return self._restorer(kept, plan, recording, digest(weights), float(kept.card["doubt"]))
         begun = None if self.start == "none" else load(self.start)
         if self.steps == 0 and begun is not None:
-            return self._restorer(begun, plan, recording, _digest_of(begun))
+            net = _network(begun)
+            doubt = doubt_factor(net, self._views(recording, plan), learned=False)
+            return self._restorer(begun, plan, recording, _digest_of(begun), doubt)
         import torch
 
         torch.manual_seed(self.seed)
         net = BlindNet(BlindSpec() if begun is None else _blind(begun.spec))
         if begun is not None:
             net.load_state_dict(begun.part("net"))
-        loss = self._trained(net, self._views(recording, plan), weights, progress)
+        views = self._views(recording, plan)
+        loss = self._trained(net, views, weights, progress)
+        doubt = doubt_factor(net, views, learned=True)
         state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
         told = {"steps": self.steps, "start": self.start, "mode": plan.mode, "loss": loss}
-        checkpoint = Checkpoint(net.spec, state, {**card, "training": told, "versions": versions()})
+        facts = {**card, "training": told, "doubt": doubt, "versions": versions()}
+        checkpoint = Checkpoint(net.spec, state, facts)
         save(weights, checkpoint)
         weights.with_suffix(".ckpt").unlink(missing_ok=True)
-        return self._restorer(checkpoint, plan, recording, digest(weights))
+        return self._restorer(checkpoint, plan, recording, digest(weights), doubt)
 
     def _trained(self, net: BlindNet, views: Views, weights: Path, progress: Progress | None) -> float:
         from micrograph.train.blind_spot import BlindSettings, from_recording, learn
@@ -217,20 +227,16 @@ class Denoiser:
 
         return learn(net, from_recording(views, settings), settings, weights.with_suffix(".ckpt"), show)
 
-    def _restorer(self, found: Checkpoint, plan: Plan, recording: Recording, said: str) -> Restorer:
-        from micrograph.nets.blind import BlindNet
-
-        net = BlindNet(_blind(found.spec))
-        net.load_state_dict(found.part("net"))
+    def _restorer(self, found: Checkpoint, plan: Plan, recording: Recording, said: str, doubt: float) -> Restorer:
         key = hashlib.sha256(f"{said} {plan.mode} {plan.noise}".encode()).hexdigest()
-        return Restorer(net.eval().requires_grad_(False), plan, recording, key, found.card)
+        return Restorer(_network(found), plan, recording, key, found.card, doubt)
 
     def begun(self, weights: Path, steps: int | None, seed: int, progress: Progress | None = None) -> Checkpoint:
         """Train the network that recordings begin from, on simulated images of many kinds, and write it."""
         from micrograph.nets import Checkpoint, save
         from micrograph.train.blind_spot import BlindSettings, learned_from_scenes
 
-        settings = BlindSettings(OWN_STEPS if steps is None else steps, batch=12, patch=80, seed=seed)
+        settings = BlindSettings(OWN_STEPS if steps is None else steps, batch=8, patch=80, seed=seed)
 
         def show(done: int, total: int, loss: float) -> None:
             if progress is not None:
@@ -299,6 +305,17 @@ def _alone(image: Array, count: int) -> Array:
     stack = np.zeros((count, *image.shape), np.float32)
     stack[count // 2] = image
     return stack
+
+
+def _network(found: Checkpoint) -> BlindNet:
+    """Return the network of a checkpoint, ready to foretell."""
+    import torch
+
+    from micrograph.nets.blind import BlindNet
+
+    net = BlindNet(_blind(found.spec))
+    net.load_state_dict(found.part("net"))
+    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
 
 
 def _blind(spec: object) -> BlindSpec:

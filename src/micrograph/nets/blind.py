@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,9 +45,9 @@ class BlindNet(nn.Module):
         if spec.blind:
             shown[..., spec.reach, spec.reach] = 0
         self.register_buffer("shown", shown)
-        self.down = nn.ModuleList([nn.Conv2d(i, o, 2, stride=2) for i, o in zip(widths, widths[1:], strict=False)])
+        self.down = nn.ModuleList([nn.Conv2d(i, o, 2, stride=2) for i, o in pairwise(widths)])
         self.inward = nn.ModuleList([_Residual(width) for width in widths])
-        self.up = nn.ModuleList([nn.Conv2d(o, i, 1) for i, o in zip(widths, widths[1:], strict=False)])
+        self.up = nn.ModuleList([nn.Conv2d(o, i, 1) for i, o in pairwise(widths)])
         self.outward = nn.ModuleList([_Residual(width) for width in widths[:-1]])
         self.straight = nn.Conv2d(widths[0], 1, 1)
         self.mixed = nn.Conv2d(2 * widths[0], 2 * widths[0], 1)

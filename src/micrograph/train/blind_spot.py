@@ -30,8 +30,12 @@ Array = NDArray[np.float32]
 Progress = Callable[[int, int, float], object]
 #: A training is kept on disk after so many seconds.
 _KEEP_S = 20.0
+#: Share of the pixels of a recording that is kept back; stretches that are judged with it.
+_KEPT_BACK, _JUDGED = 0.1, 6
+#: How far, as a factor, the doubt of a network is believed to be off before it is judged (1 sigma).
+_BELIEVED = 0.5
 #: Patches that are cut from one simulated scene, and the most scenes.
-_REUSE, _MOST_SCENES = 40, 1200
+_REUSE, _MOST_SCENES = 32, 600
 #: Doubt (variance, noise is 1) that a network may not undercut where it learns from the truth.
 _TRUTH = 0.01
 
@@ -52,17 +56,22 @@ class Views:
     """What is learned from: stretches of frames.
 
     stacks: each (F, h, w), stabilised noise of variance 1, the middle frame is the one to foretell; without `others`
-    the neighbouring frames are hidden, without `own` the frame's own pixels.
+    the neighbouring frames are hidden, without `own` the frame's own pixels. A share of the pixels is never foretold
+    in training (`kept_back`), so that it can be judged with these.
     """
 
     stacks: tuple[Array, ...]
     own: bool = True
     others: bool = False
 
+    def kept_back(self, which: int) -> NDArray[np.bool_]:
+        """Return the pixels (h, w) of a stretch that are not learned from."""
+        return np.random.default_rng([5, which]).random(self.stacks[which].shape[1:]) < _KEPT_BACK
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames (B, F, P, P), facts (B, 3), what is to be foretold (B, P, P), and its noise's variance."""
+    """Frames (B, F, P, P), facts (B, 3), what is to be foretold (B, P, P; NaN: nothing), and its noise's variance."""
 
     frames: Tensor
     facts: Tensor
@@ -92,6 +101,7 @@ def scaled(stack: Array, *, own: bool, others: bool) -> tuple[Array, Array, floa
 def from_recording(views: Views, settings: BlindSettings) -> Draw:
     """Return batches of patches of a recording, turned and mirrored, to foretell their own noisy pixels."""
     seen = [scaled(stack, own=views.own, others=views.others) for stack in views.stacks]
+    hidden = [views.kept_back(which) for which in range(len(seen))]
     middle = len(views.stacks[0]) // 2
 
     def draw(step: int) -> Batch:
@@ -100,6 +110,7 @@ def from_recording(views: Views, settings: BlindSettings) -> Draw:
         for which in rng.integers(len(seen), size=settings.batch):
             scene, known, level, spread = seen[which]
             own = (views.stacks[which][middle] - np.float32(level)) / np.float32(spread)
+            own[hidden[which]] = np.nan
             patch = _patch(np.concatenate([scene, own[None]]), settings.patch, rng)
             frames.append(patch[:-1])
             targets.append(patch[-1])
@@ -112,7 +123,7 @@ def from_recording(views: Views, settings: BlindSettings) -> Draw:
 def from_scenes(scenes: Sequence[Array], count: int, settings: BlindSettings, *, movies: bool = True) -> Draw:
     """Return batches of clean `scenes` (counts, of mean 1) at many doses, seen in `count` frames; the truth is known.
 
-    Half of them are movies: the scene drifts, or other frames show something else; a few hide their own pixels.
+    Two in five are movies: the scene drifts, or other frames show something else; a few hide their own pixels.
     """
 
     def draw(step: int) -> Batch:
@@ -130,6 +141,8 @@ def learned_from_scenes(
     settings: BlindSettings,
     kept: Path | None = None,
     progress: Progress | None = None,
+    *,
+    movies: bool = True,
 ) -> tuple[BlindNet, float]:
     """Return a network trained on simulated scenes, and its loss; one image in `_REUSE` patches is new."""
     torch.manual_seed(settings.seed)
@@ -137,14 +150,14 @@ def learned_from_scenes(
     number = min(_MOST_SCENES, max(4, settings.steps * settings.batch // _REUSE))
     made = [scenes(rng) for _ in range(number)]
     net = BlindNet(spec)
-    return net, learn(net, from_scenes(made, spec.frames, settings), settings, kept, progress)
+    return net, learn(net, from_scenes(made, spec.frames, settings, movies=movies), settings, kept, progress)
 
 
 def _simulated(
     scenes: Sequence[Array], count: int, side: int, rng: np.random.Generator, movies: bool
 ) -> tuple[Array, Array, Array]:
     """Return one patch with noise: frames, facts, and the scaled mean of the stabilised middle frame."""
-    others = movies and rng.random() < 0.5
+    others = movies and rng.random() < 0.4
     own = not others or rng.random() < 0.8
     electrons = float(np.exp(rng.uniform(np.log(1.5), np.log(300.0))))
     readout = 0.0 if rng.random() < 0.6 else float(rng.uniform(0.2, 2.0))
@@ -155,7 +168,7 @@ def _simulated(
     clean = _patch(scene[None], wide, rng)[0]
     edge = (wide - side) // 2
     stabiliser = Stabiliser(1.0, readout**2)
-    stack = np.empty((count, side, side), np.float32)
+    stack = np.zeros((count, side, side), np.float32)
     middle, truth = count // 2, clean[edge : edge + side, edge : edge + side] * np.float32(electrons)
     for number in range(count):
         y, x = np.clip(np.rint(edge + drift * (number - middle)).astype(int), 0, wide - side)
@@ -186,7 +199,7 @@ def learn(
     """Train `net` in place and return its running loss; what is `kept` on disk goes on where it was stopped."""
     optimiser = torch.optim.Adam(net.parameters(), settings.learning_rate, betas=(0.9, 0.98))
     first, loss = _restored(net, optimiser, settings, kept)
-    net.train()
+    net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     saved = time.monotonic()
     for step in range(first, settings.steps):
         for group in optimiser.param_groups:
@@ -212,8 +225,39 @@ def negative_log_likelihood(net: BlindNet, batch: Batch) -> Tensor:
     mean, log_variance = net(batch.frames, batch.facts)
     spread = torch.exp(batch.facts[:, 0])[:, None, None]
     variance = torch.exp(log_variance) + batch.variance
-    off = (mean - batch.target) * spread
-    return 0.5 * (off.square() / variance + torch.log(variance)).mean()
+    known = torch.isfinite(batch.target)
+    off = torch.where(known, mean - batch.target.nan_to_num(), 0.0) * spread
+    return 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum()
+
+
+@torch.inference_mode()
+def doubt_factor(net: BlindNet, views: Views, *, learned: bool) -> float:
+    """Return by what the variance that `net` states is too small: from noisy pixels that it has not `learned` from.
+
+    Their square deviations are the noise's 1 and the network's own; few pixels change little.
+    """
+    middle = len(views.stacks[0]) // 2
+    square, stated, number = 0.0, 0.0, 0
+    for which in range(min(len(views.stacks), _JUDGED)):
+        stack = _fitting(views.stacks[which], net.spec.multiple)
+        seen, facts, level, spread = scaled(stack, own=views.own, others=views.others)
+        mean, log_variance = net(torch.from_numpy(seen)[None], torch.from_numpy(facts)[None])
+        fresh = views.kept_back(which)[: stack.shape[1], : stack.shape[2]] | (not learned)
+        off = (mean[0].numpy() * spread + level - stack[middle])[fresh].astype(float)
+        square += float((off**2 - 1).sum())
+        stated += float(np.exp(log_variance[0].numpy()[fresh].astype(float)).sum())
+        number += int(fresh.sum())
+    if not number or stated <= 0:
+        return 1.0
+    error = math.sqrt(2 * number) / stated
+    return float(np.clip(1 + (square / stated - 1) / (1 + (error / _BELIEVED) ** 2), 0.3, 5.0))
+
+
+def _fitting(stack: Array, multiple: int) -> Array:
+    """Return (F, h, w) cut to sides of at most 512 pixels that a network takes, made longer where they are short."""
+    sides = [max(multiple, min(n, 512) // multiple * multiple) for n in stack.shape[1:]]
+    ends = [(0, max(0, side - n)) for side, n in zip(sides, stack.shape[1:], strict=True)]
+    return np.pad(stack, ((0, 0), *ends), mode="symmetric")[:, : sides[0], : sides[1]]
 
 
 def _schedule(done: float) -> float:
