@@ -12,7 +12,11 @@ from micrograph.features.sparse_start import FewWaves, smooth_fill
 Image = NDArray[np.float32]
 
 #: What `seen_of` stacks, in order.
-CHANNELS = ("start", "smooth", "visited", "weight", "distance", "misfit", "roughness")
+CHANNELS = ("start", "difference", "visited", "weight", "distance", "off waves", "off smooth")
+#: Side (pixels) of the tiles that are held out to see which filling foretells them, and their share of the field.
+TILE, HELD = 10, 0.12
+#: How decidedly the better one is followed.
+SHARPNESS = 4
 #: One value that so many pixels have exactly was never recorded there.
 SAME = 0.5
 #: Shares of visited pixels that the shipped network knows.
@@ -74,9 +78,10 @@ def _most_common(image: Image) -> float | None:
 def seen_of(partial: Partial) -> tuple[Image, float, float]:
     """Return what a network sees, (7, H, W) as named in `CHANNELS`, and the offset and scale of the values in it.
 
-    The start is the image of few waves, with what these leave unexplained filled in smoothly; then the smooth filling,
-    and the visited values, both minus the start; the weights; how far the next visited pixel is; how large the
-    misfit of the waves and that of the smooth filling are nearby.
+    The start is the smooth filling, or the image of few waves (with what these leave unexplained filled in smoothly),
+    or something between, by how well each foretells tiles that were held out. Then the difference of the two; the
+    visited values minus the start; the weights; how far the next visited pixel is; and how far each of the two was off
+    in held-out tiles nearby.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -86,21 +91,42 @@ def seen_of(partial: Partial) -> tuple[Image, float, float]:
     offset = float((partial.values * weights).sum() / total)
     scale = float(np.sqrt((weights * (partial.values - offset) ** 2).sum() / total)) or 1.0
     values = np.where(visited, (partial.values - offset) / scale, 0).astype(np.float32)
-    waves = FewWaves()(values, weights)
-    unexplained = np.where(visited, values - waves, 0)
-    start = waves + smooth_fill(unexplained, weights)
-    smooth = smooth_fill(values, weights)
+    held = np.where(_tiles(weights.shape), weights, 0).astype(np.float32)
+    off_smooth, off_waves = (held * (values - one) ** 2 for one in _fillings(values, weights - held))
+    smooth, waves = _fillings(values, weights)
+    power_smooth, power_waves = (float(off.sum()) ** SHARPNESS for off in (off_smooth, off_waves))
+    share = power_smooth / max(power_smooth + power_waves, 1e-30)
+    start = smooth + share * (waves - smooth)
     distance = np.log1p(distance_transform_edt(~visited)) if visited.any() else np.zeros(visited.shape)
     stack = (
         start,
-        smooth - start,
+        waves - smooth,
         np.where(visited, values - start, 0),
         weights,
         distance,
-        smooth_fill(np.abs(unexplained), weights),
-        smooth_fill(np.where(visited, np.abs(values - smooth), 0), weights),
+        *(np.sqrt(_nearby(off, held)) for off in (off_waves, off_smooth)),
     )
     return np.stack(stack).astype(np.float32), offset, scale
+
+
+def _fillings(values: Image, weights: Image) -> tuple[Image, Image]:
+    """Return the smooth filling, and few waves with what they leave unexplained filled in smoothly."""
+    waves = FewWaves()(values, weights)
+    rest = np.where(weights > 0, values - waves, 0).astype(np.float32)
+    return smooth_fill(values, weights), waves + smooth_fill(rest, weights)
+
+
+def _nearby(off: Image, held: Image) -> Image:
+    """Return squared errors (H, W), which are known in held-out tiles, everywhere."""
+    return smooth_fill(np.where(held > 0, off / np.maximum(held, 1e-9), 0).astype(np.float32), held)
+
+
+def _tiles(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which pixels (H, W) are held out: tiles at random, always the same ones."""
+    rng = np.random.default_rng(0)
+    chosen = rng.random([-(-side // TILE) for side in shape]) < HELD
+    whole: NDArray[np.bool_] = np.kron(chosen, np.ones((TILE, TILE), bool))
+    return whole[: shape[0], : shape[1]]
 
 
 def agreed(partial: Partial, image: Image, sigma: Image) -> tuple[Image, Image, float]:

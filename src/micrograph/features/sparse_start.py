@@ -41,11 +41,11 @@ class FewWaves:
     al. 2012, doi:10.1109/TIT.2011.2173241.
     """
 
-    rounds: int = 8
-    share: float = 0.5
-    sigmas: float = 4.5
+    rounds: int = 10
+    share: float = 0.8
+    sigmas: float = 6.0
     steps: int = 3
-    ridge: float = 0.01
+    ridge: float = 0.03
 
     def __call__(self, values: Image, weights: Image) -> Image:
         """Return (H, W) from `values` (H, W), which count as `weights` (H, W), up to 1, say."""

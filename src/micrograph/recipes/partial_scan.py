@@ -15,6 +15,15 @@ from micrograph.run import Recipe
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.train import TrainSettings
+from micrograph.validate.partial_checks import (
+    FIELD,
+    SIDE,
+    PartialTrial,
+    completion_error,
+    completion_gain,
+    completion_seconds,
+    sigma_coverage,
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,33 @@ MODEL = NetSpec(
     levels=4,
     fold=2,
     pixel_nm=None,
-    patch=128,
+    patch=96,
     channels=len(CHANNELS),
     weights="partial-1",
 )
+
+#: Bars hold for 1/20 of the pixels, all kinds of paths alike: an image in 0..1 and its error in parts of that.
+#: The published images are cuts of 512 pixels from scans of 2048: all that is in them is many pixels wide.
+PUBLISHED = StemScenes(side=SIDE, spacing_px=(20.0, 120.0), size_px=(40.0, 300.0), blur_px=(2.0, 6.0))
+OWN = PartialTrial(
+    "1/20 visited", PartialScans(PUBLISHED, coverage=(0.0499, 0.0501), cut_from=FIELD), number=36, all_ways=True
+)
+FARTHER = PartialTrial(
+    "1/40 visited, half the dose",
+    PartialScans(PUBLISHED, coverage=(0.0249, 0.0251), electrons=(10.0, 1000.0), cut_from=FIELD),
+    number=24,
+)
+#: Finer things than the published images show: lattices whose spacing is less than the distance of a spiral's turns.
+FINER = PartialTrial(
+    "1/20 visited, fine things",
+    PartialScans(
+        StemScenes(side=SIDE, spacing_px=(12.0, 20.0), size_px=(16.0, 40.0), blur_px=(1.2, 2.0)),
+        coverage=(0.0499, 0.0501),
+        cut_from=FIELD,
+    ),
+    number=24,
+)
+MULTISLICE = PartialTrial("1/20 visited, multislice", number=24, multislice=True)
 
 RECIPE = Recipe(
     name="partial-scan",
@@ -70,6 +102,19 @@ RECIPE = Recipe(
     summary=PartialSummary(),
     view=PartialLook(),
     images=(IMAGE,),
-    checks=(),
-    training=TrainSettings(steps=2800, batch=8, reuse=4, learning_rate=3e-3, calibration_samples=300),
+    checks=(
+        completion_error(OWN, at_most=0.04),
+        completion_gain(OWN, at_least=0.2),
+        sigma_coverage(OWN, sigmas=1, off_by=0.06),
+        sigma_coverage(OWN, sigmas=2, off_by=0.04),
+        completion_error(FARTHER, at_most=0.07),
+        completion_gain(FARTHER, at_least=0.2),
+        sigma_coverage(FARTHER, sigmas=1, off_by=0.1),
+        completion_error(FINER, at_most=0.1),
+        completion_gain(FINER, at_least=0.2),
+        completion_error(MULTISLICE, at_most=0.06),
+        completion_gain(MULTISLICE, at_least=0.2),
+        completion_seconds(at_most_s=1.0),
+    ),
+    training=TrainSettings(steps=3600, batch=8, reuse=6, learning_rate=3e-3, calibration_samples=300),
 )

@@ -21,7 +21,8 @@ class StemScenes:
     """Random images (side, side) in 0..1, darkest to brightest pixel, before any noise.
 
     shares: how often each kind comes (they need not add up to 1). spacing_px: of a lattice's shortest vector
-    (log-uniform); size_px: diameters of particles, holes, grains (log-uniform); blur_px: 1-sigma of the probe.
+    (log-uniform); size_px: diameters of particles, three times the widths of fibres (log-uniform); blur_px: 1-sigma of
+    the probe (log-uniform), which is 35 to 50 pm on pixels of 6 to 30 pm.
     """
 
     side: int = 160
@@ -31,9 +32,9 @@ class StemScenes:
             "spots": 0.08,
         }
     )  # fmt: skip
-    spacing_px: Range = (12.0, 80.0)
-    size_px: Range = (16.0, 160.0)
-    blur_px: Range = (0.8, 2.0)
+    spacing_px: Range = (12.0, 120.0)
+    size_px: Range = (16.0, 300.0)
+    blur_px: Range = (1.2, 6.0)
 
     def __call__(self, rng: np.random.Generator) -> tuple[Image, str]:
         """Return an image (side, side) and the name of its kind."""
@@ -45,7 +46,7 @@ class StemScenes:
             image = image + rng.uniform(0.1, 0.5) * np.ptp(image) * self.smooth(rng, (0.1, 0.5))
         if rng.random() < 0.5:
             image = image * slow_background(image.shape, rng, depth=float(rng.uniform(0.02, 0.25)))
-        return scaled(blurred(image, float(rng.uniform(*self.blur_px)))), kind
+        return scaled(blurred(image, _log(self.blur_px, rng))), kind
 
     def smooth(self, rng: np.random.Generator, share: Range = (0.05, 0.4)) -> Array:
         """Return a smooth field of variance 1 whose grains are such a share of the side."""
@@ -117,7 +118,7 @@ def texture(scenes: StemScenes, rng: np.random.Generator) -> Array:
     """Return a random field whose power falls with a power of the frequency, bent by a curve of brightness."""
     import scipy.fft
 
-    side, slope = scenes.side, rng.uniform(2.2, 4.5)
+    side, slope = scenes.side, rng.uniform(3.0, 5.0)
     wave = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij"))
     power = 1 / np.maximum(wave, rng.uniform(0.5, 4) / side) ** (slope / 2)
     seed = rng.normal(size=power.shape) + 1j * rng.normal(size=power.shape)
@@ -133,7 +134,7 @@ def fibres(scenes: StemScenes, rng: np.random.Generator) -> Array:
     y, x = np.mgrid[:side, :side].astype(float)
     image = 0.1 * scenes.smooth(rng)
     for _ in range(int(rng.integers(1, 8))):
-        turn, width = rng.uniform(0, np.pi), _log((3.0, 25.0), rng)
+        turn, width = rng.uniform(0, np.pi), _log(scenes.size_px, rng) / 3
         along = np.cos(turn) * x + np.sin(turn) * y
         bend = rng.uniform(0, 0.1) * side * np.sin(2 * np.pi * along / side * rng.uniform(0.3, 1.5) + rng.uniform(0, 6))
         off = np.abs(np.cos(turn) * y - np.sin(turn) * x - rng.uniform(-0.2, 1.2) * side + bend) / (width / 2)
