@@ -1,4 +1,4 @@
-"""Noise-free STEM images of very many kinds, from 0 to 1: lattices, grains, particles, films, textures, fibres, spots."""
+"""Noise-free STEM images of many kinds, from 0 to 1: lattices, grains, particles, films, textures, fibres, spots."""
 
 from __future__ import annotations
 
