@@ -72,55 +72,113 @@ class TotalVariation:
     """How `total_variation` weighs its prior.
 
     weight: of the total variation against the Poisson likelihood; iterations: of the primal-dual steps; background:
-    counts per pixel that are not the specimen's.
+    counts per pixel that are not the specimen's, one number or one for each element.
     """
 
-    weight: float = 4.0
+    weight: float = 0.2
     iterations: int = 120
-    background: float = 1e-3
+    background: float | tuple[float, ...] = 1e-3
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beforehand of volumes (C, depth, Y, width).
+
+    support (depth, Y, width): where the specimen is, outside all is zero; model: volumes from which the differences
+    shall have few edges, instead of the volumes themselves; start: volumes from which to begin.
+    """
+
+    support: NDArray[np.bool_] | None = None
+    model: Volume | None = None
+    start: Volume | None = None
 
 
 def total_variation(
     counts: Volume,
     projector: Projector,
     settings: TotalVariation | None = None,
-    support: NDArray[np.bool_] | None = None,
+    known: Known | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Volume:
     """Return volumes (C, depth, Y, width), never below zero, of most Poisson likelihood with least total variation.
 
     counts: (C, V, Y, width), C elements of one specimen, reconstructed together: an edge that several elements share
     costs less than as many edges in different places (Bresson and Chan, doi:10.3934/ipi.2008.2.455). Elements count in
-    units of their own usual voxel. support (depth, Y, width): where the specimen is; outside all is zero. Primal-dual
-    steps with diagonal preconditioning (Pock and Chambolle, doi:10.1109/ICCV.2011.6126441).
+    units of their own usual voxel. With a `known.model` the total variation is that of the difference from it: what
+    the model says right costs nothing, and where the counts speak against it they are heard. Primal-dual steps with
+    diagonal preconditioning (Pock and Chambolle, doi:10.1109/ICCV.2011.6126441).
     """
-    settings = settings or TotalVariation()
+    settings, known = settings or TotalVariation(), known or Known()
     for series in counts:
         _check(series, projector)
-    inside = np.ones((), np.float32) if support is None else support.astype(np.float32)
-    volume = np.stack([sirt(series, projector, 5) for series in counts]) * inside
-    usual = np.maximum((volume**2).sum(axis=(1, 2, 3)) / np.maximum(volume.sum(axis=(1, 2, 3)), 1e-12), 1e-9)
-    unit = usual.astype(np.float32)[:, None, None, None]
+    volume = _begun(counts, projector, known)
+    unit = _usual(volume)
     one = np.ones((projector.depth, 1, projector.width), np.float32)
-    sigma = 1 / unit / np.maximum(projector.forward(one), 1e-3)
+    per_ray = 1 / np.maximum(projector.forward(one), 1e-3)
     rays_per_voxel = projector.back(np.ones((projector.views, 1, projector.width), np.float32))
     pace = np.float32(2 * settings.weight)  # of the edges' dual, which never exceeds the weight
-    tau = 1 / (unit * rays_per_voxel + 6 * pace)
-    volume = volume / unit
+    grounds = np.broadcast_to(np.asarray(settings.background, np.float32), len(counts))
+    model = None if known.model is None else known.model / unit[:, None, None, None]
+    volume /= unit[:, None, None, None]
     leading, rays, edges = volume.copy(), np.zeros_like(counts), np.zeros((3, *volume.shape), np.float32)
+    if model is not None:
+        leading -= model
     for step in range(settings.iterations):
-        for channel, own in enumerate(unit[:, 0, 0, 0]):
-            expected = own * projector.forward(leading[channel]) + settings.background
-            rays[channel] = _poisson_dual(rays[channel] + sigma[channel] * expected, counts[channel], sigma[channel])
-        edges += pace / 2 * _differences(leading)
-        edges /= np.maximum(1, np.sqrt((edges**2).sum(axis=(0, 1))) / np.float32(settings.weight))
-        before = volume
-        slope = np.stack([own * projector.back(one) for own, one in zip(unit[:, 0, 0, 0], rays, strict=True)])
-        volume = np.maximum(volume - tau * (slope - _divergence(edges)), 0) * inside
-        leading = 2 * volume - before
+        _push_edges(edges, leading, pace / 2, np.float32(settings.weight))
+        if model is not None:
+            leading += model
+        for channel, own in enumerate(unit):
+            sigma = per_ray / own
+            expected = own * projector.forward(leading[channel]) + grounds[channel]
+            rays[channel] = _poisson_dual(rays[channel] + sigma * expected, counts[channel], sigma)
+            move = own * projector.back(rays[channel])
+            move -= _divergence(edges[:, channel])
+            move /= own * rays_per_voxel + 6 * pace
+            before, now = leading[channel], volume[channel]
+            np.subtract(now, move, out=move)
+            np.maximum(move, 0, out=move)
+            if known.support is not None:
+                move *= known.support
+            np.subtract(2 * move, now, out=before)
+            volume[channel] = move
+        if model is not None:
+            leading -= model
         if progress is not None:
             progress(step + 1, settings.iterations)
-    return np.asarray(volume * unit, np.float32)
+    volume *= unit[:, None, None, None]
+    return volume
+
+
+def _begun(counts: Volume, projector: Projector, known: Known) -> Volume:
+    """Return volumes to begin from: those given, the model, or what a few steps of SIRT make of the counts."""
+    given = known.start if known.start is not None else known.model
+    if given is not None:
+        return np.array(given, np.float32)
+    found = np.stack([sirt(series, projector, 5) for series in counts])
+    return found if known.support is None else np.asarray(found * known.support, np.float32)
+
+
+def _usual(volume: Volume) -> NDArray[np.float32]:
+    """Return the usual voxel (C,) of each element: the mean over what it is the mean of."""
+    flat = volume.reshape(len(volume), -1)
+    squares = np.einsum("cv,cv->c", flat, flat)
+    return np.maximum(squares / np.maximum(flat.sum(axis=1), 1e-12), 1e-9).astype(np.float32)
+
+
+def _push_edges(edges: Volume, volume: Volume, step: np.float32, most: np.float32, slab: int = 8) -> None:
+    """Add `step` times the differences of volumes (C, Z, Y, X) to `edges` (3, C, Z, Y, X), each cut to length `most`.
+
+    All elements together have one length; it is done in slabs along z, so that little memory is needed.
+    """
+    for first in range(0, volume.shape[1], slab):
+        part = edges[:, :, first : first + slab]
+        here = volume[:, first : first + slab + 1]
+        part[0, :, : here.shape[1] - 1] += step * (here[:, 1:] - here[:, :-1])
+        own = here[:, : part.shape[2]]
+        part[1, :, :, :-1] += step * (own[:, :, 1:] - own[:, :, :-1])
+        part[2, ..., :-1] += step * (own[..., 1:] - own[..., :-1])
+        length = np.sqrt(np.einsum("aczyx,aczyx->zyx", part, part))
+        part /= np.maximum(1, length / most)
 
 
 def _poisson_dual(dual: Volume, counts: Volume, sigma: Volume) -> Volume:
@@ -128,20 +186,11 @@ def _poisson_dual(dual: Volume, counts: Volume, sigma: Volume) -> Volume:
     return np.asarray((1 + dual - np.sqrt((dual - 1) ** 2 + 4 * sigma * counts)) / 2, np.float32)
 
 
-def _differences(volume: Volume) -> Volume:
-    """Return the forward differences (3, C, Z, Y, X) of (C, Z, Y, X), zero at the far ends."""
-    found = np.zeros((3, *volume.shape), np.float32)
-    found[0, :, :-1] = volume[:, 1:] - volume[:, :-1]
-    found[1, :, :, :-1] = volume[:, :, 1:] - volume[:, :, :-1]
-    found[2, ..., :-1] = volume[..., 1:] - volume[..., :-1]
-    return found
-
-
 def _divergence(field: Volume) -> Volume:
-    """Return the divergence (C, Z, Y, X), the negative adjoint of `_differences`."""
+    """Return the divergence (Z, Y, X) of a field (3, Z, Y, X): minus the adjoint of forward differences."""
     found = np.zeros(field.shape[1:], np.float32)
     for axis in range(3):
-        part, into = np.moveaxis(field[axis], axis + 1, 0), np.moveaxis(found, axis + 1, 0)
+        part, into = np.moveaxis(field[axis], axis, 0), np.moveaxis(found, axis, 0)
         into[:-1] += part[:-1]
         into[1:] -= part[:-1]
     return found

@@ -1,0 +1,63 @@
+"""Volumes of the elements of core-shell particles from a few noisy EDX maps.   doi:10.1038/s42256-020-00289-5"""
+
+from micrograph.core import Task
+from micrograph.features.shell_tables import (
+    COMPOSITION,
+    ELEMENTS,
+    PARTICLES,
+    SERIES,
+    SUMMARY,
+    VIEWS,
+    ShellRows,
+    ShellSummary,
+)
+from micrograph.infer.volumes import Tomography
+from micrograph.nets import NoNet
+from micrograph.run import Recipe, Result
+from micrograph.run.recipe import EVERY_MAP
+
+
+def write_turning_view(result: Result) -> None:
+    """Write the volumes of a finished run as ``volume.gif``, seen from all sides about the tilt axis."""
+    import numpy as np
+
+    from micrograph.draw.volumes import write_turning
+    from micrograph.features.projector import Projector
+
+    found = result.preview()
+    if found is None or not found.maps:
+        return
+    step = max(1, -(-max(next(iter(found.maps.values())).shape) // 96))
+    views = {}
+    for name, volume in found.maps.items():
+        some = np.ascontiguousarray(volume[::step, ::step, ::step])
+        depth, _, width = some.shape
+        views[name] = Projector(tuple(float(turn) for turn in range(0, 360, 10)), width, depth).forward(some)
+    write_turning(result.folder / "volume.gif", views, found.pixel_nm * step)
+
+
+RECIPE = Recipe(
+    name="edx-tomography",
+    title="EDX tomography of core-shell particles",
+    task=Task(
+        question="Where are the elements in three dimensions, how thick are the shells, and what do core and shell "
+        "consist of?",
+        needs=("pixel_nm",),
+        answers={
+            "objects": PARTICLES,
+            "frames": SERIES,
+            "composition": COMPOSITION,
+            "views": VIEWS,
+            "elements": ELEMENTS,
+            "summary": SUMMARY,
+        },
+        reference="doi:10.1038/s42256-020-00289-5",
+        takes=("elements",),
+    ),
+    data=Tomography(),
+    model=NoNet(),
+    objects=ShellRows(),
+    summary=ShellSummary(),
+    files=write_turning_view,
+    images=EVERY_MAP,
+)
