@@ -39,6 +39,8 @@ def recipe_of(name: str) -> Recipe:
 OF_WHOLES = (
     "pacbed",
     "virtual-detectors",
+    "edx-tomography",
+    "edx-denoise",
     "crystal-class",
     "crystal-symmetry",
     "lattice-types",

@@ -9,6 +9,7 @@ from typing import Any
 
 from micrograph.core import BadInput, Recording, SignalAxis
 from micrograph.io import (
+    elements,
     hdf5,
     numpy_files,
     peak_lists,
@@ -37,6 +38,7 @@ READERS: dict[str, Callable[[Path], list[Signal]]] = {
     ".blo": scan_files.blo_signals,
     ".raw": scan_files.raw_signals,
     ".bin": scan_files.raw_signals,
+    ".mat": elements.mat_signals,
     **dict.fromkeys(pictures.PICTURES, pictures.signals),
 }
 
@@ -54,6 +56,7 @@ def open_recording(
 ) -> Recording:
     """Open a file, or a folder of images, as a lazy recording of grey images (H, W) with square pixels.
 
+    Maps of several elements, named by them, are one recording of frames (C, H, W) unless one is chosen by `signal`.
     The patterns of a 4D-STEM scan (Y, X, H, W) are its frames, line by line; `scan_shape` (Y, X) makes a scan of a
     series of patterns, `raw_layout` says what a file without a head holds ('256x256x128x128 uint16 offset=0 gap=0').
 
@@ -69,6 +72,10 @@ def open_recording(
     _check_positive(frame_time_s, "frame_time_s")
     source = existing(path)
     but_spectra = energy_axis is not None or ("spectra" in takes and "image" not in takes and "elements" not in takes)
+    if signal is None and scan_shape is None and not but_spectra:
+        maps = elements.element_recording(source, find_signals, pixel_nm)
+        if maps is not None:
+            return maps
     layout_given = None if raw_layout is None else scan_files.RawLayout.parsed(raw_layout)
     found = find_signals(source) if layout_given is None else scan_files.raw_signals(source, layout_given)
     found = found if energy_axis is None else _with_energies(found, energy_axis)

@@ -126,5 +126,11 @@ def _signal(path: Path, module: str, reader: str, number: int, found: dict[str, 
         stated=instrument(metadata).with_known(**angles),
         colour=bool(data.dtype.names),
         trusted=True,
-        metadata=kept,
+        metadata=kept | _elements(metadata),
     )
+
+
+def _elements(metadata: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the elements that the metadata names, for stacks of their maps."""
+    named = metadata.get("Sample", {}).get("elements") or ()
+    return {"elements": tuple(str(one) for one in named)} if len(named) > 0 else {}

@@ -37,6 +37,8 @@ RECIPES = (
     "octahedral-tilts",
     "hrtem-columns",
     "column-heights",
+    "edx-tomography",
+    "edx-denoise",
     "denoise",
 )
 

@@ -31,6 +31,7 @@ from micrograph.report.scans import scan_figures
 from micrograph.report.structures import is_structural, structural_figures
 from micrograph.report.tilts import is_tilts, tilt_figures
 from micrograph.report.tubes import is_tubes, tube_figures
+from micrograph.report.volumes import volume_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,7 +80,7 @@ def _has_own(tables: Mapping[str, DataFrame]) -> bool:
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
     if recipe.images:
-        return restored_figures(recipe, prediction)
+        return restored_figures(recipe, prediction) | volume_figures(prediction, tables)
     image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm
     if pixel_nm is None:
         return {}

@@ -74,6 +74,7 @@ CAPTIONS = {
     "centre": "The hue says whereto the pattern moves, the brightness how far; the descan's part is taken off.",
     "phase": "Divergence of the shifts, and the potential whose slopes they are (up to a constant).",
     "mean": "The position-averaged pattern; the circle is the disc of the direct beam.",
+    "volume": "Slices through the middle of the largest particle; z runs along the beam at tilt 0.",
     "restored": "Recorded and result in one scale of grey; the residual should show nothing but noise.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
