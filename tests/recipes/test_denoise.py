@@ -56,17 +56,9 @@ def test_the_tables_hold_noise_and_residual(result: Result) -> None:
     assert result.summary["count"].tolist() == [3]
 
 
-def test_the_same_recording_is_not_learned_twice(result: Result) -> None:
-    told: list[str] = []
-    again = mg.analyze(
-        "denoise",
-        movie(3),
-        out=result.folder,
-        settings=FEW,
-        resume=True,
-        progress=lambda done, total, note: told.append(note),
-    )
-    assert not any("learning" in note for note in told)
+def test_the_same_recording_is_not_learned_twice(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("micrograph.train.blind_spot.learn")
+    again = mg.analyze("denoise", movie(3), out=result.folder, settings=FEW, resume=True)
     np.testing.assert_array_equal(again.image("denoised").frame(1).data, result.image("denoised").frame(1).data)
 
 

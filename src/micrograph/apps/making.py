@@ -126,11 +126,11 @@ def train_model(
     It begins from the weights `begin_from`, by name or path, or from those that the recipe names.
     """
     from micrograph.recipes import find_recipe
-    from micrograph.run import SelfTaught
+    from micrograph.run.learning import Begun
 
     recipe = find_recipe(name)
     check_weights_path(out)
-    if isinstance(recipe.data, SelfTaught) and not material.given:
+    if isinstance(recipe.data, Begun) and not material.given:
         made_folder(out.parent)
         return recipe.data.begun(out, steps, seed, progress)
     sampler = own_sampler(recipe, material)

@@ -167,7 +167,7 @@ def card(recipe: Recipe) -> None:
     elif isinstance(recipe.learner, Preparer):
         say("Ships no weights: the model is physics, computed once for a microscope and a crystal, and kept.")
     elif isinstance(recipe.learner, SelfTaught):
-        say("The model is trained on each recording itself, from shipped weights on; --set steps=0 takes these alone.")
+        say("Ships no weights: the model is trained on each recording itself, without labels, in about a minute.")
     elif recipe.learner is not None:
         say("Ships no weights: the model is trained on each recording itself, in a few minutes.")
     else:

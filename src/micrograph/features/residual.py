@@ -30,9 +30,14 @@ class Whiteness:
     columns: float
 
     @property
+    def lines(self) -> bool:
+        """Whether whole rows or columns jump."""
+        return max(self.rows, self.columns) > _LINES
+
+    @property
     def said(self) -> str:
         """One sentence on noise that is alike in neighbouring pixels; '' for white noise."""
-        if self.rows > _LINES or self.columns > _LINES:
+        if self.lines:
             which = "rows" if self.rows >= self.columns else "columns"
             return (
                 f"Whole {which} of the image jump together (scan lines): such noise is not seen as noise within one "
@@ -63,7 +68,8 @@ def whiteness(image: Image) -> Whiteness:
     ky, kx = np.abs(np.fft.fftfreq(height))[:, None], np.abs(np.fft.fftfreq(width))[None, :]
     fine_y, fine_x = (ky > 0.4) & (ky < 0.495), (kx > 0.4) & (kx < 0.495)
     beside_y, beside_x = (ky > 0.1) & (ky < 0.3), (kx > 0.1) & (kx < 0.3)
-    bands = [float(np.quantile(power[a & b], _QUIET)) for a, b in ((fine_y, beside_x), (beside_y, fine_x), (fine_y, fine_x))]
+    parts = ((fine_y, beside_x), (beside_y, fine_x), (fine_y, fine_x))
+    bands = [float(np.quantile(power[a & b], _QUIET)) for a, b in parts]
     if max(bands) <= 0:
         return Whiteness(1.0, 1.0, 1.0)
     high_y, high_x = (axis.ravel() > 0.25 for axis in (ky, kx))

@@ -18,7 +18,6 @@ from micrograph.features.noise import NoiseModel
 from micrograph.features.residual import Whiteness, examine, whiteness
 from micrograph.features.stabilised import Stabiliser, estimate_noise, filled, noise_of_pair
 from micrograph.nets.blind_spec import BlindSpec
-from micrograph.simulate.clean_scenes import CleanScenes
 
 if TYPE_CHECKING:
     from micrograph.nets import Checkpoint
@@ -35,8 +34,6 @@ _TILE, _RIM = 512, 64
 _LOOKED, _VIEWS, _HELD = 6, 24, 2**25
 #: Neighbouring frames whose images, without noise, are less alike than this show something else.
 _ALIKE = 0.6
-#: Steps by which the shipped weights are made, and what they have seen.
-OWN_STEPS, DOMAIN = 2400, {"electrons_per_px": (1.5, 300.0), "readout_electrons": (0.0, 2.0)}
 #: Least side of an image in pixels.
 _LEAST = 16
 
@@ -163,16 +160,17 @@ class Denoiser:
     """Learn the image from its own noise; seconds to minutes on a processor.
 
     mode: 'blind-spot' foretells a pixel from the others of its frame, 'frames' from the neighbouring frames as well;
-    'auto' takes the latter where neighbouring frames show the same. steps: of the training on the recording, 0 takes
-    the network as it begins; start: weights to begin from, by name or path, or 'none'.
+    'auto' takes the latter where neighbouring frames show the same. steps: of the training on the recording; start:
+    the model of a recording of the same kind to begin from (a ``model.safetensors``; with ``steps=0`` it is taken as it
+    is), or 'none'.
     """
 
     mode: Literal["auto", "blind-spot", "frames"] = "auto"
-    steps: int = 250
+    steps: int = 150
     start: str = "none"
     seed: int = 0
-    patch: int = field(default=80, metadata={"setting": False})
-    batch: int = field(default=6, metadata={"setting": False})
+    patch: int = field(default=64, metadata={"setting": False})
+    batch: int = field(default=4, metadata={"setting": False})
 
     def __post_init__(self) -> None:
         """Refuse a training that cannot be."""
@@ -218,7 +216,7 @@ class Denoiser:
     def _trained(self, net: BlindNet, views: Views, weights: Path, progress: Progress | None) -> float:
         from micrograph.train.blind_spot import BlindSettings, from_recording, learn
 
-        rate = 2e-3 if self.start == "none" else 1e-3
+        rate = BlindSettings.learning_rate * (1.0 if self.start == "none" else 0.4)
         settings = BlindSettings(self.steps, self.batch, self.patch, rate, self.seed)
 
         def show(done: int, total: int, loss: float) -> None:
@@ -230,26 +228,6 @@ class Denoiser:
     def _restorer(self, found: Checkpoint, plan: Plan, recording: Recording, said: str, doubt: float) -> Restorer:
         key = hashlib.sha256(f"{said} {plan.mode} {plan.noise}".encode()).hexdigest()
         return Restorer(_network(found), plan, recording, key, found.card, doubt)
-
-    def begun(self, weights: Path, steps: int | None, seed: int, progress: Progress | None = None) -> Checkpoint:
-        """Train the network that recordings begin from, on simulated images of many kinds, and write it."""
-        from micrograph.nets import Checkpoint, save
-        from micrograph.train.blind_spot import BlindSettings, learned_from_scenes
-
-        settings = BlindSettings(OWN_STEPS if steps is None else steps, batch=8, patch=80, seed=seed)
-
-        def show(done: int, total: int, loss: float) -> None:
-            if progress is not None:
-                progress(done, total, f"loss {loss:.4f}")
-
-        net, loss = learned_from_scenes(BlindSpec(), CleanScenes(), settings, weights.with_suffix(".ckpt"), show)
-        state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-        told = {"steps": settings.steps, "seed": seed, "loss": loss}
-        card = {"recipe": "denoise", "domain": DOMAIN, "training": told, "versions": versions()}
-        checkpoint = Checkpoint(net.spec, state, card)
-        save(weights, checkpoint)
-        weights.with_suffix(".ckpt").unlink(missing_ok=True)
-        return checkpoint
 
     def plan(self, recording: Recording) -> Plan:
         """Return how `recording` is to be denoised; raises `BadInput` for one that shows nothing, or too little."""
@@ -265,9 +243,10 @@ class Denoiser:
             raise BadInput(f"The recording '{recording.name}' shows nothing: all frames looked at are empty or even.")
         noise = _mean_noise([estimate_noise(first) for first, _ in looked])
         pairs = [(first, other) for first, other in looked if other is not None]
-        alike = float(np.median([_alike(*pair, Stabiliser.of(noise, pair[0])) for pair in pairs])) if pairs else np.nan
+        white = whiteness(looked[0][0])
+        alike = float(np.median([_alike(*pair, noise, white.lines) for pair in pairs])) if pairs else np.nan
         others = bool(pairs) and (self.mode == "frames" or (self.mode == "auto" and alike >= _ALIKE))
-        white = whiteness((pairs[0][0] - pairs[0][1]) if others else looked[0][0])
+        white = whiteness(pairs[0][0] - pairs[0][1]) if others else white
         notes = (white.said,) if white.said else ()
         own = not (others and notes)
         if not own:
@@ -354,13 +333,18 @@ def _mean_noise(found: list[NoiseModel]) -> NoiseModel:
     return replace(found[0], gain=gain, readout_variance=offset)
 
 
-def _alike(first: Array, second: Array, stabiliser: Stabiliser) -> float:
-    """Return the correlation of two frames without their noise: of smoothed images, the noise's share taken off."""
+def _alike(first: Array, second: Array, noise_model: NoiseModel, lines: bool) -> float:
+    """Return the correlation of two frames without their noise: of smoothed images, the noise's share taken off.
+
+    Where whole lines jump, rows and columns are taken off first.
+    """
     from scipy.ndimage import gaussian_filter
 
-    sigma = 1.5
+    sigma, stabiliser = 1.5, Stabiliser.of(noise_model, first)
     a, b = (gaussian_filter(stabiliser(one), sigma) for one in (first, second))
     a, b = a - a.mean(), b - b.mean()
+    if lines:
+        a, b = (one - one.mean(axis=0) - one.mean(axis=1, keepdims=True) for one in (a, b))
     noise = 1 / (4 * np.pi * sigma**2)
     power = float((a**2).mean() + (b**2).mean()) / 2 - noise
     return float(np.clip((a * b).mean() / power, -1, 1)) if power > 0.05 * noise else 1.0

@@ -20,7 +20,7 @@ class BlindSpec:
 
     frames: int = 5
     reach: int = 3
-    widths: tuple[int, ...] = (16, 32, 48)
+    widths: tuple[int, ...] = (12, 20, 28)
     blind: bool = True
     weights: str | None = None
 

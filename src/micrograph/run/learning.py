@@ -56,6 +56,15 @@ class Preparer(Protocol):
 
 
 @runtime_checkable
+class Begun(Protocol):
+    """The stage 'data' of a recipe whose network is trained in a way of its own, on simulated images."""
+
+    def begun(self, weights: Path, steps: int | None, seed: int, progress: Progress | None = None) -> Checkpoint:
+        """Train the network and write it to `weights`."""
+        ...
+
+
+@runtime_checkable
 class SelfTaught(Protocol):
     """The stage 'data' of a recipe whose network learns each recording without labels, by a training of its own."""
 
@@ -66,10 +75,6 @@ class SelfTaught(Protocol):
 
         Raises `BadInput` where nothing can be learned.
         """
-        ...
-
-    def begun(self, weights: Path, steps: int | None, seed: int, progress: Progress | None = None) -> Checkpoint:
-        """Train the network that recordings begin from, on simulated images, and write it to `weights`."""
         ...
 
 

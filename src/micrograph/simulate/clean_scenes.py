@@ -1,4 +1,4 @@
-"""Clean images of many kinds for networks that denoise: lattices with defects, particles, fringes, fields, lines."""
+"""Clean images of many kinds to judge denoising by: lattices with defects, particles, fringes, fields, lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of a network that denoises: on the noisy recording itself, or on simulated images whose truth is known.
+"""Training of a network that denoises: on the noisy recording itself, or on a clean image for comparison.
 
 A network that never sees a pixel's own value cannot learn its noise: trained to foretell noisy values it foretells what
 they have in common, the image (doi:10.1109/CVPR.2019.00223); stating its doubt as well, it can be joined with the
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from torch import Tensor
 from micrograph.core.provenance import whole
 from micrograph.features.stabilised import Stabiliser
 from micrograph.nets.blind import BlindNet
-from micrograph.nets.blind_spec import BlindSpec
 
 Array = NDArray[np.float32]
 #: Called with (step, steps, running loss).
@@ -34,8 +33,6 @@ _KEEP_S = 20.0
 _KEPT_BACK, _JUDGED = 0.1, 6
 #: How far, as a factor, the doubt of a network is believed to be off before it is judged (1 sigma).
 _BELIEVED = 0.5
-#: Patches that are cut from one simulated scene, and the most scenes.
-_REUSE, _MOST_SCENES = 32, 600
 #: Doubt (variance, noise is 1) that a network may not undercut where it learns from the truth.
 _TRUTH = 0.01
 
@@ -44,10 +41,10 @@ _TRUTH = 0.01
 class BlindSettings:
     """How to train. Everything random follows from `seed` and the number of the step."""
 
-    steps: int = 300
-    batch: int = 8
-    patch: int = 96
-    learning_rate: float = 2e-3
+    steps: int = 150
+    batch: int = 4
+    patch: int = 64
+    learning_rate: float = 5e-3
     seed: int = 0
 
 
@@ -120,67 +117,28 @@ def from_recording(views: Views, settings: BlindSettings) -> Draw:
     return draw
 
 
-def from_scenes(scenes: Sequence[Array], count: int, settings: BlindSettings, *, movies: bool = True) -> Draw:
-    """Return batches of clean `scenes` (counts, of mean 1) at many doses, seen in `count` frames; the truth is known.
+def from_clean(scene: Array, count: int, settings: BlindSettings, electrons: float) -> Draw:
+    """Return batches of a clean `scene` with the noise of so many counted `electrons` a pixel; the truth is known.
 
-    Two in five are movies: the scene drifts, or other frames show something else; a few hide their own pixels.
+    This is how a supervised network learns, which self-supervised ones are judged by.
     """
+    stabiliser, middle = Stabiliser(1.0, 0.0), count // 2
+    counts = np.asarray(scene * (electrons / scene.mean(dtype=np.float64)), np.float32)
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng([settings.seed, 3, step])
-        made = [_simulated(scenes, count, settings.patch, rng, movies) for _ in range(settings.batch)]
-        frames, facts, targets = (torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
-        return Batch(frames, facts, targets, _TRUTH)
+        frames, facts, targets = [], [], []
+        for _ in range(settings.batch):
+            truth = _patch(counts[None], settings.patch, rng)[0]
+            stack = np.zeros((count, *truth.shape), np.float32)
+            stack[middle] = stabiliser(rng.poisson(truth).astype(np.float32))
+            seen, known, level, spread = scaled(stack, own=True, others=False)
+            frames.append(seen)
+            facts.append(known)
+            targets.append((stabiliser.expected(truth) - np.float32(level)) / np.float32(spread))
+        return Batch(*(torch.from_numpy(np.stack(part)) for part in (frames, facts, targets)), _TRUTH)
 
     return draw
-
-
-def learned_from_scenes(
-    spec: BlindSpec,
-    scenes: Callable[[np.random.Generator], Array],
-    settings: BlindSettings,
-    kept: Path | None = None,
-    progress: Progress | None = None,
-    *,
-    movies: bool = True,
-) -> tuple[BlindNet, float]:
-    """Return a network trained on simulated scenes, and its loss; one image in `_REUSE` patches is new."""
-    torch.manual_seed(settings.seed)
-    rng = np.random.default_rng([settings.seed, 4])
-    number = min(_MOST_SCENES, max(4, settings.steps * settings.batch // _REUSE))
-    made = [scenes(rng) for _ in range(number)]
-    net = BlindNet(spec)
-    return net, learn(net, from_scenes(made, spec.frames, settings, movies=movies), settings, kept, progress)
-
-
-def _simulated(
-    scenes: Sequence[Array], count: int, side: int, rng: np.random.Generator, movies: bool
-) -> tuple[Array, Array, Array]:
-    """Return one patch with noise: frames, facts, and the scaled mean of the stabilised middle frame."""
-    others = movies and rng.random() < 0.4
-    own = not others or rng.random() < 0.8
-    electrons = float(np.exp(rng.uniform(np.log(1.5), np.log(300.0))))
-    readout = 0.0 if rng.random() < 0.6 else float(rng.uniform(0.2, 2.0))
-    drift = rng.normal(0, 1.0, 2) if rng.random() < 0.5 else np.zeros(2)
-    scene = scenes[rng.integers(len(scenes))]
-    changed = rng.random() < 0.2
-    wide = min(side + 12, *scene.shape)
-    clean = _patch(scene[None], wide, rng)[0]
-    edge = (wide - side) // 2
-    stabiliser = Stabiliser(1.0, readout**2)
-    stack = np.zeros((count, side, side), np.float32)
-    middle, truth = count // 2, clean[edge : edge + side, edge : edge + side] * np.float32(electrons)
-    for number in range(count):
-        y, x = np.clip(np.rint(edge + drift * (number - middle)).astype(int), 0, wide - side)
-        shown = clean[y : y + side, x : x + side] * electrons
-        if changed and number < middle:
-            shown = shown[::-1]
-        if number == middle or others:
-            counts = rng.poisson(np.maximum(shown, 0)) + rng.normal(0, max(readout, 1e-6), shown.shape)
-            stack[number] = stabiliser(counts.astype(np.float32))
-    seen, facts, level, spread = scaled(stack, own=own, others=others)
-    target = (stabiliser.expected(truth) - np.float32(level)) / np.float32(spread)
-    return seen, facts, target.astype(np.float32)
 
 
 def _patch(stack: Array, side: int, rng: np.random.Generator) -> Array:

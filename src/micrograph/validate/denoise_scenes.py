@@ -24,39 +24,51 @@ PIXEL_NM = 0.02
 
 @dataclass(frozen=True)
 class Planted:
-    """A clean image (H, W) in electrons, one with noise, and the sites (N, 2) with what is odd there (N,)."""
+    """A clean image (H, W) in electrons, one with noise, a clean one of another place of the same specimen.
+
+    Of some also the sites (N, 2) and what is odd there (N,).
+    """
 
     clean: Image
     noisy: Image
+    elsewhere: Image
     sites_px: NDArray[np.float64]
     odd: NDArray[np.bool_]
 
 
 def lattices(side: int, rng: np.random.Generator) -> Image:
-    """Return a lattice of columns like those that the shipped network began with, never seen."""
+    """Return a lattice of columns, one to four a cell, a few missing or odd, some with a boundary."""
     return CleanScenes(side, (1.0, 0.0, 0.0, 0.0))(rng)
 
 
 def of_all_kinds(side: int, rng: np.random.Generator) -> Image:
-    """Return particles, fringes or fields like those that the shipped network began with, never seen."""
+    """Return particles, fringes or fields with lines."""
     return CleanScenes(side, (0.0, 0.4, 0.4, 0.2))(rng)
 
 
 def multislice(side: int, rng: np.random.Generator) -> Image:
-    """Return a cut of a multislice image: sheets with defects, monolayers, strontium titanate, silicon."""
+    """Return a multislice image: sheets with defects, monolayers, strontium titanate, silicon; repeated to the side."""
     from micrograph.validate.multislice import SCENES, load_reference
 
     names = [name for name in SCENES if not name.startswith("graphene_displaced")]
     image = load_reference(str(rng.choice(names)), pixel_nm=PIXEL_NM, source_fwhm_nm=0.06, thermal_nm=0.005).image
-    top, left = (int(rng.integers(max(1, n - side + 1))) for n in image.shape)
-    return np.asarray(image[top : top + side, left : left + side] + 0.1 * image.mean(), np.float32)
+    top, left = (int(rng.integers(n)) for n in image.shape)
+    repeated = np.pad(image, [(0, side)] * 2, mode="wrap")
+    return np.asarray(repeated[top : top + side, left : left + side] + 0.1 * image.mean(), np.float32)
 
 
-def exposed(clean: Image, electrons: float, rng: np.random.Generator) -> Planted:
-    """Return an image whose pixels hold so many electrons on average, counted."""
+def exposed(scenes: Scenes, side: int, electrons: float, rng: np.random.Generator) -> Planted:
+    """Return a part of a scene, whose pixels hold so many electrons on average, counted; another part stays clean."""
+    scene = scenes(2 * side, rng)
+    clean, elsewhere = scene[:side, :side], scene[side:, side:]
+    noisy, expected = counted(clean, electrons, rng)
+    return Planted(expected, noisy, elsewhere, np.zeros((0, 2)), np.zeros(0, bool))
+
+
+def counted(clean: Image, electrons: float, rng: np.random.Generator) -> tuple[Image, Image]:
+    """Return an image of so many electrons a pixel with the noise of counting, and without."""
     expected = np.asarray(clean * (electrons / clean.mean(dtype=np.float64)), np.float32)
-    none = np.zeros((0, 2)), np.zeros(0, bool)
-    return Planted(expected, rng.poisson(expected).astype(np.float32), *none)
+    return rng.poisson(expected).astype(np.float32), expected
 
 
 def vacancies(side: int, electrons: float, rng: np.random.Generator) -> Planted:
@@ -65,12 +77,12 @@ def vacancies(side: int, electrons: float, rng: np.random.Generator) -> Planted:
     atoms = tmd(str(rng.choice(["WSe2", "MoS2"])), (size, size), rotation_deg=float(rng.uniform(0, 60)))
     atoms = with_chalcogen_vacancies(atoms, 0.05, rng, double_fraction=0.0)
     clean = adf(atoms, MICROSCOPE, pixel_nm=PIXEL_NM, shape=(side, side), thermal_nm=0.006)
-    made = exposed(clean + np.float32(0.05 * clean.mean()), electrons, rng)
+    noisy, expected = counted(clean + np.float32(0.05 * clean.mean()), electrons, rng)
     sites = sites_of(atoms)
     place = np.stack([sites.y_nm, sites.x_nm], axis=1) / PIXEL_NM
     inner = ((place > 8) & (place < side - 9)).all(axis=1) & np.isin(sites.label, ("Se2", "S2", "Se1", "S1"))
     odd = np.isin(sites.label[inner], ("Se1", "S1"))
-    return Planted(made.clean, made.noisy, place[inner], odd)
+    return Planted(expected, noisy, expected, place[inner], odd)
 
 
 def defect_f1(image: Image, planted: Planted, radii: Sequence[float] = (1.5, 2.5, 3.5, 4.5)) -> float:
