@@ -67,11 +67,14 @@ MODEL = NetSpec(
 #: The published images are cuts of 512 pixels from scans of 2048: all that is in them is many pixels wide.
 PUBLISHED = StemScenes(side=SIDE, spacing_px=(20.0, 120.0), size_px=(40.0, 300.0), blur_px=(2.0, 6.0))
 OWN = PartialTrial(
-    "1/20 visited", PartialScans(PUBLISHED, coverage=(0.0499, 0.0501), cut_from=FIELD), number=36, all_ways=True
+    "1/20 visited",
+    PartialScans(PUBLISHED, coverage=(0.0499, 0.0501), electrons=(50.0, 5000.0), cut_from=FIELD),
+    number=36,
+    all_ways=True,
 )
 FARTHER = PartialTrial(
     "1/40 visited, half the dose",
-    PartialScans(PUBLISHED, coverage=(0.0249, 0.0251), electrons=(10.0, 1000.0), cut_from=FIELD),
+    PartialScans(PUBLISHED, coverage=(0.0249, 0.0251), electrons=(25.0, 2500.0), cut_from=FIELD),
     number=24,
 )
 #: Finer things than the published images show: lattices whose spacing is less than the distance of a spiral's turns.
@@ -80,11 +83,17 @@ FINER = PartialTrial(
     PartialScans(
         StemScenes(side=SIDE, spacing_px=(12.0, 20.0), size_px=(16.0, 40.0), blur_px=(1.2, 2.0)),
         coverage=(0.0499, 0.0501),
+        electrons=(50.0, 5000.0),
         cut_from=FIELD,
     ),
     number=24,
 )
-MULTISLICE = PartialTrial("1/20 visited, multislice", number=24, multislice=True)
+MULTISLICE = PartialTrial(
+    "1/20 visited, multislice",
+    PartialScans(PUBLISHED, coverage=(0.0499, 0.0501), electrons=(50.0, 5000.0), cut_from=FIELD),
+    number=24,
+    multislice=True,
+)
 
 RECIPE = Recipe(
     name="partial-scan",

@@ -43,7 +43,7 @@ class PartialScans:
     scenes: StemScenes = field(default_factory=StemScenes)
     paths: tuple[str, ...] = KINDS
     coverage: Range = (1 / 40, 1 / 10)
-    electrons: Range = (20.0, 2000.0)
+    electrons: Range = (20.0, 5000.0)
     dark: Range = (0.0, 0.5)
     spread: float = 0.25
     cut_from: int | None = None
