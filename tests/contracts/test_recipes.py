@@ -46,6 +46,7 @@ OF_WHOLES = (
     "lattice-types",
     "octahedral-tilts",
     "denoise",
+    "compressed-movie",
 )
 
 #: Recipes of outlined objects: what they see has an area, not only a place.

@@ -286,6 +286,31 @@ def library(
         screen.rows(rows, f"{path}: {'defects' if like is None else f'most like number {like}'}")
 
 
+@app.command()
+def compress(
+    path: Annotated[Path, typer.Argument(metavar="MOVIE", readable=False, help="File or folder of a movie.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write (.coded.h5).")],
+    frames: Annotated[int, typer.Option(min=2, help="Frames that are coded into one.")] = 20,
+    masks: Annotated[str, typer.Option(help="shifting, random or bernoulli.")] = "shifting",
+    step: Annotated[float, typer.Option(help="Rounding of coded frames, in 1-sigmas of their noise.")] = 1.0,
+    pixel_size: PixelSize = None,
+    frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.05 s".')] = None,
+    signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Code a movie, many frames into one, into a small checked file; recipe compressed-movie decodes it."""
+    from micrograph.apps import coding, screen
+
+    asked = coding.Asked(path, pixel_size, frame_time, signal)
+    with screen.progress("coding", quiet) as advance:
+        said = coding.compress_file(
+            asked, out, coding.Coding(frames, masks, seed, step), resume=resume, progress=advance
+        )
+    screen.say(said)
+
+
 STOPPED = "stopped; what was finished is kept (--resume goes on)."
 
 

@@ -167,3 +167,25 @@ def train(
 def validate(recipe: str, *, weights: Sequence[str | Path] = (), seed: int = 0) -> list[CheckResult]:
     """Measure a recipe against its bars: number, bound, physical limit, classical baseline."""
     return jobs.validate(recipe, tuple(map(Path, weights)), seed=seed)
+
+
+def compress(
+    recording: str | Path | Recording,
+    out: str | Path,
+    *,
+    frames: int = 20,
+    masks: str = "shifting",
+    step: float = 1.0,
+    seed: int = 0,
+    resume: bool = False,
+) -> Recording:
+    """Code a movie, `frames` into one, into the file `out` (.coded.h5), and return that as a recording.
+
+    masks: 'shifting', 'random' or 'bernoulli'; step: rounding of coded frames in 1-sigmas of their noise. Decode it
+    with ``analyze("compressed-movie", out)``.
+    """
+    from micrograph.apps import coding
+
+    opened = recording if isinstance(recording, Recording) else open(recording)
+    coding.compress(opened, Path(out), coding.Coding(frames, masks, seed, step), resume=resume)
+    return open(out)

@@ -9,6 +9,7 @@ from typing import Any
 
 from micrograph.core import BadInput, Recording, SignalAxis
 from micrograph.io import (
+    coded,
     elements,
     hdf5,
     numpy_files,
@@ -71,6 +72,8 @@ def open_recording(
     _check_positive(pixel_nm, "pixel_nm")
     _check_positive(frame_time_s, "frame_time_s")
     source = existing(path)
+    if signal is None and coded.is_coded(source):
+        return coded.coded_recording(source, pixel_nm=pixel_nm, frame_time_s=frame_time_s)
     but_spectra = energy_axis is not None or ("spectra" in takes and "image" not in takes and "elements" not in takes)
     if signal is None and scan_shape is None and not but_spectra:
         maps = elements.element_recording(source, find_signals, pixel_nm)
@@ -101,6 +104,8 @@ def describe(path: str | Path) -> list[dict[str, Any]]:
     unknown), reader, and trouble: why it cannot be opened as a recording ('' where it can).
     """
     source = existing(path)
+    if coded.is_coded(source):
+        return [coded.described(source)]
     return [_row(number, signal) for number, signal in enumerate(find_signals(source))]
 
 

@@ -13,6 +13,7 @@ from micrograph.core.provenance import whole
 from micrograph.nets.blind_spec import BlindSpec
 from micrograph.nets.encoder_spec import EncoderSpec
 from micrograph.nets.spec import NetSpec
+from micrograph.nets.unrolled_spec import UnrolledSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ _CARD = "card"
 class Checkpoint:
     """A trained network: its specification, its tensors ('net.*' weights, 'domain.*' statistics), and its card."""
 
-    spec: NetSpec | EncoderSpec | BlindSpec
+    spec: NetSpec | EncoderSpec | BlindSpec | UnrolledSpec
     state: Mapping[str, Tensor]
     card: Mapping[str, Any]
 
@@ -72,9 +73,11 @@ def load(path: str | Path) -> Checkpoint:
         raise BrokenCheckpoint(f"{found.name} is no readable weights file ({error}): train it again.") from error
 
 
-def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec | BlindSpec:
+def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec | BlindSpec | UnrolledSpec:
     if net.get("kind") == "blind":
         return BlindSpec.from_dict(net)
+    if net.get("kind") == "unrolled":
+        return UnrolledSpec.from_dict(net)
     return EncoderSpec.from_dict(net) if net.get("kind") == "encoder" else NetSpec.from_dict(net)
 
 

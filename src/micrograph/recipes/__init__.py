@@ -40,6 +40,7 @@ RECIPES = (
     "edx-tomography",
     "edx-denoise",
     "denoise",
+    "compressed-movie",
 )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 #: Contents whose frames are in the units of the images that come out of them.
-_ALIKE = ("image", "elements")
+_ALIKE = ("image", "elements", "coded")
 
 
 def restored_figures(recipe: Recipe, prediction: Prediction) -> dict[str, Figure]:
