@@ -43,7 +43,8 @@ class Calibration:
     (N, H, W); a 'structure' (3 + N, 4), rows x, y, z in angstrom and atomic number, first of the cell (number 0), then
     of the atoms; 'peaks' (N, 4) of diffraction, rows gx, gy, gz in 1/nm and intensity (rows of zeros are padding); a
     line of 'spectra' (X, E); the maps of several 'elements' (C, H, W), whose names are the `channels`; or a 'coded'
-    frame (H, W), several frames of a movie in one.
+    frame (H, W), several frames of a movie in one. `value_unit` is that of a frame's values ("nm" for heights), where
+    the file says so.
     """
 
     pixel_nm: float | None = None
@@ -58,6 +59,7 @@ class Calibration:
     binning: int = 1
     content: str = "image"
     channels: tuple[str, ...] = ()
+    value_unit: str = ""
 
     @property
     def first_pixel_nm(self) -> float:

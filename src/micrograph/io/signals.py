@@ -15,6 +15,8 @@ from micrograph.io.axes import Axis, is_spectral, length_nm, reciprocal
 Key = tuple[int | slice, ...]
 #: Beside a larger image, arrays narrower than this many pixels are tables.
 THUMB = 8
+#: How the channel begins that shows the surface, in files of probe microscopes: the first such is opened.
+USUAL = ("z forward", "current forward", "height", "topography", "zsensor")
 EXPECTED = "an image (H, W), a series of images (frames, H, W) or a 4D-STEM scan (Y, X, H, W) was expected"
 
 
@@ -127,8 +129,9 @@ def choose(
         return chosen
     images = [(number, signal) for number, signal in enumerate(signals) if not trouble(signal)]
     large = [(number, signal) for number, signal in images if min(signal.shape[-2:]) >= THUMB]
+    usual = [(number, signal) for number, signal in images if signal.name.lower().startswith(USUAL)]
     haadf = [(number, signal) for number, signal in images if "haadf" in signal.name.lower()]
-    for found in (images, large, haadf):
+    for found in (images, large, haadf, usual[:1]):
         if len(found) == 1:
             return found[0]
     if not signals:
