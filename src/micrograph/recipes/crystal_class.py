@@ -265,7 +265,7 @@ RECIPE = Recipe(
         structure_accuracy(StructureTrial("40 % vacancies, 0.06 A", vacancies=0.40), at_least=0.95),
         unknown_auroc(StructureTrial("structures", vacancies=0.25, number=220), at_least=0.95),
         pattern_accuracy(
-            PatternTrial("five zones, mistilt to 3 degrees, 1e4 counts", zones=5, number=240), at_least=0.90
+            PatternTrial("five zones, mistilt to 3 degrees, 1e4 counts", zones=5, number=500), at_least=0.90
         ),
         unknown_auroc(PatternTrial("five zones", zones=5, number=110), at_least=0.95),
         pattern_accuracy(PatternTrial("three zones, mistilt to 3 degrees, 1e4 counts", number=160), at_least=0.90),

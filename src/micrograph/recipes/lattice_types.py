@@ -34,8 +34,8 @@ class Types(TypeSettings):
 
 
 IMAGES = LatticeImages()
-OWN = Images("peak SNR 5", IMAGES, 800)
-FAINT = Images("peak SNR 2.5", replace(IMAGES, snr=(2.5, 2.501)), 400)
+OWN = Images("peak SNR 5", IMAGES, 2000)
+FAINT = Images("peak SNR 2.5", replace(IMAGES, snr=(2.5, 2.501)), 1000)
 WIDE = Images("twice the spacing", replace(IMAGES, side_px=320, spacing_px=(16.0, 26.0)), 250)
 HEXAGONAL = Trial(
     (
