@@ -24,6 +24,7 @@ from micrograph.io import (
 )
 from micrograph.io.axes import length_nm
 from micrograph.io.files import existing, sniff
+from micrograph.io.probe import gwyddion, igor, nanonis, nanoscope
 from micrograph.io.recording import as_scan, make_recording
 from micrograph.io.signals import Signal, choose, layout, trouble
 
@@ -39,6 +40,10 @@ READERS: dict[str, Callable[[Path], list[Signal]]] = {
     ".blo": scan_files.blo_signals,
     ".raw": scan_files.raw_signals,
     ".bin": scan_files.raw_signals,
+    ".sxm": nanonis.signals,
+    ".gwy": gwyddion.signals,
+    ".ibw": igor.signals,
+    ".spm": nanoscope.signals,
     ".mat": elements.mat_signals,
     **dict.fromkeys(pictures.PICTURES, pictures.signals),
 }
@@ -124,6 +129,8 @@ def find_signals(source: Path) -> list[Signal]:
         return peak_lists.signals(source)
     if suffix in READERS:
         return READERS[suffix](source)
+    if nanoscope.NUMBERED.fullmatch(suffix):
+        return nanoscope.signals(source)
     if suffix == ".xml" and "EMPAD" in source.read_bytes()[:4000].decode("latin-1").upper():
         return scan_files.empad_signals(source)
     if suffix in HDF5 or (suffix == ".emd" and hdf5.holds_scan(source)):
