@@ -23,8 +23,8 @@ WIDTHS_PX = (1.0, 1.5, 2.2, 3.3, 5.0, 8.0)
 FLAT, SLOPED = (1.4, 2.8, 5.6), (3.0, 10.0)
 #: Levels of brightness, in units of the usual pixel, at which estimators are mixed; told by a map smoothed so far.
 LEVELS, _PILOT_PX = (0.05, 0.4, 1.0), 4.0
-#: Values that lie this close to whole multiples of a unit are counts.
-_WHOLE = 0.03
+#: Values that lie this close to a whole multiple of a unit, times it and one more, are counts.
+_WHOLE = 0.02
 #: The mixture is made with a hundredth of the mean in every pixel, so that one count in the dark costs no fortune.
 _FLOOR = 0.01
 
@@ -81,9 +81,9 @@ def as_counts(values: Maps, unit: float | None = None) -> tuple[Maps, float]:
     if not positive.size:
         return values.astype(np.float32), 1.0
     one = unit or _unit(positive)
-    multiples = values / np.float32(one)
+    multiples = values.astype(float) / one
     whole = np.rint(multiples)
-    if np.abs(multiples - whole).max() > max(0.25 if unit else 0.0, _WHOLE * max(float(whole.max()), 1.0)):
+    if (np.abs(multiples - whole) > np.minimum(_WHOLE * (1 + whole), 0.25)).any():
         raise BadInput(
             "The maps are not counts: their values are no multiples of one value; export the raw counts of the "
             "elements' lines, not smoothed ones or percentages, or say with unit=... what one count is."

@@ -26,6 +26,8 @@ WEIGHTS, GUIDED = (0.1, 0.2, 0.4), (1.6, 6.4)
 _LEFT_OUT = 0.2
 #: The coarse grid, on which priors are tried, is at most so wide.
 COARSE = 64
+#: 1-sigma (nm) of where fitted surfaces lie beyond counting: edges and roughness that harmonics leave out, as measured.
+EDGE_NM = 0.2
 #: HAADF counts as so many counts a pixel at its brightest.
 HAADF_COUNTS = 10.0
 
@@ -257,7 +259,15 @@ def _sigma(
         squares += found**2
     mean = total / plan.replicas
     spread = np.maximum(squares / plan.replicas - mean**2, 0) * plan.replicas / (plan.replicas - 1)
-    return np.asarray(np.sqrt(spread + (mean - volumes) ** 2), np.float32)
+    spread += (mean - volumes) ** 2
+    if bodies is not None and choice.prior != "variation":
+        spread += np.stack([_slope(one) for one in volumes]) * np.float32((EDGE_NM / plan.voxel_nm) ** 2)
+    return np.asarray(np.sqrt(spread), np.float32)
+
+
+def _slope(volume: Volume) -> Volume:
+    """Return the square of the slope of a volume (Z, Y, X) per voxel."""
+    return np.asarray(sum(one**2 for one in np.gradient(volume)), np.float32)
 
 
 def _refit(series: Series, bodies: Bodies) -> Bodies:

@@ -94,10 +94,16 @@ class Tomography:
     def prepared(self, recording: Recording, progress: Progress | None = None) -> TomographyPredictor:
         """Return the model for a series that was `presented`."""
         series = self.presented(recording)
+        return self.predictor(series.metadata["tilts_deg"], series.calibration.channels, progress)
+
+    def predictor(
+        self, tilts_deg: tuple[float, ...], channels: tuple[str, ...], progress: Progress | None = None
+    ) -> TomographyPredictor:
+        """Return the model for views at these tilts."""
         plan = Plan(1.0, self.prior, self.iterations, self.replicas, degree=self.degree)
-        said = repr((plan, self.align, self.unit, series.metadata["tilts_deg"], series.calibration.channels))
+        said = repr((plan, self.align, self.unit, tilts_deg, channels))
         digest = f"tomography:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
-        return TomographyPredictor(series.metadata["tilts_deg"], plan, self.align, self.unit, digest, progress)
+        return TomographyPredictor(tilts_deg, plan, self.align, self.unit, digest, progress)
 
 
 def _check_sides(shape: tuple[int, ...]) -> None:

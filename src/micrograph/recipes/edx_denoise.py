@@ -6,6 +6,7 @@ from micrograph.infer.element_maps import ElementMaps
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.run.recipe import EVERY_MAP
+from micrograph.validate import edx_checks as checks
 
 RECIPE = Recipe(
     name="edx-denoise",
@@ -21,5 +22,12 @@ RECIPE = Recipe(
     model=NoNet(),
     objects=MapRows(),
     summary=MapSummary(),
+    checks=(
+        checks.gain_over_classical(checks.MAPS, at_least=0.3),
+        checks.gain_over_classical(checks.FAINT_MAPS, at_least=0.0),
+        checks.gain_over_classical(checks.LAYERS, at_least=0.0),
+        checks.within_sigma(checks.MAPS, at_least=0.6),
+        checks.counts_kept(checks.MAPS, at_most=0.001),
+    ),
     images=EVERY_MAP,
 )

@@ -15,6 +15,7 @@ from micrograph.infer.volumes import Tomography
 from micrograph.nets import NoNet
 from micrograph.run import Recipe, Result
 from micrograph.run.recipe import EVERY_MAP
+from micrograph.validate import edx_checks as checks
 
 
 def write_turning_view(result: Result) -> None:
@@ -58,6 +59,27 @@ RECIPE = Recipe(
     model=NoNet(),
     objects=ShellRows(),
     summary=ShellSummary(),
+    checks=(
+        checks.shell_error(checks.DOTS13, at_most=0.5),
+        checks.composition_error(checks.DOTS13, at_most=0.1),
+        checks.structural_likeness(checks.DOTS13, at_least=0.85),
+        checks.gain_over_sirt(checks.DOTS13, at_least=3.0),
+        checks.gain_over_variation(checks.DOTS13, at_least=1.0),
+        checks.misfit(checks.DOTS13, at_most=0.1),
+        checks.shell_error(checks.DOTS7, at_most=0.7),
+        checks.structural_likeness(checks.DOTS7, at_least=0.85),
+        checks.gain_over_sirt(checks.DOTS7, at_least=3.0),
+        checks.gain_over_variation(checks.DOTS7, at_least=1.0),
+        checks.shell_error(checks.DOTS5, at_most=1.0),
+        checks.structural_likeness(checks.DOTS5, at_least=0.85),
+        checks.gain_over_sirt(checks.DOTS5, at_least=3.0),
+        checks.gain_over_variation(checks.DOTS5, at_least=1.0),
+        checks.shell_error(checks.FAINT, at_most=0.7),
+        checks.gain_over_variation(checks.FAINT, at_least=0.5),
+        checks.shell_error(checks.ELLIPSOIDS, at_most=0.7),
+        checks.gain_over_variation(checks.ELLIPSOIDS, at_least=0.5),
+        checks.false_shells(checks.ALLOYS, at_most=0.3),
+    ),
     files=write_turning_view,
     images=EVERY_MAP,
 )
