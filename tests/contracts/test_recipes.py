@@ -45,6 +45,7 @@ OF_WHOLES = (
     "crystal-symmetry",
     "lattice-types",
     "octahedral-tilts",
+    "unmix",
     "denoise",
     "compressed-movie",
 )

@@ -37,6 +37,7 @@ RECIPES = (
     "octahedral-tilts",
     "hrtem-columns",
     "column-heights",
+    "unmix",
     "edx-tomography",
     "edx-denoise",
     "denoise",
