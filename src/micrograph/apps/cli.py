@@ -194,6 +194,20 @@ def multislice(
 
 
 @app.command()
+def scan_path(
+    kind: Annotated[str, typer.Argument(help="spiral, random or jittered.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .csv of places, .tif or .npy mask.")],
+    shape: Annotated[str, typer.Option(help="Rows and columns of the field.")] = "512x512",
+    coverage: Annotated[str, typer.Option(help='Share of the pixels, "1/20" or "5 %".')] = "1/20",
+    seed: Seed = 0,
+) -> None:
+    """Write a path that visits few pixels, for the microscope; recipe partial-scan completes what it recorded."""
+    from micrograph.apps import paths, screen
+
+    screen.say(paths.make_path(kind, shape, coverage, out, seed)[1])
+
+
+@app.command()
 def train(
     recipe: RecipeName,
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write (.safetensors).")],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from micrograph.live.source import Source
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe, Result
+    from micrograph.simulate.scan_paths import ScanPath
     from micrograph.validate import CheckResult
 
 
@@ -70,6 +71,17 @@ def recipe(name: str, **settings: Any) -> Recipe:
     from micrograph.recipes import find_recipe
 
     return find_recipe(name).with_settings(settings)
+
+
+def scan_path(kind: str, shape: tuple[int, int], coverage: float = 0.05, seed: int = 0) -> ScanPath:
+    """Return a path that dwells on the share `coverage` of the pixels: 'spiral', 'random' or 'jittered'.
+
+    It has the places in order (``y_px``, ``x_px``), the ``coverage`` itself, ``dwells`` (H, W) as mask for the recipe
+    'partial-scan', and makes an image with NaN of what was recorded (``path.image(values)``).
+    """
+    from micrograph.simulate.scan_paths import scan_path as made
+
+    return made(kind, shape, coverage, seed)
 
 
 def analyze(

@@ -76,14 +76,15 @@ def kriging(values: Image, visited: Mask, noise: float = 0.0, neighbours: int = 
     neighbours = min(neighbours, len(known))
     tree = cKDTree(places)
     variance, length = _variogram(places, known, noise)
-    away, near = tree.query(np.argwhere(np.ones(visited.shape, bool)).astype(float), neighbours)
-    away, near = away.reshape(-1, neighbours), near.reshape(-1, neighbours)
+    asked = np.argwhere(np.ones(visited.shape, bool)).astype(float)
+    away, near = (np.reshape(found, (-1, neighbours)) for found in tree.query(asked, neighbours))
     between = places[near][:, :, None] - places[near][:, None]
     nugget = max(noise**2, 1e-3 * variance) * np.eye(neighbours)
     inner = variance * np.exp(-0.5 * (between**2).sum(axis=-1) / length**2) + nugget
     outer = variance * np.exp(-0.5 * (away / length) ** 2)
     weights = np.linalg.solve(inner, outer[..., None])[..., 0]
-    return (mean + (weights * (known[near] - mean)).sum(axis=1)).reshape(visited.shape).astype(np.float32)
+    image = mean + (weights * (known[near] - mean)).sum(axis=1)
+    return np.asarray(image.reshape(visited.shape), np.float32)
 
 
 def _variogram(places: Array, known: Array, noise: float) -> tuple[float, float]:

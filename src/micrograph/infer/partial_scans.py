@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import BadInput, Flag, Frame, Prediction
+from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.features.partial import KNOWN_COVERAGE, Partial, agreed, partial_of, seen_of
 from micrograph.infer.encoders import Views
+
+Image = NDArray[np.float32]
 
 #: The map, and image, of the answer.
 IMAGE = "image"
@@ -62,22 +64,21 @@ class PartialLook:
         )
 
 
-def _mask(path: str, index: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _mask(path: str, index: int, shape: tuple[int, ...]) -> Image:
     """Return the mask of frame `index`; refuse one of another shape."""
-    frames, read = _masks(path)
-    mask = read(index if frames > index and frames > 1 else 0)
+    masks = _masks(path)
+    mask = masks.frame(index if 1 < len(masks) > index else 0).data
     if mask.shape != shape:
         raise BadInput(
-            f"The mask {Path(path).name} has {mask.shape[0]} x {mask.shape[1]} pixels, the frame {shape[0]} x "
-            f"{shape[1]}: give a mask of the frame's shape."
+            f"The mask {Path(path).name} has {' x '.join(map(str, mask.shape))} pixels, the frame "
+            f"{' x '.join(map(str, shape))}: give a mask of the frame's shape."
         )
     return mask
 
 
 @functools.lru_cache(maxsize=4)
-def _masks(path: str):  # type: ignore[no-untyped-def]
-    """Return how many masks a file holds and how each is read; the last ones are kept."""
+def _masks(path: str) -> Recording:
+    """Return the masks of a file, each read when it is asked for."""
     from micrograph.io import open_recording
 
-    recording = open_recording(path)
-    return len(recording), functools.lru_cache(maxsize=2)(lambda index: recording.frame(index).data)
+    return open_recording(path)

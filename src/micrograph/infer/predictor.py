@@ -206,8 +206,8 @@ def _ensemble(weights: str | Path | Sequence[str | Path]) -> tuple[list[str | Pa
     """Return names and checkpoints of weights that answer the same questions."""
     names = [weights] if isinstance(weights, str | Path) else list(weights)
     checkpoints = [load(name) for name in names]
-    first = checkpoints[0].spec
-    for name, checkpoint in zip(names, checkpoints, strict=True):
-        if checkpoint.spec.heads != first.heads or checkpoint.spec.pixel_nm != first.pixel_nm:
+    specs = [cast("NetSpec | EncoderSpec", checkpoint.spec) for checkpoint in checkpoints]
+    for name, spec in zip(names, specs, strict=True):
+        if spec.heads != specs[0].heads or spec.pixel_nm != specs[0].pixel_nm:
             raise BrokenCheckpoint(f"The weights '{name}' answer other questions than '{names[0]}': no ensemble.")
     return names, checkpoints

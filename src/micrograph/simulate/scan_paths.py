@@ -48,7 +48,8 @@ class ScanPath:
         """Return the image (H, W) of what was recorded at each place (N,): means of each pixel, NaN where none was."""
         dwells = self.dwells
         with np.errstate(invalid="ignore"):
-            return self._summed(np.asarray(values, float)) / np.where(dwells > 0, dwells, np.nan)
+            means = self._summed(np.asarray(values, float)) / np.where(dwells > 0, dwells, np.nan)
+        return means.astype(np.float32)
 
     def recorded(self, image: NDArray[np.floating]) -> Array:
         """Return what an image (H, W) has at each place (N,), linearly between pixels."""

@@ -193,7 +193,7 @@ def _cells(scenes: StemScenes, many: int, rng: np.random.Generator) -> NDArray[n
     side = scenes.side
     seeds = rng.uniform(0, side, (many, 2))
     y, x = np.mgrid[:side, :side] + 0.04 * side * np.stack([scenes.smooth(rng), scenes.smooth(rng)])
-    return np.argmin([(y - a) ** 2 + (x - b) ** 2 for a, b in seeds], axis=0)
+    return np.asarray(np.argmin([(y - a) ** 2 + (x - b) ** 2 for a, b in seeds], axis=0))
 
 
 def _depth(y: Array, x: Array, size: float, rng: np.random.Generator) -> Array:
