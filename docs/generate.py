@@ -7,6 +7,7 @@ Every number comes from the cards of the shipped weights (written by ``micrograp
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,17 @@ from micrograph.infer import load_encoder, load_predictor
 from micrograph.infer.predictor import unaided
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.structures import structural_figures
 from micrograph.report.tilts import tilt_figures
-from micrograph.run import Analyser, Recipe
+from micrograph.run import Analyser, Recipe, learned
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.simulate.scanned import random_scan
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import read_measured
+from micrograph.validate.denoise_scenes import vacancies
 from micrograph.validate.height_scenes import HrtemScenes, hrtem_particles
 from micrograph.validate.tilt_checks import ASKED
 
@@ -182,6 +185,8 @@ def gallery_picture(name: str) -> None:
         tilts_picture(recipe)
     if name == "column-heights":
         heights_picture(recipe)
+    if name == "denoise":
+        denoised_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or recipe.model.weights is None:
         return
     if name in STRUCTURAL:
@@ -192,6 +197,16 @@ def gallery_picture(name: str) -> None:
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
     (IMAGES / f"{name}.png").write_bytes(to_png(figure))
+
+
+def denoised_picture(recipe: Recipe) -> None:
+    """Draw one simulated monolayer of 10 electrons a pixel with what is left without its noise."""
+    image = vacancies(192, 10.0, np.random.default_rng(4)).noisy
+    recording = Recording(lambda index: image, range(1), Calibration(pixel_nm=0.02), image.shape)
+    with tempfile.TemporaryDirectory() as folder:
+        found = learned(recipe, recording, Path(folder) / "model.safetensors")(recording.frame(0))
+    (figure,) = restored_figures(recipe, found).values()
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def columns_picture(recipe: Recipe) -> None:

@@ -166,7 +166,7 @@ class Denoiser:
     """
 
     mode: Literal["auto", "blind-spot", "frames"] = "auto"
-    steps: int = 150
+    steps: int = 120
     start: str = "none"
     seed: int = 0
     patch: int = field(default=64, metadata={"setting": False})

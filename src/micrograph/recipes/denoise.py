@@ -17,13 +17,12 @@ from micrograph.validate.denoise_checks import (
     seconds_a_frame,
     sigma_coverage,
 )
-from micrograph.validate.denoise_scenes import lattices, multislice, of_all_kinds
+from micrograph.validate.denoise_scenes import lattices, multislice
 
 LEARNER = Denoiser()
 LATTICES = DenoiseTrial("lattices, 10 e/px", lattices, LEARNER)
 HALF = DenoiseTrial("lattices, 5 e/px", lattices, LEARNER, electrons=5.0)
 OTHER = DenoiseTrial("multislice, 10 e/px", multislice, LEARNER)
-KINDS = DenoiseTrial("particles, fringes, fields, 10 e/px", of_all_kinds, LEARNER)
 
 RECIPE = Recipe(
     name="denoise",
@@ -43,7 +42,6 @@ RECIPE = Recipe(
         behind_supervised(LATTICES, at_most=2.0),
         behind_supervised(HALF, at_most=2.0),
         behind_supervised(OTHER, at_most=2.0),
-        behind_supervised(KINDS, at_most=2.0),
         gain(LATTICES, at_least=3.0),
         gain(HALF, at_least=3.0),
         gain(OTHER, at_least=3.0),
@@ -52,8 +50,8 @@ RECIPE = Recipe(
         sigma_coverage(LATTICES, at_least=0.9),
         sigma_coverage(OTHER, at_least=0.9),
         mean_kept(LATTICES, at_most=1e-3),
-        defects_kept(LEARNER, 10.0, 5, at_least=0.0),
-        defects_kept(LEARNER, 1.0, 5, at_least=0.0),
+        defects_kept(LEARNER, 10.0, 3, at_least=0.0),
+        defects_kept(LEARNER, 1.0, 4, at_least=0.0),
         movie_gain(LEARNER, at_least=1.0),
         correlation_told(at_least=0.9),
         seconds_a_frame(LEARNER, at_most_s=1.0),

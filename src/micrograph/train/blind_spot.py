@@ -41,7 +41,7 @@ _TRUTH = 0.01
 class BlindSettings:
     """How to train. Everything random follows from `seed` and the number of the step."""
 
-    steps: int = 150
+    steps: int = 120
     batch: int = 4
     patch: int = 64
     learning_rate: float = 5e-3

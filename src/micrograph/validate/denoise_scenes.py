@@ -41,11 +41,6 @@ def lattices(side: int, rng: np.random.Generator) -> Image:
     return CleanScenes(side, (1.0, 0.0, 0.0, 0.0))(rng)
 
 
-def of_all_kinds(side: int, rng: np.random.Generator) -> Image:
-    """Return particles, fringes or fields with lines."""
-    return CleanScenes(side, (0.0, 0.4, 0.4, 0.2))(rng)
-
-
 def multislice(side: int, rng: np.random.Generator) -> Image:
     """Return a multislice image: sheets with defects, monolayers, strontium titanate, silicon; repeated to the side."""
     from micrograph.validate.multislice import SCENES, load_reference
