@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput, Frame, MissingCalibration, Prediction, Recording
+from micrograph.io import open_recording
 from micrograph.live.engine import Engine, LiveSettings
 from micrograph.live.ledger import Ledger
 from micrograph.live.source import Arrival, Complain, Opened
@@ -68,6 +69,19 @@ def test_a_replay_leaves_the_files_of_an_analysis_byte_for_byte(toy: ModuleType,
     assert record is not None and record["live"]["done"] == 75 and record["live"]["bad"] == 2
     assert files(tmp_path / "live") == files(tmp_path / "file")
     assert not (tmp_path / "live" / "parts").exists()
+
+
+def test_images_that_are_answers_are_kept_as_an_analysis_keeps_them(toy: ModuleType, tmp_path: Path) -> None:
+    def twice(frame: Frame) -> Prediction:
+        seen = toy.predict(frame)
+        return replace(seen, maps={**seen.maps, "twice": 2 * frame.data})
+
+    recipe, movie = replace(toy.recipe(), images=("twice",)), toy.movie(3)
+    assert Engine(recipe, Camera(movie), twice, tmp_path / "live").run() is not None
+    kept = open_recording(tmp_path / "live" / "images.zarr", signal="twice")
+    for index in range(3):
+        np.testing.assert_allclose(kept.frame(index).data, 2 * movie.frame(index).data)
+    assert (tmp_path / "live" / "images" / "twice.tif").exists()
 
 
 def test_rows_are_on_disk_when_a_watcher_is_told(toy: ModuleType, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from micrograph.live.source import Arrival, Opened, Source
 from micrograph.live.waiting import Policy, Waiting
 from micrograph.run.analyze import LazyTables, RunSettings
 from micrograph.run.binning import suitably_binned
-from micrograph.run.finishing import RECORD, record_of, write_tables
+from micrograph.run.finishing import RECORD, keep_images, record_of, write_tables
 from micrograph.run.record import Tally, key_for, read_json, write_json
 from micrograph.run.streaming import Predict, check_promises, frame_tables, predicted, require_calibration
 
@@ -208,7 +208,7 @@ class Engine:
             elif not checked:
                 check_promises(self.recipe, tables)
                 checked = True
-            if not self._written(work.ledger, frame.index, tables):
+            if not self._written(work.ledger, frame.index, tables, prediction):
                 return
             row = Row(frame.index, tables, flags, received)
             self.board.counters.written(received)
@@ -218,10 +218,12 @@ class Engine:
                 work.folding.miss()
                 self.board.note("The summary cannot keep up: it leaves frames out until the end, when it takes all.")
 
-    def _written(self, ledger: Ledger, index: int, tables: Tables) -> bool:
-        """Write the rows of one frame, waiting while the disk is full; ``False`` when stopped meanwhile."""
+    def _written(self, ledger: Ledger, index: int, tables: Tables, prediction: Prediction | None) -> bool:
+        """Write images and rows of one frame, waiting while the disk is full; ``False`` when stopped meanwhile."""
         while True:
             try:
+                if prediction is not None:
+                    keep_images(ledger.parts_folder, ledger.frames, prediction, self.recipe.images)
                 ledger.write(index, tables)
                 return True
             except OSError as error:
