@@ -104,7 +104,8 @@ def estimate_noise(image: Image) -> NoiseModel:
 def noise_of_pair(first: Image, second: Image) -> NoiseModel:
     """Return the noise of two frames that show the same, from their difference."""
     a, b = filled(first), filled(second)
-    return _noise_line((a - b) / np.float32(np.sqrt(2)), _filtered_halves((a + b) / 2), (a + b) / 2)
+    mean = np.asarray((a + b) / 2, np.float32)
+    return _noise_line((a - b) / np.float32(np.sqrt(2)), _filtered_halves(mean), mean)
 
 
 def _noise_line(detail: Image, halves: tuple[Image, Image], whole: Image) -> NoiseModel:

@@ -149,10 +149,9 @@ class Restorer:
 
 def neighbours(position: int, length: int, count: int) -> list[int]:
     """Return the positions of the ``count - 1`` nearest other frames, in order, repeated where there are too few."""
-    order = sorted((other for other in range(max(0, position - count), min(length, position + count + 1))), key=int)
-    nearest = sorted((other for other in order if other != position), key=lambda other: abs(other - position))
-    chosen = (nearest * count)[: count - 1]
-    return sorted(chosen)
+    around = range(max(0, position - count), min(length, position + count + 1))
+    nearest = sorted((other for other in around if other != position), key=lambda other: abs(other - position))
+    return sorted((nearest * count)[: count - 1])
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,8 @@ class Denoiser:
         from micrograph.train.blind_spot import BlindSettings, from_recording, learn
 
         rate = BlindSettings.learning_rate * (1.0 if self.start == "none" else 0.4)
-        settings = BlindSettings(self.steps, self.batch, self.patch, rate, self.seed)
+        least = min(min(stack.shape[1:]) for stack in views.stacks) // net.spec.multiple * net.spec.multiple
+        settings = BlindSettings(self.steps, self.batch, min(self.patch, least), rate, self.seed)
 
         def show(done: int, total: int, loss: float) -> None:
             if progress is not None:
