@@ -42,6 +42,7 @@ RECIPES = (
     "edx-denoise",
     "denoise",
     "compressed-movie",
+    "plasmon-spectra",
 )
 
 

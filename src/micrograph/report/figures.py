@@ -28,6 +28,7 @@ from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
+from micrograph.report.spectra import told_spectra_figures
 from micrograph.report.structures import is_structural, structural_figures
 from micrograph.report.tilts import is_tilts, tilt_figures
 from micrograph.report.tubes import is_tubes, tube_figures
@@ -80,7 +81,9 @@ def _has_own(tables: Mapping[str, DataFrame]) -> bool:
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
     if recipe.images:
-        return restored_figures(recipe, prediction) | volume_figures(prediction, tables)
+        return told_spectra_figures(prediction) or (
+            restored_figures(recipe, prediction) | volume_figures(prediction, tables)
+        )
     image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm
     if pixel_nm is None:
         return {}

@@ -76,6 +76,7 @@ CAPTIONS = {
     "mean": "The position-averaged pattern; the circle is the disc of the direct beam.",
     "volume": "Slices through the middle of the largest particle; z runs along the beam at tilt 0.",
     "restored": "Recorded and result in one scale of grey; the residual should show nothing but noise.",
+    "told": "Every place was told by what was learned from the other half of the map; it was not seen itself.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 

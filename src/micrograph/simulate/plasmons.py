@@ -124,12 +124,12 @@ def loss_probability(
     if len(particles) == 0:
         return np.zeros((len(probe_nm), len(energy)))
     alpha = polarisability(particles, metal, energy)
-    coupling = _coupling(particles) / metal.host
+    between = coupling(particles) / metal.host
     found = np.empty((len(probe_nm), len(energy)))
     size = 3 * len(particles)
     for row, one in enumerate(energy):
-        field_ = _electron_field(particles, np.asarray(probe_nm, float), one, voltage_kV).reshape(len(probe_nm), size)
-        system = _block_diagonal(np.linalg.inv(alpha[row])) - coupling
+        field_ = electron_field(particles, np.asarray(probe_nm, float), one, voltage_kV).reshape(len(probe_nm), size)
+        system = _block_diagonal(np.linalg.inv(alpha[row])) - between
         dipoles = np.linalg.solve(system, field_.T)
         found[:, row] = np.imag((field_.conj() * dipoles.T).sum(axis=1))
     # charge in units of e: e^2 = alpha hbar c, and Gamma = Im(E* . p) / (pi (hbar c)^2 alpha) for fields of charge 1
@@ -144,7 +144,7 @@ def _block_diagonal(blocks: Complex) -> Complex:
     return whole.reshape(3 * number, 3 * number)
 
 
-def _coupling(particles: Ellipsoids) -> Array:
+def coupling(particles: Ellipsoids) -> Array:
     """Return the field (3N, 3N) in 1/nm^3 that unit dipoles in the particles' places make in the others' places."""
     number = len(particles)
     apart = np.zeros((number, number, 3))
@@ -156,7 +156,7 @@ def _coupling(particles: Ellipsoids) -> Array:
     return np.asarray(field_.transpose(0, 2, 1, 3).reshape(3 * number, 3 * number))
 
 
-def _electron_field(particles: Ellipsoids, probe_nm: Array, energy_eV: float, voltage_kV: float) -> Complex:
+def electron_field(particles: Ellipsoids, probe_nm: Array, energy_eV: float, voltage_kV: float) -> Complex:
     """Return the field (P, N, 3) of a passing unit charge at the particles, in 1/nm^2 per (eV / hbar c)."""
     from scipy.special import k0, k1
 
