@@ -23,6 +23,7 @@ from micrograph.io import (
     zarr_files,
 )
 from micrograph.io.axes import length_nm
+from micrograph.io.data_bar import without_bar
 from micrograph.io.files import existing, sniff
 from micrograph.io.probe import gwyddion, igor, nanonis, nanoscope
 from micrograph.io.recording import as_scan, make_recording
@@ -93,6 +94,8 @@ def open_recording(
     else:
         recording = make_recording(chosen, source.name, pixel_nm=pixel_nm, frame_time_s=frame_time_s)
     recording.metadata.update(path=str(source), number=number)
+    if source.is_dir() or source.suffix.lower() in (".tif", ".tiff", *pictures.PICTURES):
+        recording = without_bar(recording)
     return recording if scan_shape is None else as_scan(recording, scan_shape)
 
 
