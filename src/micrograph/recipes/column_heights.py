@@ -221,9 +221,9 @@ DATA = StemSampler(
 )  # fmt: skip
 
 #: Dark field: electrons of one atom as in the limits that the task names; columns that scatter by 4 %; other pixels.
-CLEAR = HeightTrial("HAADF, 100 electrons an atom", HaadfParticles(100.0), 6)
-BRIGHT = HeightTrial("HAADF, 200 electrons an atom", HaadfParticles(200.0, told=False), 6)
-SCATTERED = HeightTrial("HAADF, 100 electrons, scatter 4 %", HaadfParticles(100.0, scatter=0.04), 6)
+CLEAR = HeightTrial("HAADF, 100 electrons an atom", HaadfParticles(100.0), 16)
+BRIGHT = HeightTrial("HAADF, 200 electrons an atom", HaadfParticles(200.0, told=False), 16)
+SCATTERED = HeightTrial("HAADF, 100 electrons, scatter 4 %", HaadfParticles(100.0, scatter=0.04), 16)
 FAINT = HeightTrial("HAADF, 50 electrons, larger pixels", HaadfParticles(50.0, pixel_nm=0.024), 4)
 #: HRTEM within 2 nm of the nominal focus; beyond it at half the dose; by abTEM with frozen phonons.
 PHASE = HeightTrial("HRTEM", HrtemScenes(hrtem_particles()), 10)
