@@ -100,31 +100,3 @@ def _variogram(places: Array, known: Array, noise: float) -> tuple[float, float]
     reached = np.flatnonzero(np.nan_to_num(np.array(means)) > 0.4 * variance)
     middle = float(np.sqrt(bins[reached[0]] * bins[reached[0] + 1])) if len(reached) else float(bins[-1])
     return variance, middle
-
-
-def wiener(values: Image, weights: Image, power: Array, noise: float, rounds: int = 60) -> Image:
-    """Return the linear estimate of least error for a process whose `power` (H, W // 2 + 1, of rfft2) is known.
-
-    noise: 1-sigma of a value of weight 1. With the power of the true image itself this is what no linear method beats.
-    """
-    import scipy.fft
-
-    mean = float((values * weights).sum() / max(float(weights.sum()), 1e-12))
-    trust = weights.astype(float) / max(noise, 1e-6) ** 2
-    root = np.sqrt(power / values.size)
-
-    def spread(image: Array) -> Array:
-        return np.asarray(scipy.fft.irfft2(root * scipy.fft.rfft2(image), s=values.shape))
-
-    remaining = spread(trust * (values - mean))
-    found, way, left = np.zeros(values.shape), remaining.copy(), float(np.vdot(remaining, remaining))
-    for _ in range(rounds):
-        pushed = way + spread(trust * spread(way))
-        step = left / max(float(np.vdot(way, pushed)), 1e-30)
-        found += step * way
-        remaining -= step * pushed
-        newer = float(np.vdot(remaining, remaining))
-        if newer < 1e-12 * left:
-            break
-        way, left = remaining + newer / left * way, newer
-    return (mean + spread(found)).astype(np.float32)

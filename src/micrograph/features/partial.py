@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.sparse_start import FewWaves, smooth_fill
+from micrograph.features.spectral_fill import spectral_fill
 
 Image = NDArray[np.float32]
 
 #: What `seen_of` stacks, in order.
-CHANNELS = ("start", "difference", "visited", "weight", "distance", "off waves", "off smooth")
+CHANNELS = ("start", "first filling", "visited", "weight", "distance", "noise", "misfit")
 #: Side (pixels) of the tiles that are held out to see which filling foretells them, and their share of the field.
 TILE, HELD = 10, 0.12
+#: Median of the square of a normal number of variance 1.
+MEDIAN_OF_SQUARE = 0.4549
 #: How decidedly the better one is followed.
 SHARPNESS = 4
 #: One value that so many pixels have exactly was never recorded there.
@@ -78,10 +81,8 @@ def _most_common(image: Image) -> float | None:
 def seen_of(partial: Partial) -> tuple[Image, float, float]:
     """Return what a network sees, (7, H, W) as named in `CHANNELS`, and the offset and scale of the values in it.
 
-    The start is the smooth filling, or the image of few waves (with what these leave unexplained filled in smoothly),
-    or something between, by how well each foretells tiles that were held out. Then the difference of the two; the
-    visited values minus the start; the weights; how far the next visited pixel is; and how far each of the two was off
-    in held-out tiles nearby.
+    The start is the filling by the image's own power spectrum; then how far the first filling differs from it, and the
+    visited values; the weights; how far the next visited pixel is; the noise; how far the start is off nearby.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -91,34 +92,37 @@ def seen_of(partial: Partial) -> tuple[Image, float, float]:
     offset = float((partial.values * weights).sum() / total)
     scale = float(np.sqrt((weights * (partial.values - offset) ** 2).sum() / total)) or 1.0
     values = np.where(visited, (partial.values - offset) / scale, 0).astype(np.float32)
-    held = np.where(_tiles(weights.shape), weights, 0).astype(np.float32)
-    off_smooth, off_waves = (held * (values - one) ** 2 for one in _fillings(values, weights - held))
-    smooth, waves = _fillings(values, weights)
-    power_smooth, power_waves = (float(off.sum()) ** SHARPNESS for off in (off_smooth, off_waves))
-    share = power_smooth / max(power_smooth + power_waves, 1e-30)
-    start = smooth + share * (waves - smooth)
+    noise = noise_of(partial) / scale
+    first = _first_filling(values, weights)
+    start = spectral_fill(values, weights, first, noise)
     distance = np.log1p(distance_transform_edt(~visited)) if visited.any() else np.zeros(visited.shape)
+    away = np.where(visited, values - start, 0)
     stack = (
         start,
-        waves - smooth,
-        np.where(visited, values - start, 0),
+        first - start,
+        away,
         weights,
         distance,
-        *(np.sqrt(_nearby(off, held)) for off in (off_waves, off_smooth)),
+        np.full(start.shape, noise),
+        np.sqrt(smooth_fill(away**2, weights)),
     )
     return np.stack(stack).astype(np.float32), offset, scale
 
 
-def _fillings(values: Image, weights: Image) -> tuple[Image, Image]:
-    """Return the smooth filling, and few waves with what they leave unexplained filled in smoothly."""
-    waves = FewWaves()(values, weights)
+def _first_filling(values: Image, weights: Image) -> Image:
+    """Return the smooth filling, or that of few waves, or something between, by how well they foretell held-out tiles.
+
+    What the waves leave unexplained is filled in smoothly.
+    """
+    held = np.where(_tiles(weights.shape), weights, 0).astype(np.float32)
+    others = weights - held
+    waves = FewWaves()(values, others)
     rest = np.where(weights > 0, values - waves, 0).astype(np.float32)
-    return smooth_fill(values, weights), waves + smooth_fill(rest, weights)
-
-
-def _nearby(off: Image, held: Image) -> Image:
-    """Return squared errors (H, W), which are known in held-out tiles, everywhere."""
-    return smooth_fill(np.where(held > 0, off / np.maximum(held, 1e-9), 0).astype(np.float32), held)
+    foretold = smooth_fill(values, others), waves + smooth_fill(rest, others)
+    smooth_off, waves_off = (float((held * (values - one) ** 2).sum()) ** SHARPNESS for one in foretold)
+    share = smooth_off / max(smooth_off + waves_off, 1e-30)
+    smooth = smooth_fill(values, weights)
+    return smooth + share * (waves + smooth_fill(rest, weights) - smooth)
 
 
 def _tiles(shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -130,20 +134,39 @@ def _tiles(shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def agreed(partial: Partial, image: Image, sigma: Image) -> tuple[Image, Image, float]:
-    """Return image and 1-sigma (H, W) in which each visited pixel has its say, and the noise of a recorded value.
+    """Return image and 1-sigma (H, W) in which visited pixels have their say, and the noise of a recorded value.
 
-    What is recorded and what a network makes of it are averaged, each by its variance. The noise is what the network
-    leaves over beyond its own doubt; where there is hardly any, visited pixels stay as they were recorded.
+    A network has seen what was recorded, and weighed it; where it doubts a visited pixel more than that is noisy, the
+    recorded value counts the more. Without noise visited pixels stay as they were recorded.
     """
     visited = partial.weights > 0
-    if not visited.any():
-        return image, sigma, 0.0
-    weight, doubt = partial.weights[visited], sigma[visited].astype(float) ** 2
-    left = (partial.values - image)[visited].astype(float)
-    noise = max(float((weight * (left**2 - doubt)).mean()), 0.0)
-    of_pixel = noise / weight
-    share = doubt / np.maximum(doubt + of_pixel, 1e-30)
+    noise = noise_of(partial)
+    recorded, doubt = noise**2 / partial.weights[visited], sigma[visited].astype(float) ** 2
+    share = np.clip(1 - recorded / np.maximum(doubt, 1e-30), 0, 1)
     image, sigma = image.copy(), sigma.copy()
-    image[visited] += (share * left).astype(np.float32)
-    sigma[visited] = np.sqrt(share * of_pixel).astype(np.float32)
-    return image, sigma, float(np.sqrt(noise))
+    image[visited] += (share * (partial.values - image)[visited]).astype(np.float32)
+    sigma[visited] = ((1 - share) * np.sqrt(doubt) + share * np.sqrt(recorded)).astype(np.float32)
+    return image, sigma, noise
+
+
+def noise_of(partial: Partial) -> float:
+    """Return the 1-sigma of a recorded value of weight 1: from visited pixels that lie side by side, 0 without any.
+
+    The median of their squared differences counts, so that steps between them hardly do; what fine structure adds
+    makes it an upper estimate.
+    """
+    squares = []
+    for down, across in ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)):
+        one, heavy = _moved(partial, -down, -across)
+        other, light = _moved(partial, down, across)
+        both = (heavy > 0) & (light > 0)
+        variance = 1 / heavy[both] + 1 / light[both]
+        squares.append((one - other)[both].astype(float) ** 2 / variance)
+    found = np.concatenate(squares)
+    return float(np.sqrt(np.median(found) / MEDIAN_OF_SQUARE)) if len(found) else 0.0
+
+
+def _moved(partial: Partial, down: int, across: int) -> tuple[Image, Image]:
+    """Return values and weights without the rows and columns that have no partner so many pixels away."""
+    rows, columns = (slice(max(-step, 0), min(-step, 0) or None) for step in (down, across))
+    return partial.values[rows, columns], partial.weights[rows, columns]

@@ -41,10 +41,10 @@ class FewWaves:
     al. 2012, doi:10.1109/TIT.2011.2173241.
     """
 
-    rounds: int = 10
+    rounds: int = 7
     share: float = 0.8
     sigmas: float = 6.0
-    steps: int = 3
+    steps: int = 2
     ridge: float = 0.03
 
     def __call__(self, values: Image, weights: Image) -> Image:

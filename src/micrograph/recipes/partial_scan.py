@@ -21,9 +21,10 @@ from micrograph.validate.partial_checks import (
     PartialTrial,
     completion_error,
     completion_gain,
-    completion_seconds,
     sigma_coverage,
+    whole_scan,
 )
+from micrograph.validate.timing import frame_seconds
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ RECIPE = Recipe(
         completion_gain(FINER, at_least=0.2),
         completion_error(MULTISLICE, at_most=0.06),
         completion_gain(MULTISLICE, at_least=0.2),
-        completion_seconds(at_most_s=1.0),
+        frame_seconds(whole_scan, frames=5, at_most_s=1.0),
     ),
     training=TrainSettings(steps=3600, batch=8, reuse=6, learning_rate=3e-3, calibration_samples=300),
 )
