@@ -64,7 +64,7 @@ def _divergence(flow: Array) -> Array:
     return np.asarray(found)
 
 
-def kriging(values: Image, visited: Mask, noise: float = 0.0, neighbours: int = 12) -> Image:
+def kriging(values: Image, visited: Mask, noise: float = 0.0, neighbours: int = 8) -> Image:
     """Return the mean of a Gaussian process, from the `neighbours` visited pixels nearest to each pixel.
 
     Its covariance falls as a Gaussian; its variance and length come from the visited pixels themselves (variogram).

@@ -81,7 +81,7 @@ def _most_common(image: Image) -> float | None:
 def seen_of(partial: Partial) -> tuple[Image, float, float]:
     """Return what a network sees, (7, H, W) as named in `CHANNELS`, and the offset and scale of the values in it.
 
-    The start is the filling by the image's own power spectrum; then how far the first filling differs from it, and the
+    The start is the filling by the image's own power spectrum, made to follow the visited values; then how far the first filling differs from it, and the
     visited values; the weights; how far the next visited pixel is; the noise; how far the start is off nearby.
     """
     from scipy.ndimage import distance_transform_edt
@@ -94,7 +94,7 @@ def seen_of(partial: Partial) -> tuple[Image, float, float]:
     values = np.where(visited, (partial.values - offset) / scale, 0).astype(np.float32)
     noise = noise_of(partial) / scale
     first = _first_filling(values, weights)
-    start = spectral_fill(values, weights, first, noise)
+    start = _followed(values, weights, spectral_fill(values, weights, first, noise), noise)
     distance = np.log1p(distance_transform_edt(~visited)) if visited.any() else np.zeros(visited.shape)
     away = np.where(visited, values - start, 0)
     stack = (
@@ -107,6 +107,14 @@ def seen_of(partial: Partial) -> tuple[Image, float, float]:
         np.sqrt(smooth_fill(away**2, weights)),
     )
     return np.stack(stack).astype(np.float32), offset, scale
+
+
+def _followed(values: Image, weights: Image, image: Image, noise: float) -> Image:
+    """Return the image with what it leaves unexplained filled in smoothly, by how much that is more than noise."""
+    left = np.where(weights > 0, values - image, 0).astype(np.float32)
+    misfit = float((weights * left**2).sum()) / max(float((weights > 0).sum()), 1.0)
+    share = max(0.0, 1 - noise**2 / max(misfit, 1e-30))
+    return image + np.float32(share) * smooth_fill(left, weights)
 
 
 def _first_filling(values: Image, weights: Image) -> Image:

@@ -70,13 +70,12 @@ PUBLISHED = StemScenes(side=SIDE, spacing_px=(20.0, 120.0), size_px=(40.0, 300.0
 OWN = PartialTrial(
     "1/20 visited",
     PartialScans(PUBLISHED, coverage=(0.0499, 0.0501), electrons=(50.0, 5000.0), cut_from=FIELD),
-    number=36,
     all_ways=True,
 )
 FARTHER = PartialTrial(
     "1/40 visited, half the dose",
     PartialScans(PUBLISHED, coverage=(0.0249, 0.0251), electrons=(25.0, 2500.0), cut_from=FIELD),
-    number=24,
+    number=12,
 )
 #: Finer things than the published images show: lattices whose spacing is less than the distance of a spiral's turns.
 FINER = PartialTrial(
@@ -87,12 +86,12 @@ FINER = PartialTrial(
         electrons=(50.0, 5000.0),
         cut_from=FIELD,
     ),
-    number=24,
+    number=12,
 )
 MULTISLICE = PartialTrial(
     "1/20 visited, multislice",
     PartialScans(PUBLISHED, coverage=(0.0499, 0.0501), electrons=(50.0, 5000.0), cut_from=FIELD),
-    number=24,
+    number=15,
     multislice=True,
 )
 

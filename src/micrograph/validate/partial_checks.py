@@ -23,7 +23,7 @@ Image = NDArray[np.float32]
 #: The coverage of the bar.
 TWENTIETH = (0.0499, 0.0501)
 #: Side (pixels) of the images that are judged, and of the field that was scanned, of which they are a part.
-SIDE, FIELD = 256, 512
+SIDE, FIELD = 224, 512
 
 
 class Completes(Protocol):
@@ -43,7 +43,7 @@ class PartialTrial:
     scans: PartialScans = field(
         default_factory=lambda: PartialScans(StemScenes(side=SIDE), coverage=TWENTIETH, cut_from=FIELD)
     )
-    number: int = 30
+    number: int = 24
     multislice: bool = False
     all_ways: bool = False
 
