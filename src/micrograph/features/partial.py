@@ -81,8 +81,9 @@ def _most_common(image: Image) -> float | None:
 def seen_of(partial: Partial) -> tuple[Image, float, float]:
     """Return what a network sees, (7, H, W) as named in `CHANNELS`, and the offset and scale of the values in it.
 
-    The start is the filling by the image's own power spectrum, made to follow the visited values; then how far the first filling differs from it, and the
-    visited values; the weights; how far the next visited pixel is; the noise; how far the start is off nearby.
+    The start is the filling by the image's own power spectrum, made to follow the visited values; then how far the
+    first filling differs from it, and the visited values; the weights; how far the next visited pixel is; the noise;
+    how far the start is off nearby.
     """
     from scipy.ndimage import distance_transform_edt
 
