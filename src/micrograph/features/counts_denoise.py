@@ -8,7 +8,7 @@ most likely is taken (stacking, doi:10.1016/S0893-6080(05)80023-1). None of them
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ _FLOOR = 0.01
 
 @dataclass(frozen=True)
 class Estimator:
-    """One way to smooth: a 'gauss' of so many pixels, or a 'flat' (total variation) or 'sloped' (of the slopes) prior.
+    """One way to smooth: a 'gauss' of so many pixels, a 'flat' (total variation) or 'sloped' (of the slopes) prior, or
+    'even', the same in every pixel.
 
     iterations: of the primal-dual steps of the priors.
     """
@@ -50,7 +51,9 @@ class Estimator:
 
         guide (H, W): a map without much noise (HAADF) whose edges those of the elements may share.
         """
-        if self.kind == "gauss":
+        if self.kind == "even":
+            found = np.broadcast_to(counts.mean(axis=(1, 2), keepdims=True), counts.shape)
+        elif self.kind == "gauss":
             from scipy.ndimage import gaussian_filter
 
             found = gaussian_filter(counts, (0, self.strength, self.strength), mode="reflect")
@@ -62,7 +65,11 @@ class Estimator:
 def estimators(iterations: int = 60) -> tuple[Estimator, ...]:
     """Return the estimators that are mixed."""
     priors = [("flat", one) for one in FLAT] + [("sloped", one) for one in SLOPED]
-    return (*(Estimator("gauss", one) for one in WIDTHS_PX), *(Estimator(*one, iterations) for one in priors))
+    return (
+        Estimator("even", 0.0),
+        *(Estimator("gauss", one) for one in WIDTHS_PX),
+        *(Estimator(*one, iterations) for one in priors),
+    )
 
 
 def as_counts(values: Maps, unit: float | None = None) -> tuple[Maps, float]:
@@ -252,18 +259,46 @@ def mixture(
             progress(number + 1, parts)
     made, left = np.stack(guesses, axis=2), np.stack(seen, axis=1)  # (E, C, parts, H, W), (C, parts, H, W)
     level = np.stack(belong, axis=2)  # (K, C, parts, H, W)
-    shares, single, mixed = [], [], []
-    for number, own in enumerate(left):
-        each = made[:, number].reshape(len(choices), -1)
-        single.append([_likelihood(guess, own.ravel()) for guess in each])
-        found, likelihood = _shares(each, level[:, number].reshape(len(level), -1), own.ravel())
-        shares.append(found)
-        mixed.append(likelihood)
-    shared, singles = np.stack(shares, axis=2), np.array(single).T
+    flat, target = made.reshape(*made.shape[:2], -1), left.reshape(len(left), -1)
+    singles = np.array([[_likelihood(one, own) for one, own in zip(each, target, strict=True)] for each in flat])
+    shares, likelihood = _chosen(flat, level.reshape(*level.shape[:2], -1), target, singles)
     best = int(singles.sum(axis=1).argmax())
-    used = shared.max(axis=(1, 2)) > 0
+    used = shares.max(axis=(1, 2)) > 0
     kept = tuple(one for one, use in zip(choices, used, strict=True) if use)
-    return Mixture(kept, shared[used], float(sum(mixed) - singles[best].sum()), choices[best].name)
+    return Mixture(kept, shares[used], likelihood - float(singles[best].sum()), choices[best].name)
+
+
+def _chosen(guesses: Maps, level: Maps, counts: Maps, singles: Array) -> tuple[Array, float]:
+    """Return the shares (E, K, C) of all elements, and the log-likelihood: few counts bear few numbers.
+
+    guesses (E, C, N), level (K, C, N), counts (C, N), singles (E, C). Tried are the estimator that suits all elements
+    best, that which suits each best, and mixtures, the same everywhere or at each level of brightness, for all elements
+    alike or for each. Every number costs half the logarithm of the counts (Schwarz, doi:10.1214/aos/1176344136).
+    """
+    many, levels, elements = len(guesses), len(level), counts.shape[0]
+    price = 0.5 * np.log(max(float(counts.sum()), 2.0))
+    common = np.full(elements, int(singles.sum(axis=1).argmax()))
+    tried: list[tuple[float, float, Array]] = []
+    for chosen, cost in ((common, 1), (singles.argmax(axis=0), elements)):
+        alone = np.zeros((many, levels, elements))
+        alone[chosen, :, np.arange(elements)] = 1.0
+        likelihood = float(singles[chosen, np.arange(elements)].sum())
+        tried.append((likelihood - cost * price, likelihood, alone))
+    for known in (level.sum(axis=0, keepdims=True), level):
+        pooled, likelihood = _shares(guesses.reshape(many, -1), known.reshape(len(known), -1), counts.ravel())
+        shares = np.broadcast_to(pooled[..., None], (many, levels, elements))
+        tried.append((likelihood - price * _numbers(pooled), likelihood, shares))
+        each = [_shares(guesses[:, n], known[:, n], counts[n]) for n in range(elements)]
+        shares = np.stack([np.broadcast_to(one[0], (many, levels)) for one in each], axis=2)
+        likelihood = sum(one[1] for one in each)
+        tried.append((likelihood - price * sum(_numbers(one[0]) for one in each), likelihood, shares))
+    _, likelihood, shares = max(tried, key=lambda one: one[0])
+    return np.array(shares), likelihood
+
+
+def _numbers(shares: Array) -> int:
+    """Return how many numbers shares (E, K) hold."""
+    return max(int((shares > 0).sum()) - shares.shape[1], 1)
 
 
 def _guess(one: Estimator, rest: Maps, guide: Maps | None, parts: int) -> Maps:
@@ -277,38 +312,39 @@ def _likelihood(expected: Maps, counts: Maps) -> float:
     return float((counts * np.log(expected)).sum(dtype=float) - expected.sum(dtype=float))
 
 
-def _shares(guesses: Maps, level: Maps, counts: Maps, steps: int = 150, least: float = 0.03) -> tuple[Array, float]:
+def _shares(guesses: Maps, level: Maps, counts: Maps, steps: int = 150, least: float = 0.05) -> tuple[Array, float]:
     """Return the shares (E, K) of most Poisson likelihood, by expectation maximisation, and that likelihood.
 
-    guesses (E, N), level (K, N), counts (N,). Only pixels with counts need to be looked at, beside sums over all.
-    Shares that hardly count at any level are dropped.
+    guesses (E, N), level (K, N), counts (N,). Only pixels with counts need to be looked at, beside sums over all. At
+    each level the shares add up to 1; those that hardly count are dropped on the way.
     """
     lit = counts > 0
-    sums = np.einsum("en,kn->ek", guesses, level).astype(float)
-    seen = (guesses[:, None, lit] * level[None, :, lit]).reshape(sums.size, -1).astype(float)
-    weight, shares, held = (
-        counts[lit].astype(float),
-        np.full(sums.size, 1 / len(guesses)),
-        np.maximum(sums, 1e-30).ravel(),
-    )
+    sums = np.maximum(np.einsum("en,kn->ek", guesses, level).astype(float), 1e-30)
+    seen = guesses[:, None, lit].astype(float) * level[None, :, lit]
+    weight, shares = counts[lit].astype(float), np.full(sums.shape, 1 / len(guesses))
     for step in range(steps):
-        shares = shares * (seen @ (weight / np.maximum(shares @ seen, 1e-30))) / held
-        if step == steps // 2:
-            matters = (shares.reshape(sums.shape) * (sums > 0)).max(axis=1) >= least
-            shares = (shares.reshape(sums.shape) * (matters | (not matters.any()))[:, None]).ravel()
-    value = float((weight * np.log(np.maximum(shares @ seen, 1e-30))).sum() - shares @ sums.ravel())
-    return shares.reshape(sums.shape), value
+        shares = shares * np.einsum("ekn,n->ek", seen, weight / np.maximum(_mixed(shares, seen), 1e-30)) / sums
+        if step in (steps // 3, 2 * steps // 3):
+            shares = np.where(shares >= least * shares.max(axis=0), shares, 0.0)
+        shares /= np.maximum(shares.sum(axis=0), 1e-30)
+    value = float((weight * np.log(np.maximum(_mixed(shares, seen), 1e-30))).sum() - (shares * sums).sum())
+    return shares, value
+
+
+def _mixed(shares: Array, seen: Array) -> Array:
+    return np.asarray(np.einsum("ek,ekn->n", shares, seen))
 
 
 def map_sigma(mean: Maps, mix: Mixture, rng: np.random.Generator, guide: Maps | None = None, replicas: int = 6) -> Maps:
-    """Return the 1-sigma (C, H, W) of a mixture's maps: its spread over Poisson counts drawn anew from its own mean,
-    with what smoothing takes off the mean added.
+    """Return the 1-sigma (C, H, W) of a mixture's maps, by what it makes of counts drawn anew from its own `mean`.
+
+    Their spread is the noise; what they are off on average is what smoothing takes away, once. It took so much from
+    what was there before too, where edges were sharper: twice that is counted. Both are smoothed over a few pixels.
     """
-    made = np.stack([mix(rng.poisson(np.maximum(mean, 0)).astype(np.float32), guide) for _ in range(replicas)])
-    drawn = made.std(axis=0, ddof=1)
-    return np.asarray(np.sqrt(drawn**2 + (made.mean(axis=0) - mean) ** 2), np.float32)
+    from scipy.ndimage import gaussian_filter
 
-
-def quicker(mix: Mixture, iterations: int) -> Mixture:
-    """Return the mixture with so many steps of its priors."""
-    return replace(mix, estimators=tuple(replace(one, iterations=iterations) for one in mix.estimators))
+    drawn = (rng.poisson(np.maximum(mean, 0)).astype(np.float32) for _ in range(replicas))
+    made = np.stack([mix(one, guide) for one in drawn])
+    spread = made.var(axis=0, ddof=1)
+    off = np.maximum((made.mean(axis=0) - mean) ** 2 - spread / replicas, 0)
+    return np.sqrt(gaussian_filter(spread + 4 * off, (0, 3, 3))).astype(np.float32)

@@ -128,7 +128,7 @@ def reconstruct(series: Series, plan: Plan, progress: Progress | None = None) ->
     return Reconstruction(made[:count], sigma[:count], choices, bodies, chi, fine_ground[:count], expected[:count])
 
 
-def left_over(counts: Volume, expected: Volume, least: float = 0.05, bright: float = 0.5) -> float:
+def left_over(counts: Volume, expected: Volume, least: float = 0.25, bright: float = 0.5) -> float:
     """Return chi^2 over the number of pixels of a series (V, Y, X), where it expects at least `least` counts.
 
     Where hardly any pixel expects `bright` counts, 2 x 2, 4 x 4 or 8 x 8 of them are one: single counts in the dark

@@ -34,7 +34,7 @@ class ElementMaps:
     unit: float | None = None
     parts: int = 4
     iterations: int = 60
-    replicas: int = 4
+    replicas: int = 5
     guided: bool = True
 
     def prepared(self, recording: Recording, progress: Progress | None = None) -> MapPredictor:

@@ -198,8 +198,8 @@ def best_variation(one: SeriesTruth) -> float:
     for counts, own in zip(one.counts, one.truth, strict=True):
         ground = float(np.quantile(counts.mean(axis=0), 0.1)) + 1e-4
         tried = [
-            total_variation(counts[None], projector, TotalVariation(weight, 80, ground))
-            for weight in (0.07, 0.14, 0.28, 0.56)
+            total_variation(counts[None], projector, TotalVariation(weight, 60, ground))
+            for weight in (0.1, 0.2, 0.4)
         ]
         found.append(max(decibels(volume, own[None]) for volume in tried))
     return float(np.mean(found))
