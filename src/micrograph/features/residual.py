@@ -85,7 +85,7 @@ def _on_axis(power: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class Residual:
-    """What was taken away, over the noise's 1-sigma: nothing but noise has scatter 1 and no correlation.
+    """What was taken away, over its 1-sigma: nothing but noise has scatter 1 and no correlation.
 
     scatter: root mean square; likeness: correlation with the detail of the denoised image (above 0: structure was
     taken away with the noise); along_y, along_x: correlation of neighbouring pixels.
@@ -115,7 +115,7 @@ class Residual:
 
 
 def examine(noisy: Image, denoised: Image, variance: Image) -> Residual:
-    """Return what the difference of two images (H, W) holds, given the variance of the noise in every pixel."""
+    """Return what the difference of two images (H, W) holds, given the variance that it should have in every pixel."""
     from scipy.ndimage import gaussian_filter
 
     left = (noisy - denoised) / np.sqrt(variance)

@@ -23,7 +23,7 @@ STRETCHES = (
     Column("counts", "", "mean of the denoised image in the stretch", sigma="counts_sigma"),
     Column("noise", "", "1-sigma of the noise of a pixel before"),
     Column("doubt", "", "1-sigma of a pixel afterwards, root mean square"),
-    Column("residual_scatter", "", "scatter of what was taken away over the noise: 1 is noise alone"),
+    Column("residual_scatter", "", "scatter of what was taken away over that of noise: 1 is noise alone"),
 )
 RESTORED = (
     Column("count", "", "number of stretches"),
@@ -34,7 +34,7 @@ RESTORED = (
     Column("gain_dB", "dB", "noise before over doubt afterwards"),
     Column("noise_gain", "", "counts by which the noise's variance grows with each count: 1 for single electrons"),
     Column("noise_at_zero", "", "variance of the noise where no counts are expected"),
-    Column("residual_scatter", "", "scatter of what was taken away over the noise: 1 is noise alone"),
+    Column("residual_scatter", "", "scatter of what was taken away over that of noise: 1 is noise alone"),
     Column(
         "residual_likeness", "", "correlation of what was taken away with the detail of the image: 0 is noise alone"
     ),
@@ -64,7 +64,7 @@ class RestoredTables:
         values = prediction.values
         noise = NoiseModel(*map(float, values["noise"]))
         variance = noise.variance(after)
-        square = (before - after) ** 2 / variance
+        square = (before - after) ** 2 / np.maximum(variance - sigma**2, 0.1 * variance)  # as it scatters by Bayes
         ys, xs, area = _middles(after.shape[0], after.shape[1])
         power, doubt = _means(variance), _means(sigma**2)
         rows = {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.core.provenance import digest, versions
 from micrograph.features.noise import NoiseModel
-from micrograph.features.residual import Whiteness, examine, whiteness
+from micrograph.features.residual import Residual, Whiteness, examine, whiteness
 from micrograph.features.stabilised import Stabiliser, estimate_noise, filled, noise_of_pair
 from micrograph.nets.blind_spec import BlindSpec
 
@@ -81,13 +81,14 @@ class Restorer:
         image, plan = filled(frame.data), self.plan
         stack = self._stack(frame)
         mean, variance = self._foretold(stack)
-        own = stack[len(stack) // 2]
-        weight = variance / (1 + variance) if self.net.spec.blind else np.float32(0)
-        joined, left = mean + (own - mean) * weight, weight if self.net.spec.blind else variance
+        joined, left = mean, variance
+        if self.net.spec.blind:  # the pixel's own value, of variance 1, is news
+            left = np.asarray(variance / (1 + variance), np.float32)
+            joined = mean + (stack[len(stack) // 2] - mean) * left
         denoised = plan.stabiliser.back(joined, left)
         denoised += np.float32(image.mean(dtype=np.float64) - denoised.mean(dtype=np.float64))
         sigma = plan.stabiliser.slope(joined) * np.sqrt(left)
-        residual = examine(image, denoised, plan.noise.variance(denoised))
+        residual = self._examined(image, mean, variance)
         values = {
             "noise": np.array([plan.noise.gain, plan.noise.readout_variance]),
             "residual": np.array([residual.scatter, residual.likeness, residual.along_y, residual.along_x]),
@@ -105,6 +106,15 @@ class Restorer:
             notes=notes,
             values=values,
         )
+
+    def _examined(self, image: Array, mean: Array, variance: Array) -> Residual:
+        """Return what the frame differs by from what was foretold of it: noise, and the network's own doubt.
+
+        The pixel's own value is left out, as its noise would be alike in both.
+        """
+        stabiliser = self.plan.stabiliser
+        foretold = stabiliser.back(mean, variance)
+        return examine(image, foretold, self.plan.noise.variance(foretold) + stabiliser.slope(mean) ** 2 * variance)
 
     def bytes_per_frame(self, shape: tuple[int, int], pixel_nm: float | None) -> int:
         """Return about how many bytes one more frame takes."""
@@ -294,7 +304,8 @@ def _network(found: Checkpoint) -> BlindNet:
 
     net = BlindNet(_blind(found.spec))
     net.load_state_dict(found.part("net"))
-    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net.eval().requires_grad_(False)
 
 
 def _blind(spec: object) -> BlindSpec:

@@ -112,7 +112,7 @@ def from_recording(views: Views, settings: BlindSettings) -> Draw:
             frames.append(patch[:-1])
             targets.append(patch[-1])
             facts.append(known)
-        return Batch(*(torch.from_numpy(np.stack(part)) for part in (frames, facts, targets)), 1.0)
+        return _batch(frames, facts, targets, 1.0)
 
     return draw
 
@@ -136,9 +136,14 @@ def from_clean(scene: Array, count: int, settings: BlindSettings, electrons: flo
             frames.append(seen)
             facts.append(known)
             targets.append((stabiliser.expected(truth) - np.float32(level)) / np.float32(spread))
-        return Batch(*(torch.from_numpy(np.stack(part)) for part in (frames, facts, targets)), _TRUTH)
+        return _batch(frames, facts, targets, _TRUTH)
 
     return draw
+
+
+def _batch(frames: list[Array], facts: list[Array], targets: list[Array], variance: float) -> Batch:
+    seen, known, target = (torch.from_numpy(np.stack(part)) for part in (frames, facts, targets))
+    return Batch(seen, known, target, variance)
 
 
 def _patch(stack: Array, side: int, rng: np.random.Generator) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,8 @@ def best_classical(planted: Planted) -> float:
     stable = Stabiliser(1.0, 0.0)
     seen = stable(planted.noisy)
     found = [gaussian_filter(planted.noisy, sigma) for sigma in np.arange(0.5, 4.1, 0.25)]
-    found += [stable.back(denoise_tv_chambolle(seen, weight)) for weight in (0.5, 1.0, 2.0)]
+    smoothed: Any = denoise_tv_chambolle
+    found += [stable.back(smoothed(seen, weight)) for weight in (0.5, 1.0, 2.0)]
     found += [
         stable.back(np.asarray(denoise_nl_means(seen, 7, 9, h, sigma=1.0, fast_mode=True), np.float32))
         for h in (0.4, 0.6, 0.9)
@@ -165,7 +167,7 @@ def spoilt(kind: str, noisy: Image, rng: np.random.Generator) -> Image:
     if kind == "blurred":
         return np.asarray(gaussian_filter(noisy, rng.uniform(0.55, 1.2)), np.float32)
     if kind == "interpolated":
-        return np.asarray(zoom(noisy, rng.uniform(1.3, 2.0), order=int(rng.integers(1, 4))), np.float32)
+        return np.asarray(zoom(noisy, rng.uniform(1.3, 2.0), order=cast(Any, int(rng.integers(1, 4)))), np.float32)
     if kind == "lines":
         spread = float(noisy.std()) * rng.uniform(0.3, 1.0)
         return np.asarray(noisy + rng.normal(0, spread, (len(noisy), 1)), np.float32)
