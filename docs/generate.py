@@ -28,7 +28,9 @@ from micrograph.report.structures import structural_figures
 from micrograph.report.tilts import tilt_figures
 from micrograph.run import Analyser, Recipe, learned
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
+from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.scanned import random_scan
+from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import read_measured
@@ -185,6 +187,8 @@ def gallery_picture(name: str) -> None:
         tilts_picture(recipe)
     if name == "column-heights":
         heights_picture(recipe)
+    if name == "partial-scan":
+        completed_picture(recipe)
     if name == "denoise":
         denoised_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or recipe.model.weights is None:
@@ -207,6 +211,15 @@ def denoised_picture(recipe: Recipe) -> None:
         found = learned(recipe, recording, Path(folder) / "model.safetensors")(recording.frame(0))
     (figure,) = restored_figures(recipe, found).values()
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def completed_picture(recipe: Recipe) -> None:
+    """Draw one simulated partial scan of a lattice with the full image that comes of it."""
+    scans = PartialScans(StemScenes(side=256, shares={"grains": 1.0}), ("jittered",), (0.05, 0.0501), (500.0, 501.0))
+    frame = Frame(scans(np.random.default_rng(6)).image, 0, Calibration(pixel_nm=0.01))
+    found = load_predictor(str(recipe.model.weights), view=recipe.view)(frame)
+    for figure in restored_figures(recipe, found).values():
+        (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def columns_picture(recipe: Recipe) -> None:
