@@ -23,6 +23,8 @@ WIDTHS_PX = (1.0, 1.5, 2.2, 3.3, 5.0, 8.0)
 FLAT, SLOPED = (1.4, 2.8, 5.6), (3.0, 10.0)
 #: Levels of brightness, in units of the usual pixel, at which estimators are mixed; told by a map smoothed so far.
 LEVELS, _PILOT_PX = (0.05, 0.4, 1.0), 4.0
+#: What a number of a mixture costs in log-likelihood: between Akaike's 1 and Schwarz's half logarithm of the counts.
+PRICE = 2.0
 #: Values that lie this close to a whole multiple of a unit, times it and one more, are counts.
 _WHOLE = 0.02
 #: The mixture is made with a hundredth of the mean in every pixel, so that one count in the dark costs no fortune.
@@ -273,32 +275,31 @@ def _chosen(guesses: Maps, level: Maps, counts: Maps, singles: Array) -> tuple[A
 
     guesses (E, C, N), level (K, C, N), counts (C, N), singles (E, C). Tried are the estimator that suits all elements
     best, that which suits each best, and mixtures, the same everywhere or at each level of brightness, for all elements
-    alike or for each. Every number costs half the logarithm of the counts (Schwarz, doi:10.1214/aos/1176344136).
+    alike or for each. Every number costs `PRICE` units of log-likelihood, as in Akaike's and Schwarz's criteria.
     """
     many, levels, elements = len(guesses), len(level), counts.shape[0]
-    price = 0.5 * np.log(max(float(counts.sum()), 2.0))
     common = np.full(elements, int(singles.sum(axis=1).argmax()))
     tried: list[tuple[float, float, Array]] = []
     for chosen, cost in ((common, 1), (singles.argmax(axis=0), elements)):
         alone = np.zeros((many, levels, elements))
         alone[chosen, :, np.arange(elements)] = 1.0
         likelihood = float(singles[chosen, np.arange(elements)].sum())
-        tried.append((likelihood - cost * price, likelihood, alone))
+        tried.append((likelihood - cost * PRICE, likelihood, alone))
     for known in (level.sum(axis=0, keepdims=True), level):
         pooled, likelihood = _shares(guesses.reshape(many, -1), known.reshape(len(known), -1), counts.ravel())
         shares = np.broadcast_to(pooled[..., None], (many, levels, elements))
-        tried.append((likelihood - price * _numbers(pooled), likelihood, shares))
+        tried.append((likelihood - PRICE * _numbers(pooled), likelihood, shares))
         each = [_shares(guesses[:, n], known[:, n], counts[n]) for n in range(elements)]
         shares = np.stack([np.broadcast_to(one[0], (many, levels)) for one in each], axis=2)
         likelihood = sum(one[1] for one in each)
-        tried.append((likelihood - price * sum(_numbers(one[0]) for one in each), likelihood, shares))
+        tried.append((likelihood - PRICE * sum(_numbers(one[0]) for one in each), likelihood, shares))
     _, likelihood, shares = max(tried, key=lambda one: one[0])
     return np.array(shares), likelihood
 
 
 def _numbers(shares: Array) -> int:
     """Return how many numbers shares (E, K) hold."""
-    return max(int((shares > 0).sum()) - shares.shape[1], 1)
+    return int((shares > 0).sum())
 
 
 def _guess(one: Estimator, rest: Maps, guide: Maps | None, parts: int) -> Maps:
@@ -315,8 +316,8 @@ def _likelihood(expected: Maps, counts: Maps) -> float:
 def _shares(guesses: Maps, level: Maps, counts: Maps, steps: int = 150, least: float = 0.05) -> tuple[Array, float]:
     """Return the shares (E, K) of most Poisson likelihood, by expectation maximisation, and that likelihood.
 
-    guesses (E, N), level (K, N), counts (N,). Only pixels with counts need to be looked at, beside sums over all. At
-    each level the shares add up to 1; those that hardly count are dropped on the way.
+    guesses (E, N), level (K, N), counts (N,). Only pixels with counts need to be looked at, beside sums over all. Those
+    that hardly count are dropped on the way. At a level shares need not add up to 1.
     """
     lit = counts > 0
     sums = np.maximum(np.einsum("en,kn->ek", guesses, level).astype(float), 1e-30)
@@ -326,7 +327,6 @@ def _shares(guesses: Maps, level: Maps, counts: Maps, steps: int = 150, least: f
         shares = shares * np.einsum("ekn,n->ek", seen, weight / np.maximum(_mixed(shares, seen), 1e-30)) / sums
         if step in (steps // 3, 2 * steps // 3):
             shares = np.where(shares >= least * shares.max(axis=0), shares, 0.0)
-        shares /= np.maximum(shares.sum(axis=0), 1e-30)
     value = float((weight * np.log(np.maximum(_mixed(shares, seen), 1e-30))).sum() - (shares * sums).sum())
     return shares, value
 

@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 
 #: 1-sigma (nm) of sizes beyond counting: shapes that the harmonics leave out, measured on facetted, rough particles.
 MODEL_NM = 0.1
-#: Core and shell whose concentrations differ by less than so many sigma are not told apart.
+#: Core and shell whose concentrations differ by less than so many sigma, or a shell thinner than three of its own, are
+#: not told apart.
 DISTINCT = 5.0
 _REGIONS = ("core", "shell")
 
@@ -185,7 +186,7 @@ def _particles(found: Array, frame: int) -> pd.DataFrame:
     table = pd.DataFrame(found[:, :-1], columns=list(names))
     table.insert(0, "particle", np.arange(len(found)))
     table.insert(0, "frame", frame)
-    unsure = ~(found[:, 9] >= DISTINCT)
+    unsure = ~((found[:, 9] >= DISTINCT) & (found[:, 7] >= 3 * found[:, 8]))
     flags = np.where(unsure, int(Flag.LOW_CONFIDENCE), 0) | np.where(found[:, -1] > 0, int(Flag.EDGE), 0)
     table["flags"] = flags.astype(np.int64)
     return table
