@@ -60,7 +60,7 @@ def classical(counts: Maps, kept: Maps, share: float) -> dict[str, tuple[float, 
 
 def denoising(files: Sequence[Path]) -> None:
     """Print how near each denoised map is to the rest of the long exposure, beside classical methods."""
-    maps = {path: as_counts(np.asarray(open_recording(path).frame(0).data).reshape(1, *_size(path)))[0] for path in files}
+    maps = {path: _counts(path) for path in files}
     long = max(maps, key=lambda path: float(maps[path].sum()))
     rows = []
     for path, counts in maps.items():
@@ -88,9 +88,10 @@ def denoising(files: Sequence[Path]) -> None:
         )
 
 
-def _size(path: Path) -> tuple[int, int]:
-    height, width = open_recording(path).shape[-2:]
-    return height, width
+def _counts(path: Path) -> Maps:
+    """Return the counts (1, H, W) of a map."""
+    recording = open_recording(path)
+    return as_counts(recording.frame(0).data.reshape(1, *recording.shape[-2:]))[0]
 
 
 def tomography(folder: Path, tilts: str, pixel_nm: float) -> None:

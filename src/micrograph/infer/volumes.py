@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction, Recording
+from micrograph.core.frame import binned
 from micrograph.features.counts_denoise import as_counts
 from micrograph.features.projector import Projector
 from micrograph.features.reconstruction import HAADF_COUNTS, Plan, Reconstruction, Series, reconstruct
@@ -24,6 +25,8 @@ Progress = Callable[[int, int, str], object]
 
 #: Views are at least so many, and their pixels a side at least and at most so many.
 _LEAST_VIEWS, _SIDES = 3, (16, 512)
+#: Views are aligned on at most so many pixels a side.
+_ALIGNED = 96
 #: Beyond these ends of chi^2 over pixels the volumes do not explain their counts.
 EXPLAINED, _CHANCE = (0.9, 1.1), 0.1
 
@@ -154,9 +157,12 @@ class TomographyPredictor:
         return int(60 * shape[0] * shape[1] ** 2 * 4)
 
     def _shifts(self, counts: Maps, haadf: Maps | None) -> Array:
+        """Return the shifts (V, 2) of the views in pixels, found on binned views where there are many pixels."""
         if not self.align:
             return np.zeros((len(self.tilts_deg), 2))
-        return aligned(counts.sum(axis=0) if haadf is None else haadf, self.tilts_deg)
+        views = counts.sum(axis=0) if haadf is None else haadf
+        number = max(1, -(-max(views.shape[1:]) // _ALIGNED))
+        return number * aligned(binned(views, number), self.tilts_deg)
 
     def _told(
         self, frame: Frame, names: tuple[str, ...], made: Reconstruction, of: tuple[Array, Series, float]
