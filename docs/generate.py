@@ -26,7 +26,8 @@ from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.structures import structural_figures
 from micrograph.report.tilts import tilt_figures
-from micrograph.run import Analyser, Recipe, learned
+from micrograph.report.volumes import volume_figures
+from micrograph.run import Analyser, Recipe, learned, presented
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.scanned import random_scan
@@ -35,6 +36,7 @@ from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import read_measured
 from micrograph.validate.denoise_scenes import vacancies
+from micrograph.validate.edx_scenes import DotMaps, DotSeries
 from micrograph.validate.height_scenes import HrtemScenes, hrtem_particles
 from micrograph.validate.tilt_checks import ASKED
 
@@ -99,6 +101,8 @@ def about(name: str) -> list[str]:
 
 def example(recipe: Recipe) -> str:
     """Return a file and the options that a user of the recipe gives."""
+    if "elements" in recipe.task.takes:
+        return "maps.npz          # one array an element; or .h5, .zarr, .hspy, .mat, or a folder with a file an element"
     if "structure" in recipe.task.takes:
         return "crystal.cif          # or patterns.tif, several zones of one crystal"
     if "peaks" in recipe.task.takes:
@@ -187,6 +191,10 @@ def gallery_picture(name: str) -> None:
         tilts_picture(recipe)
     if name == "column-heights":
         heights_picture(recipe)
+    if name == "edx-denoise":
+        maps_picture(recipe)
+    if name == "edx-tomography":
+        volumes_picture(recipe)
     if name == "partial-scan":
         completed_picture(recipe)
     if name == "denoise":
@@ -220,6 +228,30 @@ def completed_picture(recipe: Recipe) -> None:
     found = load_predictor(str(recipe.model.weights), view=recipe.view)(frame)
     for figure in restored_figures(recipe, found).values():
         (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def maps_picture(recipe: Recipe) -> None:
+    """Draw one simulated map of an element with what is left without its noise."""
+    maps = DotMaps(counts=(0.3, 0.3001))(np.random.default_rng(5))
+    scale = Calibration(pixel_nm=0.2, content="elements", channels=("In", "Zn", "Se"))
+    recording = Recording(lambda index: maps.counts, range(1), scale, maps.counts.shape)
+    found = learned(recipe, recording, Path("unused"))(recording.frame(0))
+    figure = restored_figures(recipe, found)["restored-Zn"]
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def volumes_picture(recipe: Recipe) -> None:
+    """Draw the volumes of one simulated dot of 13 views with half a count a pixel."""
+    series = DotSeries(counts=(0.5, 0.5001))(np.random.default_rng(6))
+    scale = Calibration(pixel_nm=series.voxel_nm, content="elements", channels=series.elements)
+    metadata = {"tilts_deg": series.tilts_deg}
+    recording = Recording(
+        lambda view: series.counts[:, view], range(13), scale, series.counts[:, 0].shape, metadata=metadata
+    )
+    shown = presented(recipe, recording)
+    found = learned(recipe, shown, Path("unused"))(shown.frame(0))
+    figure = volume_figures(found, recipe.objects(found))["volume-slices"]
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def columns_picture(recipe: Recipe) -> None:
