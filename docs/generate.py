@@ -102,7 +102,7 @@ def about(name: str) -> list[str]:
 def example(recipe: Recipe) -> str:
     """Return a file and the options that a user of the recipe gives."""
     if "elements" in recipe.task.takes:
-        return "maps.npz          # one array an element; or .h5, .zarr, .hspy, .mat, or a folder with a file an element"
+        return "maps.npz          # one array an element; or .h5, .zarr, .hspy, .mat, a folder of files"
     if "structure" in recipe.task.takes:
         return "crystal.cif          # or patterns.tif, several zones of one crystal"
     if "peaks" in recipe.task.takes:
