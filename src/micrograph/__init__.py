@@ -10,10 +10,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from micrograph.apps.python import analyze, compress, open, recipe, scan_path, train, validate, watch
+    from micrograph.apps.python import (
+        analyze,
+        compress,
+        from_hyperspy,
+        open,
+        recipe,
+        scan_path,
+        to_hyperspy,
+        train,
+        validate,
+        watch,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "analyze", "compress", "open", "recipe", "scan_path", "train", "validate", "watch"]
+__all__ = [
+    "__version__",
+    "analyze",
+    "compress",
+    "from_hyperspy",
+    "open",
+    "recipe",
+    "scan_path",
+    "to_hyperspy",
+    "train",
+    "validate",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

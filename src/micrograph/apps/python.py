@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
+from micrograph.apps.hyperspy_bridge import from_hyperspy as from_hyperspy
+from micrograph.apps.hyperspy_bridge import to_hyperspy as to_hyperspy
 from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL
 from micrograph.core import BadInput, Recording
 

@@ -78,22 +78,41 @@ def find_components(counts: NDArray[np.floating], most: int = 12, number: int | 
     """
     from scipy.linalg import eigh
 
-    weights = noise_weights(np.clip(counts, 0, None))
-    white = weights.weighted(counts)
-    tall = white.shape[0] >= white.shape[1]
-    gram = white.T @ white if tall else white @ white.T
+    weights, white, gram = _whitened(counts)
+    tall = len(gram) == white.shape[1]
     values, vectors = eigh(gram)
     values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
-    rows, columns = counts.shape
-    found, gain = 1, 1.0
-    for _ in range(_GAINS):
-        gain = float(np.median(values[found:]) / _median_of_noise(rows, columns)) if len(values) > found + 4 else 1.0
-        edge = gain * noise_edge(rows, columns)
-        found = int(np.clip((values > edge).sum(), 1, most))
+    found, gain, edge = _told(values, counts.shape, most)
     kept = max(found, number or 0)
     parts = vectors[:, :kept].T if tall else (white.T @ vectors[:, :kept] / np.sqrt(values[:kept])).T
     chosen = found if number is None else number
     return Components(chosen, found, np.sqrt(values), float(np.sqrt(edge)), gain, white @ parts.T, parts, weights)
+
+
+def detected(counts: NDArray[np.floating], most: int = 12) -> int:
+    """Return how many components `find_components` would find in counts (N, E), without making them."""
+    from scipy.linalg import eigvalsh
+
+    values = np.clip(eigvalsh(_whitened(counts)[2])[::-1], 0, None)
+    return _told(values, counts.shape, most)[0]
+
+
+def _whitened(counts: NDArray[np.floating]) -> tuple[Weights, Array, Array]:
+    """Return the weights of counts (N, E), the counts with white noise, and the smaller of their two Gram matrices."""
+    weights = noise_weights(np.clip(counts, 0, None))
+    white = weights.weighted(counts)
+    return weights, white, white.T @ white if white.shape[0] >= white.shape[1] else white @ white.T
+
+
+def _told(values: Array, shape: tuple[int, ...], most: int) -> tuple[int, float, float]:
+    """Return how many eigenvalues (falling) are told from noise, the gain, and the largest that noise makes."""
+    rows, columns = shape
+    found, gain = 1, 1.0
+    edge = noise_edge(rows, columns)
+    for _ in range(_GAINS):
+        gain = float(np.median(values[found:]) / _median_of_noise(rows, columns)) if len(values) > found + 4 else 1.0
+        found = int(np.clip((values > gain * edge).sum(), 1, most))
+    return found, gain, gain * edge
 
 
 def noise_edge(rows: int, columns: int) -> float:
@@ -186,9 +205,8 @@ def components_of_cube(
             counts, plan = binned(cube, places, channels)
             if len(counts) < LEAST_ROWS or len(plan.starts) < _LEAST_COLUMNS:
                 continue
-            found = find_components(counts, most, number)
-            if found.detected > best[0].detected:
-                best = (found, plan, counts)
+            if detected(counts, most) > best[0].detected:
+                best = (find_components(counts, most, number), plan, counts)
     return best
 
 

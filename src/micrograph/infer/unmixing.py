@@ -127,9 +127,11 @@ class Unmixer:
                 f"{recording.name or 'The recording'} has {count} spectra with counts, of {cube.shape[2]} channels: at "
                 f"least {LEAST_ROWS} spectra of 3 channels are needed to tell endmembers from noise."
             )
-        wanted = self.components
-        most = max(self.most, wanted or 0)
-        found, plan, counts = components_of_cube(cube, min(most, count // 2, cube.shape[2] - 1), wanted)
+        room = min(count // 2, cube.shape[2] - 1)
+        if self.components is not None and self.components > room:
+            raise BadInput(f"Setting components is {self.components}: this recording has room for {room} at most.")
+        most = max(self.most, self.components or 0)
+        found, plan, counts = components_of_cube(cube, min(most, room), self.components)
         mixed = unmixed(found, counts, self.purest)
         mixed = whole_channels(recording, reading, plan, block, mixed, found.gain)
         together = (plan.places * block[0], plan.channels * block[1])

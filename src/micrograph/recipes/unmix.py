@@ -6,6 +6,7 @@ from micrograph.infer.unmixing import Unmixer
 from micrograph.io.scan_maps import Scale, write_maps
 from micrograph.nets import NoNet
 from micrograph.run import Recipe, Result
+from micrograph.validate.unmix_checks import endmember_errors, endmember_likeness, right_numbers
 
 
 def write_shares(result: Result) -> None:
@@ -40,5 +41,15 @@ RECIPE = Recipe(
     model=NoNet(),
     objects=LineRows(),
     summary=UnmixedMaps(),
+    checks=(
+        endmember_likeness("new", at_least=0.98),
+        endmember_likeness("new", at_least=0.9, contrast=True),
+        right_numbers("new", at_least=0.95),
+        endmember_errors("new", at_most=1.3),
+        endmember_likeness("half dose", at_least=0.95),
+        right_numbers("half dose", at_least=0.8),
+        endmember_likeness("exspy", at_least=0.95),
+        right_numbers("exspy", at_least=0.8),
+    ),
     files=write_shares,
 )

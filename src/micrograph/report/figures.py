@@ -24,6 +24,7 @@ from micrograph.draw import (
 )
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.heights import height_figures, is_heights
+from micrograph.report.mixtures import mixture_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 from micrograph.report.restored import restored_figures
@@ -63,6 +64,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     """
     found = outlined_figures(recipe, prediction, tables) | movie_figures(prediction, tables)
     found |= crystal_figures(prediction, tables) | scan_figures(prediction, tables)
+    found |= mixture_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
     if "objects" in tables and len(tables["objects"]) and not _has_own(tables):

@@ -71,6 +71,8 @@ SMALL_TABLES = (
     "space_groups",
     "maps",
     "patterns",
+    "spectra",
+    "singular",
 )
 #: Up to so many states are a diagram; more are bars.
 MOST_STATES = 8
