@@ -13,6 +13,7 @@ from micrograph.features.shell_tables import MODEL_NM, ShellRows
 from micrograph.infer.element_maps import ElementMaps
 from micrograph.infer.volumes import Tomography
 from micrograph.io.elements import HAADF
+from micrograph.simulate.phantoms import Dots
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.edx_scenes import (
     DotMaps,
@@ -286,12 +287,13 @@ def counts_kept(trial: MapTrial, *, at_most: float) -> Check:
 
 
 #: Series as the recipe is made for; more extreme ones; and ones of another forward model, with views out of place.
-DOTS13 = Trial("dots, 13 views", DotSeries(13), number=5)
-DOTS7 = Trial("dots, 7 views", DotSeries(7), number=3)
-DOTS5 = Trial("dots, 5 views", DotSeries(5), number=3)
-FAINT = Trial("dots, 9 views up to 50 degrees, half the counts", DotSeries(9, 50.0, (0.1, 0.2)), number=3)
-ELLIPSOIDS = Trial("ellipsoids, views out of place", EllipsoidSeries(), number=3, align=True)
-ALLOYS = Trial("alloys", EllipsoidSeries(side=32, alloy=True, off_px=0.0), number=8, compared=False)
+_COARSE = Dots(side=32)
+DOTS13 = Trial("dots, 13 views", DotSeries(13), number=4)
+DOTS7 = Trial("dots, 7 views", DotSeries(7, dots=_COARSE), number=3)
+DOTS5 = Trial("dots, 5 views", DotSeries(5, dots=_COARSE), number=3)
+FAINT = Trial("dots, 9 views up to 50 degrees, half the counts", DotSeries(9, 50.0, (0.1, 0.2), dots=_COARSE), number=3)
+ELLIPSOIDS = Trial("ellipsoids, views out of place", EllipsoidSeries(side=32), number=3, align=True)
+ALLOYS = Trial("alloys", EllipsoidSeries(9, side=32, alloy=True, off_px=0.0), number=6, compared=False)
 
 MAPS = MapTrial("dots", DotMaps())
 FAINT_MAPS = MapTrial("dots, a tenth of the counts", DotMaps(counts=(0.02, 0.06)))
