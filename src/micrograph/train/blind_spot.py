@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from micrograph.core.provenance import whole
-from micrograph.features.stabilised import Stabiliser
 from micrograph.nets.blind import BlindNet
 
 Array = NDArray[np.float32]
@@ -76,6 +75,8 @@ class Batch:
     variance: float
 
 
+#: Gives for a clean patch one with noise of variance 1 and what its mean would be.
+Expose = Callable[[Array, np.random.Generator], tuple[Array, Array]]
 #: Gives the batch of a step.
 Draw = Callable[[int], Batch]
 
@@ -117,25 +118,24 @@ def from_recording(views: Views, settings: BlindSettings) -> Draw:
     return draw
 
 
-def from_clean(scene: Array, count: int, settings: BlindSettings, electrons: float) -> Draw:
-    """Return batches of a clean `scene` with the noise of so many counted `electrons` a pixel; the truth is known.
+def from_clean(scene: Array, count: int, settings: BlindSettings, expose: Expose) -> Draw:
+    """Return batches of a clean `scene` that is exposed anew each time; the truth is known.
 
     This is how a supervised network learns, which self-supervised ones are judged by.
     """
-    stabiliser, middle = Stabiliser(1.0, 0.0), count // 2
-    counts = np.asarray(scene * (electrons / scene.mean(dtype=np.float64)), np.float32)
+    middle = count // 2
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng([settings.seed, 3, step])
         frames, facts, targets = [], [], []
         for _ in range(settings.batch):
-            truth = _patch(counts[None], settings.patch, rng)[0]
+            noisy, truth = expose(_patch(scene[None], settings.patch, rng)[0], rng)
             stack = np.zeros((count, *truth.shape), np.float32)
-            stack[middle] = stabiliser(rng.poisson(truth).astype(np.float32))
+            stack[middle] = noisy
             seen, known, level, spread = scaled(stack, own=True, others=False)
             frames.append(seen)
             facts.append(known)
-            targets.append((stabiliser.expected(truth) - np.float32(level)) / np.float32(spread))
+            targets.append((truth - np.float32(level)) / np.float32(spread))
         return _batch(frames, facts, targets, _TRUTH)
 
     return draw

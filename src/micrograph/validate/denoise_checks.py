@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Prediction, Recording
 from micrograph.features.residual import whiteness
+from micrograph.features.stabilised import Stabiliser
 from micrograph.infer.restoring import DENOISED, Denoiser, Restorer
 from micrograph.nets.blind_spec import BlindSpec
 from micrograph.validate.checks import Analyser, Check, Measurement
@@ -94,7 +95,12 @@ def supervised(made: Planted, learner: Denoiser) -> Image:
     torch.manual_seed(learner.seed)
     net, electrons = BlindNet(replace(BlindSpec(), blind=False)), float(made.clean.mean(dtype=np.float64))
     settings = BlindSettings(learner.steps, learner.batch, learner.patch, seed=learner.seed)
-    learn(net, from_clean(made.elsewhere, net.spec.frames, settings, electrons), settings)
+    scale, stable = np.float32(electrons / made.elsewhere.mean(dtype=np.float64)), Stabiliser(1.0, 0.0)
+
+    def expose(clean: Image, rng: np.random.Generator) -> tuple[Image, Image]:
+        return stable(rng.poisson(clean * scale).astype(np.float32)), stable.expected(clean * scale)
+
+    learn(net, from_clean(made.elsewhere, net.spec.frames, settings, expose), settings)
     recording = recording_of([made.noisy])
     restorer = Restorer(net.requires_grad_(False), learner.plan(recording), recording, "")
     return restorer(recording.frame(0)).maps[DENOISED]
