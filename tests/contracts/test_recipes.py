@@ -48,6 +48,7 @@ OF_WHOLES = (
     "unmix",
     "denoise",
     "compressed-movie",
+    "plasmon-spectra",
 )
 
 #: Recipes of outlined objects: what they see has an area, not only a place.

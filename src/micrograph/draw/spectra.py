@@ -37,7 +37,7 @@ def spectra_figure(energy: Array, spectra: Sequence[Spectrum], title: str, unit:
         axes.title.set_fontsize(11)
     for axes in panels[len(spectra) :]:
         axes.set_visible(False)
-    panels[0].legend(fontsize=10, frameon=False)
+    panels[len(spectra) - 1].legend(fontsize=10, frameon=False, loc="upper right")
     figure.suptitle(title, fontsize=13)
     return figure
 

@@ -7,6 +7,7 @@ turned against each other, stay the same when the surroundings are turned about 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +166,7 @@ def learned_process(x: Array, y: Array, rng: np.random.Generator, most: int = _M
             best[better], variance[better] = likely[better], own[better]
             scale[better], noise[better] = times * typical, share
             weights[:, better] = vectors @ (turned[:, better] / (value + share)[:, None])
-    return Process(x, plane, scale, noise, variance, weights)
+    return Process(x, np.asarray(plane, np.float64), scale, noise, variance, weights)
 
 
 def nearest(latent: Array, number: int) -> tuple[NDArray[np.intp], Array]:
@@ -175,7 +176,8 @@ def nearest(latent: Array, number: int) -> tuple[NDArray[np.intp], Array]:
     number = min(number, len(latent) - 1)
     if number < 1:
         return np.zeros((len(latent), 0), np.intp), np.zeros((len(latent), 0))
-    distance, index = cKDTree(latent).query(latent, k=number + 1)
+    found: Any = cKDTree(latent).query(latent, k=number + 1)
+    distance, index = found
     other = index != np.arange(len(latent))[:, None]
     other[other.all(axis=1), -1] = False  # where equal rows hid the row itself
     return index[other].reshape(len(latent), number), distance[other].reshape(len(latent), number)

@@ -78,7 +78,7 @@ def _opened(asked: str, recording: Recording) -> Array:
 
 
 def _in_file(recording: Recording) -> tuple[str, Array] | None:
-    """Return the name and the image of the first signal in the recording's file that has its places, if there is one."""
+    """Return the name and the image of the first signal in the recording's file that has its places, if any."""
     from micrograph.io import describe, open_recording
 
     source = recording.metadata.get("path")

@@ -21,6 +21,7 @@ from micrograph.features.latent import (
     ring_radii,
     turned_alike,
 )
+from micrograph.features.overlap import best_overlap
 from micrograph.features.spectral_basis import SpectralBasis, spectral_basis
 from micrograph.infer.plasmon_model import PlasmonModel
 
@@ -28,12 +29,14 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Start = Literal["auto", "none", "plasmons"]
 
-#: Numbers that describe the surroundings of a place, and that tell what they look like, at most.
-_FEATURES, _VIEWS = 30, 16
+#: Numbers that describe the surroundings of a place, at most.
+_FEATURES = 30
 #: Components of the losses that particles would have.
 _TOLD = 10
 #: Rings of the surroundings that are read from a spectrum, and points of each.
 _RINGS, _POINTS = 14, 24
+#: Places with the most alike spectra, of whose surroundings one is chosen.
+_ALIKE = 16
 #: Places by which the kind of numbers is chosen.
 _TRIED = 400
 
@@ -153,21 +156,25 @@ def clipped(coefficients: Array, times: float = 6.0) -> Array:
     return np.clip(coefficients, middle - times * scatter, middle + times * scatter)
 
 
-def read_masks(spectra: Array, noise: Array, masks: NDArray[np.bool_], asked: Array, plan: Plan) -> Array:
-    """Return how likely each part of the surroundings is bright (M, R, P), learned from pairs of spectra and masks.
+def read_masks(
+    spectra: Array, noise: Array, masks: NDArray[np.bool_], asked: Array, radii: Array, plan: Plan
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the surroundings (M, R, P) that spectra `asked` (M, E) tell, and those of the most alike spectrum.
 
-    spectra (N, E) with masks (N, R, P), turned alike; asked (M, E).
+    Of the places with the most alike spectra, learned from spectra (N, E) with masks (N, R, P), it is the one whose
+    surroundings agree best with those of the others, however they are turned.
     """
-    rng = np.random.default_rng(plan.seed)
+    from scipy.spatial import cKDTree
+
     basis = spectral_basis(spectra, noise, plan.most)
-    x, new = (clipped_like(basis, spectra, part) for part in (spectra, asked))
-    flat = masks.reshape(len(masks), -1) * 1.0
-    scores = principal(flat, _VIEWS)
-    told, _ = learned_process(x, scores(flat), rng)(new)
-    return np.clip(scores.back(told), 0, 1).reshape(-1, *masks.shape[1:])
-
-
-def clipped_like(basis: SpectralBasis, learned: Array, spectra: Array) -> Array:
-    """Return the coefficients of spectra (N, K) over their spread, not farther out than those learned from."""
-    ends = np.quantile(basis.coefficients(learned), (0.002, 0.998), axis=0)
-    return np.asarray(np.clip(basis.coefficients(spectra), *ends) / basis.spread)
+    number = min(_ALIKE, len(spectra))
+    _, near = cKDTree(basis.coefficients(spectra)).query(basis.coefficients(asked), k=number)
+    near = near.reshape(len(asked), number)
+    agreement = np.zeros(near.shape)
+    for one in range(number):
+        for other in range(one):
+            common = best_overlap(masks[near[:, one]], masks[near[:, other]], radii)
+            agreement[:, one] += common
+            agreement[:, other] += common
+    best = agreement.argmax(axis=1)
+    return masks[near[np.arange(len(near)), best]], masks[near[:, 0]]

@@ -47,7 +47,7 @@ class ToldSpectra:
 
 
 def particles_of(image: NDArray[np.floating], pixel_nm: float) -> Ellipsoids:
-    """Return the particles in an annular dark-field image (H, W); raises `BadInput` where there are none, or too many."""
+    """Return the particles in an annular dark-field image (H, W); raises `BadInput` for none, or too many."""
     found = bodies_in(image, pixel_nm)
     if not 0 < len(found) <= MOST:
         raise BadInput(f"The image shows {len(found)} particles: bright particles, 1 to {MOST}, were expected.")

@@ -48,7 +48,8 @@ class SpectraFromImage:
     peak, else that of all channels. block: side (places) of the squares into which the map is cut; reach: how far
     (places) surroundings reach; start: 'plasmons' begins from what metal particles in the image would lose (their modes
     are those of coupled dipoles), 'none' does not, 'auto' takes what answers better inside the half that is learned
-    from; most: components of a spectrum, at most; outliers: values farther than so many times the scatter of their channel are brought to there (0: none are).
+    from; most: components of a spectrum, at most; outliers: values farther than so many times the scatter of their
+    channel are brought to there (0: none are).
     """
 
     image: str = ""
@@ -215,10 +216,8 @@ class Answers:
         self.scatter[asked] = np.sqrt(basis.sigma(expected) ** 2 + basis.noise**2)
         _, alike = cKDTree(one.numbers(seen, learn)).query(one.numbers(seen, asked))
         self.nearest[asked], self.mean[asked] = spectra[learn][alike], basis.centre
-        self.masks[asked] = read_masks(spectra[learn], noise, seen.mask[learn], spectra[asked], plan)
-        coefficients = basis.coefficients(spectra)
-        _, alike = cKDTree(coefficients[learn]).query(coefficients[asked])
-        self.nearest_masks[asked] = seen.mask[learn][alike]
+        found = read_masks(spectra[learn], noise, seen.mask[learn], spectra[asked], seen.radii, plan)
+        self.masks[asked], self.nearest_masks[asked] = found
         self.mean_masks[asked] = seen.mask[learn].mean(axis=0)
         self.chosen.append(one.kind)
 
@@ -308,8 +307,7 @@ class Answers:
         maps = {f"latent_{number + 1}": of(values["latent"][:, number]) for number in range(LATENT)}
         maps["peak"], maps["peak_measured"] = of(values["peak"][:, 1]), of(values["peak"][:, 0])
         maps["error"] = of(np.sqrt(np.mean((self.predicted - values["measured"]) ** 2, axis=1)))
-        zero = {name: np.zeros_like(part) for name, part in maps.items()}
-        return maps, zero | {"peak": of(values["peak"][:, 2])}
+        return maps, {"peak": of(values["peak"][:, 2])}
 
 
 #: Names of the maps.

@@ -29,7 +29,7 @@ from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
-from micrograph.report.spectra import told_spectra_figures
+from micrograph.report.spectra import is_told, told_spectra_figures
 from micrograph.report.structures import is_structural, structural_figures
 from micrograph.report.tilts import is_tilts, tilt_figures
 from micrograph.report.tubes import is_tubes, tube_figures
@@ -78,7 +78,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
 
 def _has_own(tables: Mapping[str, DataFrame]) -> bool:
     """Return whether the objects have pictures of their own kind."""
-    return is_outlined(tables) or is_structural(tables) or is_tilts(tables) or "maps" in tables
+    return is_outlined(tables) or is_structural(tables) or is_tilts(tables) or "maps" in tables or is_told(tables)
 
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:

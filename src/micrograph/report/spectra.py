@@ -14,11 +14,17 @@ from micrograph.draw.spectra import Spectrum, components_figure, residual_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 Array = NDArray[np.float64]
 
 #: So many places are shown with their spectra, from bright to faint.
 _PLACES = 6
+
+
+def is_told(tables: Mapping[str, DataFrame]) -> bool:
+    """Return whether the objects are places whose spectra an image told."""
+    return "objects" in tables and "told_peak_eV" in tables["objects"]
 
 
 def told_spectra_figures(prediction: Prediction | None) -> dict[str, Figure]:
