@@ -93,7 +93,7 @@ def detected(counts: NDArray[np.floating], most: int = 12) -> int:
     """Return how many components `find_components` would find in counts (N, E), without making them."""
     from scipy.linalg import eigvalsh
 
-    values = np.clip(eigvalsh(_whitened(counts)[2])[::-1], 0, None)
+    values: Array = np.clip(eigvalsh(_whitened(counts)[2])[::-1], 0, None).astype(float)
     return _told(values, counts.shape, most)[0]
 
 
