@@ -16,7 +16,7 @@ ROWS = (
     Column("counts", "", "counts of the map, as recorded and as denoised"),
     Column("peak", "", "highest expected counts of a pixel", sigma="peak_sigma"),
     Column("noise", "", "mean 1-sigma over the mean of the denoised map"),
-    Column("misfit", "", "chi^2 over pixels: 1 where only counting noise was taken away"),
+    Column("misfit", "", "chi^2 over pixels: near 1, or somewhat below, where only counting noise was taken away"),
 )
 FRAMES = (
     Column("count", "", "elements"),

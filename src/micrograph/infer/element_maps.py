@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.features.counts_denoise import Mixture, as_counts, estimators, map_sigma, mixture
+from micrograph.features.reconstruction import left_over
 from micrograph.infer.volumes import split_haadf
 
 Maps = NDArray[np.float32]
@@ -78,7 +79,7 @@ class ElementMaps:
 class MapPredictor:
     """Maps of elements (C, H, W), or one map (H, W), to `Prediction.maps` by element, in counts, with 1-sigma.
 
-    `values`: 'counts' (C,), 'misfit' (C,) chi^2 over pixels, 'peak' (C,), 'gain' of the mixture.
+    `values`: 'counts' (C,), 'misfit' (C,) chi^2 over pixels (see `left_over`), 'peak' (C,), 'gain' of the mixture.
     """
 
     mixture: Mixture
@@ -95,10 +96,9 @@ class MapPredictor:
         if self.how.replicas > 1:
             spread = map_sigma(mean, self.mixture, np.random.default_rng(frame.index), guide, self.how.replicas)
             sigma = dict(zip(names, spread * np.float32(unit), strict=True))
-        floor = np.maximum(mean, 1e-6)
         values = {
             "counts": counts.sum(axis=(1, 2), dtype=float),
-            "misfit": ((counts - mean) ** 2 / floor).mean(axis=(1, 2), dtype=float),
+            "misfit": np.array([left_over(own[None], one[None]) for own, one in zip(counts, mean, strict=True)]),
             "peak": mean.max(axis=(1, 2)).astype(float),
             "gain": np.array([self.mixture.gain]),
             "shares": self.mixture.shares,
