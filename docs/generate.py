@@ -17,9 +17,11 @@ import numpy as np
 from micrograph.core import Calibration, Frame, Prediction, Recording, SignalAxis
 from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
 from micrograph.draw.heights import heights_figure
+from micrograph.features.coding_plan import Coding
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
 from micrograph.infer import load_encoder, load_predictor
 from micrograph.infer.predictor import unaided
+from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.restored import restored_figures
@@ -35,6 +37,8 @@ from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import read_measured
+from micrograph.validate.coded_checks import encode
+from micrograph.validate.coded_scenes import Scenes, draw_scene
 from micrograph.validate.denoise_scenes import vacancies
 from micrograph.validate.edx_scenes import DotMaps, DotSeries
 from micrograph.validate.height_scenes import HrtemScenes, hrtem_particles
@@ -103,6 +107,8 @@ def example(recipe: Recipe) -> str:
     """Return a file and the options that a user of the recipe gives."""
     if "elements" in recipe.task.takes:
         return "maps.npz          # one array an element; or .h5, .zarr, .hspy, .mat, a folder of files"
+    if "coded" in recipe.task.takes:
+        return "movie.coded.h5    # made by: micrograph compress MOVIE -o movie.coded.h5 --frames 20"
     if "structure" in recipe.task.takes:
         return "crystal.cif          # or patterns.tif, several zones of one crystal"
     if "peaks" in recipe.task.takes:
@@ -191,6 +197,8 @@ def gallery_picture(name: str) -> None:
         tilts_picture(recipe)
     if name == "column-heights":
         heights_picture(recipe)
+    if name == "compressed-movie":
+        decoded_picture(recipe)
     if name == "edx-denoise":
         maps_picture(recipe)
     if name == "edx-tomography":
@@ -275,6 +283,19 @@ def tilts_picture(recipe: Recipe) -> None:
     prediction = predict(Frame(image, 0, Calibration(pixel_nm=pixel_nm)))
     tables = {name: table.assign(frame=0) for name, table in recipe.objects(prediction).items()}
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(tilt_figures(recipe, prediction, tables)["tilts"]))
+
+
+def decoded_picture(recipe: Recipe) -> None:
+    """Draw one frame of a simulated movie of plates that diffuse, out of a coded frame of twenty."""
+    scene = draw_scene("diffusing", Scenes(side_px=192, frames=20), 1, np.random.default_rng(3))
+    data: Any = recipe.data
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "movie.coded.h5"
+        encode(scene.recording(), path, Coding(20))
+        opened = data.presented(open_recording(path))
+        prediction = data.prepared(opened)(opened.frame(2))
+    (figure,) = restored_figures(recipe, prediction).values()
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def heights_picture(recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ from micrograph.core.provenance import digest
 from micrograph.io.coded import CodedFile, CodedHeader
 from micrograph.io.coding import make_masks
 from micrograph.nets import find_weights
-from micrograph.nets.gap_tv import GapTv, gap_tv
+from micrograph.nets.gap_tv import GapTv, Sides, gap_tv
 
 if TYPE_CHECKING:
     from micrograph.nets import Checkpoint
@@ -108,10 +108,11 @@ class NetDecoder:
         mean = float(block.total.sum(dtype=np.float64) / count.sum(dtype=np.float64))
         unit = float(np.sqrt(max(header.gain * mean + header.floor, header.levels.floor / header.together, 1e-30)))
         level = block.total / count
-        sides = [np.zeros_like(level) if one is None else (one - level) / unit for one in (block.before, block.after)]
-        noise = noise_map(level, header) / unit
         seen = np.asarray((block.total - count * mean) / unit, np.float32)
-        whole = (seen, np.stack(sides), noise, gap_tv(seen, masks, 1.0))
+        ends = [None if one is None else (one - mean) / unit for one in (block.before, block.after)]
+        others = [np.zeros_like(seen) if one is None else one - seen / count for one in ends]
+        noise = noise_map(level, header) / unit
+        whole = (seen, np.stack(others), noise, gap_tv(seen, masks, 1.0, sides=Sides(*ends)))
         padded = [torch.from_numpy(_padded(np.asarray(one, np.float32)))[None] for one in whole]
         mask = torch.from_numpy(_padded(masks).astype(np.float32))[None]
         with torch.inference_mode():

@@ -30,21 +30,42 @@ class GapTv:
     inner: int = 6
 
 
-def gap_tv(total: NDArray[np.floating], masks: NDArray[np.uint8], noise: float, how: GapTv | None = None) -> Image:
+def gap_tv(
+    total: NDArray[np.floating],
+    masks: NDArray[np.uint8],
+    noise: float,
+    how: GapTv | None = None,
+    sides: Sides | None = None,
+) -> Image:
     """Return the frames (B, H, W) of a coded frame (H, W) with masks (B, H, W); noise: 1-sigma of a raw pixel."""
-    how = how or GapTv()
+    how, sides = how or GapTv(), sides or Sides()
     mask = masks.astype(np.float32)
     count = np.maximum(mask.sum(axis=0), 1)
     total = np.asarray(total, np.float32)
-    frames = np.repeat((total / count)[None], len(mask), axis=0).astype(np.float32)
+    inner = slice(sides.before is not None, None if sides.after is None else -1)
+    frames = sides.around(np.repeat((total / count)[None], len(mask), axis=0).astype(np.float32))
     ahead, pace = frames, 1.0
     for _ in range(how.rounds):
-        stepped = ahead + mask * ((total - (mask * ahead).sum(axis=0)) / count)
-        smooth = total_variation(stepped, how.weight * noise, how.time, how.inner)
+        own = ahead[inner]
+        stepped = own + mask * ((total - (mask * own).sum(axis=0)) / count)
+        smooth = total_variation(sides.around(stepped), how.weight * noise, how.time, how.inner)
         faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
         ahead = smooth + np.float32((pace - 1) / faster) * (smooth - frames)
         frames, pace = smooth, faster
-    return frames
+    return frames[inner]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Mean images (H, W) of the blocks before and after: one more frame at either end, seen without a mask."""
+
+    before: Image | None = None
+    after: Image | None = None
+
+    def around(self, frames: Image) -> Image:
+        """Return frames (B, H, W) with the images beside them, where there are any."""
+        ends = [None if one is None else np.asarray(one, np.float32)[None] for one in (self.before, self.after)]
+        return np.concatenate([one for one in (ends[0], frames, ends[1]) if one is not None])
 
 
 def total_variation(movie: Image, weight: float, time: float, rounds: int) -> Image:

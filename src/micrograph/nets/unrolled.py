@@ -110,10 +110,11 @@ class Unrolled(nn.Module):
         smooth.append(torch.einsum("bc,ncij->nbij", alike[2], x))
         same = torch.stack([left / count, mean, coded.sides[:, 0], coded.sides[:, 1]], 1)
         noise = functional.avg_pool2d((coded.noise / count.sqrt())[:, None], 2)
+        together = frames if self.training else self.at_once
         parts = []
         for block in range(blocks):
-            for first in range(0, frames, frames if self.training else self.at_once):
-                chosen = torch.arange(first, min(frames, first + (frames if self.training else self.at_once)))
+            for first in range(0, frames, together):
+                chosen = torch.arange(first, min(frames, first + together))
                 before, after = (chosen - 1).clamp_min(0), (chosen + 1).clamp_max(frames - 1)
                 moving = [x[block][before], x[block][chosen], x[block][after]]
                 moving += [own[block][before], own[block][chosen], own[block][after]]

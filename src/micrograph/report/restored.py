@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 #: Contents whose frames are in the units of the images that come out of them.
 _ALIKE = ("image", "elements", "coded")
+#: What stands beside the answer where that is not the frame as it was recorded.
+_FIRST = {"coded": "mean of its block"}
 
 
 def restored_figures(recipe: Recipe, prediction: Prediction) -> dict[str, Figure]:
@@ -30,7 +32,8 @@ def restored_figures(recipe: Recipe, prediction: Prediction) -> dict[str, Figure
         after = prediction.maps.get(name)
         if after is None or after.ndim != 2:
             continue
-        panels = _panels(_before(prediction, name, after.shape), after.astype(float))
+        first = _FIRST.get(scale.content, "as recorded")
+        panels = _panels(_before(prediction, name, after.shape), after.astype(float), first)
         if (sigma := prediction.sigma.get(name)) is not None and np.any(sigma > 0):
             panels["1-sigma"] = ScanMap(sigma.astype(float), "1-sigma, same units", "magma")
         title = f"{recipe.title}, {name}: frame {prediction.frame.index}"
@@ -51,13 +54,13 @@ def _before(prediction: Prediction, name: str, shape: tuple[int, ...]) -> Array 
     return data.astype(float) if data.shape == shape else None
 
 
-def _panels(before: Array | None, after: Array) -> dict[str, ScanMap]:
+def _panels(before: Array | None, after: Array, first: str = "as recorded") -> dict[str, ScanMap]:
     """Return what is shown of an image, recorded and answered ones in one scale of grey."""
     grey = contrast(after.astype(np.float32))
     if before is None:
         return {"result": ScanMap(after, "as recorded", "gray", limits=grey)}
     return {
-        "as recorded": ScanMap(before, "as recorded", "gray", limits=grey),
+        first: ScanMap(before, "as recorded", "gray", limits=grey),
         "result": ScanMap(after, "same units", "gray", limits=grey),
-        "residual: recorded - result": ScanMap(before - after, "same units", "PuOr", even=True),
+        f"residual: {first.removeprefix('as ')} - result": ScanMap(before - after, "same units", "PuOr", even=True),
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 from micrograph.core.provenance import versions, whole
 from micrograph.io.coding import KINDS, make_masks
 from micrograph.nets import Checkpoint, save
-from micrograph.nets.gap_tv import gap_tv
+from micrograph.nets.gap_tv import Sides, gap_tv
 from micrograph.nets.unrolled import Coded, Unrolled, load_unrolled
 from micrograph.nets.unrolled_spec import UnrolledSpec
 from micrograph.simulate.coding_scenes import CodingScenes
@@ -163,10 +163,11 @@ def _block(scenes: CodingScenes, frames: int, rng: np.random.Generator) -> dict[
             side = _transferred(rng.poisson(expected)[None].astype(np.float32), blur)[0] / open_for
             side = side + rng.normal(0, max(read, 1e-6) / np.sqrt(open_for), shape)
             sides[number] = (side - level) / unit
-    seen = (total - count * mean) / unit
+    seen, whole = (total - count * mean) / unit, (level - mean) / unit
+    ends = [whole + side if side.any() else None for side in sides]
     return {
         "total": seen,
-        "start": gap_tv(seen, masks.astype(np.uint8), 1.0),
+        "start": gap_tv(seen, masks.astype(np.uint8), 1.0, sides=Sides(*ends)),
         "masks": masks,
         "sides": sides,
         "noise": noise_map(level, gain, floor) / unit,
