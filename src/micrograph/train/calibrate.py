@@ -27,9 +27,10 @@ _LEAST_TARGET = 20.0
 class Calibration:
     """What fresh samples tell of a network.
 
-    domain: its statistics ('domain.*' tensors); confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``, per
-    image head (factor of 1-sigma, 0), per answer of an encoder a temperature or the factor of 1-sigma;
-    position_sigma_nm: per spots head the robust 1-sigma, per axis, of a peak's place in the map.
+    domain: its statistics ('domain.*' tensors), none of a network that answers with images, whose 1-sigma tells its
+    doubts; confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``, per image head (factor of 1-sigma, 0),
+    per answer of an encoder a temperature or the factor of 1-sigma; position_sigma_nm: per spots head the robust
+    1-sigma, per axis, of a peak's place in the map.
     """
 
     domain: dict[str, Tensor]
@@ -49,7 +50,7 @@ def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Cal
     for item in range(count):
         image, targets = fresh[item]
         answer, embedding = net(image[None].to(device))
-        if spec.restores or float(targets.sum()) > _LEAST_TARGET:
+        if not spec.restores and float(targets.sum()) > _LEAST_TARGET:
             embeddings.append(embedding[0].cpu().numpy().astype(float))
         for number, (channel, head) in enumerate(zip(spec.first, spec.heads, strict=True)):
             if head.kind == "image":
@@ -63,7 +64,8 @@ def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Cal
     confidence = {name: platt(np.concatenate(logits[name]), np.concatenate(hits[name])) for name in logits}
     confidence |= {name: sigma_factor(np.concatenate(found)) for name, found in errors.items()}
     sigma = {name: _robust(np.concatenate(off[name])) * (spec.pixel_nm or 1.0) for name in logits}
-    return Calibration(domain_statistics(np.array(embeddings)), confidence, sigma)
+    domain = domain_statistics(np.array(embeddings)) if embeddings else {}
+    return Calibration(domain, confidence, sigma)
 
 
 def _peaks(logits: Tensor, target: Tensor, sigmas: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from micrograph.nets.whitening import LOG_VARIANCE, sigma_of
 
-#: Share of a normal distribution within 1 sigma.
-WITHIN = 0.6827
+#: Shares of a normal distribution within 1 and 2 sigma.
+WITHIN = (0.6827, 0.9545)
 #: Neighbouring pixels err alike: one of so many along each axis is asked.
 EVERY = 3
 
@@ -33,5 +33,11 @@ def errors_over_sigma(answer: Tensor, target: Tensor) -> NDArray[np.float64]:
 
 
 def sigma_factor(errors: NDArray[np.float64]) -> tuple[float, float]:
-    """Return (a, 0): 1-sigma times a holds for as many of the errors over 1-sigma as it should."""
-    return (float(np.quantile(np.abs(errors), WITHIN)), 0.0) if len(errors) else (1.0, 0.0)
+    """Return (a, 0): times a, 1 and 2 sigma hold for as many of the errors over 1-sigma as one factor can bring about.
+
+    It is the mean of the factors for each.
+    """
+    if not len(errors):
+        return 1.0, 0.0
+    one, two = np.quantile(np.abs(errors), WITHIN)
+    return float(one + two / 2) / 2, 0.0
