@@ -99,11 +99,12 @@ def profile_figure(radius_nm: Array, profiles: Mapping[str, Profile], title: str
 
 
 def overlaid(images: Sequence[Volume]) -> Array:
-    """Return colours (H, W, 3) of images in 0..1, each in the colour of its element, added up as light."""
+    """Return colours (H, W, 3) of images in 0..1, each in the colour of its element; where several are, their mean."""
+    lit = [np.clip(np.nan_to_num(image), 0, 1) for image in images]
     found = np.zeros((*images[0].shape, 3))
-    for image, colour in zip(images, COLOURS, strict=False):
-        found += np.clip(np.nan_to_num(image), 0, 1)[..., None] * np.array(to_rgb(colour))
-    return np.asarray(np.clip(found, 0, 1))
+    for image, colour in zip(lit, COLOURS, strict=False):
+        found += image[..., None] * np.array(to_rgb(colour))
+    return np.asarray(np.clip(found / np.maximum(np.sum(lit, axis=0), 1)[..., None], 0, 1))
 
 
 def write_turning(path: Path, views: Mapping[str, Volume], voxel_nm: float, side_px: int = 320) -> Path:
