@@ -143,7 +143,7 @@ def _labelled(image: object, names: tuple[str, ...], pixel_nm: float) -> object:
     low = image.height - 12
     pen.rectangle((8, low, 8 + length / pixel_nm, low + 4), fill="white")
     pen.text((8, low - 18), f"{length:g} nm", fill="white", font=font)
-    return image.quantize(64)
+    return image.quantize(255)
 
 
 def _round_length(nm: float) -> float:

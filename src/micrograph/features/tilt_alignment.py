@@ -72,23 +72,44 @@ def _overlap(shift: int, size: int) -> tuple[slice, slice]:
 def aligned(views: Volume, tilts_deg: Sequence[float], rounds: int = 3, most_px: float = 0.25) -> Array:
     """Return the shifts (V, 2) down and across of views (V, Y, X) in pixels; those of all views have the median 0.
 
-    Each view is compared with what the other views, reconstructed, give at its tilt. Shifts across the axis beyond
-    what can be told from a shifted specimen are left out. most_px: share of the field that a shift can be.
+    Each view is compared with what all views, reconstructed, give at its tilt, beginning from no shifts and from
+    `first_shifts`: what agrees better is taken, for the middles mislead where particles leave the field. Shifts across
+    the axis that a specimen elsewhere would give too are left out. most_px: share of the field that a shift can be.
     """
-    shifts = first_shifts(views, tilts_deg)
     limit = most_px * np.array(views.shape[1:])
-    shifts = np.clip(shifts, -limit, limit)
+    starts = (np.zeros((len(views), 2)), np.clip(first_shifts(views, tilts_deg), -limit, limit))
+    tried = [_climbed(views, tilts_deg, start, rounds, limit) for start in starts]
+    return min(tried, key=lambda one: one[1])[0]
+
+
+def _climbed(
+    views: Volume, tilts_deg: Sequence[float], shifts: Array, rounds: int, limit: Array
+) -> tuple[Array, float]:
+    """Return the shifts after some rounds, and the share of the views that their reconstruction does not give."""
+    moved, seen = _reprojected(views, tilts_deg, shifts)
     for _ in range(rounds):
-        moved = shifted(views, shifts)
-        projector = Projector(tuple(tilts_deg), views.shape[2], views.shape[2], remainder(shifts))
-        seen = projector.forward(sirt(moved, projector, 6))
         steps = np.stack([_step(one, other) for one, other in zip(moved, seen, strict=True)])
         steps[:, 1] -= _explained(steps[:, 1], tilts_deg)
         steps[:, 0] -= np.median(steps[:, 0])
         shifts = np.clip(shifts + steps, -limit, limit)
+        moved, seen = _reprojected(views, tilts_deg, shifts)
         if np.abs(steps).max() < 0.1:
             break
-    return np.asarray(shifts)
+    kept, given = (np.stack([_soft(one) for one in many]) for many in (moved, seen))
+    return shifts, float(((kept - given) ** 2).sum() / max(float((kept**2).sum()), 1e-30))
+
+
+def _reprojected(views: Volume, tilts_deg: Sequence[float], shifts: Array) -> tuple[Volume, Volume]:
+    """Return views moved back, and what their reconstruction gives at their tilts."""
+    moved = shifted(views, shifts)
+    projector = Projector(tuple(tilts_deg), views.shape[2], views.shape[2], remainder(shifts))
+    return moved, projector.forward(sirt(moved, projector, 6))
+
+
+def _soft(view: Volume) -> Array:
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(view.astype(float), _SOFT_PX))
 
 
 def _explained(shifts: Array, tilts_deg: Sequence[float]) -> Array:
@@ -100,9 +121,7 @@ def _explained(shifts: Array, tilts_deg: Sequence[float]) -> Array:
 
 def _step(view: Volume, expected: Volume, most: int = 6) -> Array:
     """Return by how much a view (Y, X) lies off what is expected, to a fraction of a pixel, at most `most` pixels."""
-    from scipy.ndimage import gaussian_filter
-
-    soft, model = (gaussian_filter(one.astype(float), _SOFT_PX) for one in (view, expected))
+    soft, model = _soft(view), _soft(expected)
     spectrum = np.fft.rfft2(soft - soft.mean()) * np.conj(np.fft.rfft2(model - model.mean()))
     score = np.fft.fftshift(np.fft.irfft2(spectrum, soft.shape))
     middle = [size // 2 for size in soft.shape]
