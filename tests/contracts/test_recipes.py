@@ -49,6 +49,7 @@ OF_WHOLES = (
     "denoise",
     "compressed-movie",
     "plasmon-spectra",
+    "partial-scan",
 )
 
 #: Recipes of outlined objects: what they see has an area, not only a place.

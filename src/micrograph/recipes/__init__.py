@@ -43,6 +43,7 @@ RECIPES = (
     "denoise",
     "compressed-movie",
     "plasmon-spectra",
+    "partial-scan",
 )
 
 
