@@ -1,4 +1,4 @@
-"""A real movie coded and decoded: `python -m benchmarks real_coded FOLDER`, beside the noise of its frames.
+"""A real movie coded and decoded: `python -m benchmarks.real_coded FOLDER`, beside the noise of its frames.
 
 FOLDER holds the frames of a movie as pictures, or is any recording. The measured frames are no truth: the PSNR of a
 perfect decoding against them is that of their noise, which is printed as the floor.
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
             size = path.stat().st_size
             said = [f"B = {together}: {8 * size / raw.size:.3f} bits a pixel"]
             for method in ("network", "gap-tv"):
-                how = CodedMovies(method=method)  # type: ignore[arg-type]
+                how = CodedMovies(method=method)
                 opened = how.presented(coded_recording(path))
                 begun = time.perf_counter()
                 frames, _ = decoded_frames(opened, how.prepared(opened))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -111,7 +112,7 @@ def test_a_changed_header_and_a_cut_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_stopped_writing_leaves_nothing(tmp_path: Path) -> None:
-    def broken():  # type: ignore[no-untyped-def]
+    def broken() -> Iterator[np.ndarray]:
         yield np.zeros((12, 16), np.int32)
         raise RuntimeError
 

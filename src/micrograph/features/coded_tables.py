@@ -52,9 +52,9 @@ class DecodedRows:
             "sigma": _rms(sigma),
             "change": _rms(image - prediction.frame.data),
         }
-        row = {"frame": prediction.frame.index, "count": 1, "block": block}
-        row |= {"together": together, "bytes_per_pixel": size, "raw_bytes": raw}
-        return {"objects": pd.DataFrame([said]), "frames": pd.DataFrame([row])}
+        row = {"frame": prediction.frame.index, "count": 1, "block": block, "together": together}
+        facts = {**row, "bytes_per_pixel": size, "raw_bytes": raw}
+        return {"objects": pd.DataFrame([said]), "frames": pd.DataFrame([facts])}
 
 
 def _rms(values: np.typing.NDArray[np.floating]) -> float:

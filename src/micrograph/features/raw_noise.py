@@ -20,7 +20,7 @@ _CALM = 0.3
 _SPREAD = 0.25
 
 
-def raw_noise(pairs: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]) -> NoiseModel:
+def raw_noise(pairs: Sequence[tuple[NDArray[np.generic], NDArray[np.generic]]]) -> NoiseModel:
     """Return the noise of raw pixels from pairs of frames (H, W) that follow each other.
 
     Of tiles of like brightness those count in which least changes. Values that are not finite are left out. Where the

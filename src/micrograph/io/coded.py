@@ -43,7 +43,7 @@ class Levels:
     floor: float
     step: float
 
-    def of(self, counts: NDArray[np.floating]) -> NDArray[np.int32]:
+    def of(self, counts: NDArray[np.generic]) -> NDArray[np.int32]:
         """Return the levels (H, W) of coded counts; values that are not finite become 0."""
         c = np.nan_to_num(np.asarray(counts, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
         root = np.sqrt(self.floor)

@@ -75,7 +75,7 @@ class CodingScenes:
             there = (sign * (t - begin) > 0).astype(np.float32)
             near = np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * (0.25 * period) ** 2))
             total = total * (1 - there * near) + there * near * np.float32(rng.uniform(-0.5, 0.8))
-        return total
+        return np.asarray(total, np.float32)
 
     def _with_objects(self, rng: np.random.Generator, image: Array, y: Array, x: Array, t: Array) -> Array:
         """Return the image with particles or pores in front of it: darker, brighter, or in place of it."""

@@ -180,7 +180,8 @@ def noise_map(level: NDArray[np.floating], gain: float, floor: float) -> NDArray
     from scipy.ndimage import uniform_filter
 
     smooth = uniform_filter(np.asarray(level, np.float32), 5, mode="nearest")
-    return np.sqrt(np.maximum(gain * smooth + floor, 0.02 * (gain * float(smooth.mean()) + floor) + 1e-12))
+    least = 0.02 * (gain * float(smooth.mean()) + floor) + 1e-12
+    return np.asarray(np.sqrt(np.maximum(gain * smooth + floor, least)))
 
 
 def _transferred(movie: NDArray[np.float32], blur: float) -> NDArray[np.float32]:

@@ -171,7 +171,8 @@ def _sign(frames: NDArray[np.floating], cover: NDArray[np.bool_]) -> float:
 def _otsu(image: Image) -> float:
     from skimage.filters import threshold_otsu
 
-    return float(threshold_otsu(image))
+    found: Any = threshold_otsu
+    return float(found(image))
 
 
 def _regions(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

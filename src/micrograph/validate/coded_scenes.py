@@ -76,12 +76,12 @@ class Scene:
         count, height, width = self.clean.shape
         return Recording(self.raw, range(count), scale, (height, width), "uint16", f"simulated {self.kind}")
 
-    def psnr(self, frames: NDArray[np.floating], chosen: slice = slice(None)) -> float:
+    def psnr(self, frames: NDArray[np.generic], chosen: slice = slice(None)) -> float:
         """Return the peak signal to noise (dB) of frames (T, H, W) against the truth."""
         return psnr(frames, self.clean[chosen], self.peak)
 
 
-def psnr(frames: NDArray[np.floating], clean: Image, peak: float) -> float:
+def psnr(frames: NDArray[np.generic], clean: Image, peak: float) -> float:
     """Return the peak signal to noise (dB)."""
     error = float(np.mean((np.asarray(frames, np.float64) - clean) ** 2))
     return float(10 * np.log10(peak**2 / max(error, 1e-30)))
