@@ -255,6 +255,7 @@ class CodedMovies:
 
     def begun(self, weights: Path, steps: int | None, seed: int, progress: Progress | None = None) -> Checkpoint:
         """Train the network on scenes that are drawn as it learns, and write it to `weights`."""
+        from micrograph.simulate.coding_scenes import CodingScenes
         from micrograph.train.coded import CodedTraining, train_decoder
 
         usual = CodedTraining(seed=seed)
@@ -264,7 +265,7 @@ class CodedMovies:
             if progress is not None:
                 progress(done, total, f"log error {loss:.3f}")
 
-        return train_decoder(weights, settings, progress=show)
+        return train_decoder(weights, CodingScenes(), settings, progress=show)
 
 
 def _told(sentence: str) -> str:

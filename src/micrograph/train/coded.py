@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from micrograph.nets import Checkpoint, save
 from micrograph.nets.gap_tv import Sides, gap_tv
 from micrograph.nets.unrolled import Coded, Unrolled, load_unrolled
 from micrograph.nets.unrolled_spec import UnrolledSpec
-from micrograph.simulate.coding_scenes import CodingScenes
 
 #: Called with (step, steps, running loss).
 Progress = Callable[[int, int, float], None]
@@ -39,6 +39,24 @@ class CodedTraining:
     checkpoint_every: int = 100
 
 
+class Scenes(Protocol):
+    """What draws short noise-free movies; see `simulate.coding_scenes`."""
+
+    @property
+    def side_px(self) -> int:
+        """Side of the frames."""
+        ...
+
+    @property
+    def electrons(self) -> tuple[float, float]:
+        """Range of the mean electrons a pixel."""
+        ...
+
+    def draw(self, rng: np.random.Generator, times: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the movie (T, H, W) in electrons at `times`, in units of a block's length."""
+        ...
+
+
 @dataclass(frozen=True)
 class Example:
     """Blocks in units of the raw noise and their clean frames (N, B, H, W)."""
@@ -49,10 +67,10 @@ class Example:
 
 def train_decoder(
     out: Path,
+    scenes: Scenes,
     settings: CodedTraining,
     spec: UnrolledSpec | None = None,
     *,
-    scenes: CodingScenes | None = None,
     begin_from: str | Path | None = None,
     resume: bool = True,
     progress: Progress | None = None,
@@ -62,8 +80,7 @@ def train_decoder(
     It begins as `begin_from`, weights by name or path, or at random.
     """
     torch.manual_seed(settings.seed)
-    scenes, spec = scenes or CodingScenes(), spec or UnrolledSpec()
-    net = Unrolled(spec) if begin_from is None else load_unrolled(begin_from)[0].requires_grad_(True)
+    net = Unrolled(spec or UnrolledSpec()) if begin_from is None else load_unrolled(begin_from)[0].requires_grad_(True)
     net.train()
     average = Unrolled(net.spec)
     average.load_state_dict(net.state_dict())
@@ -121,7 +138,7 @@ def _learn(net: Unrolled, optimiser: torch.optim.Optimizer, seen: Example, stage
     return float(scores[-1].detach())
 
 
-def example(scenes: CodingScenes, settings: CodedTraining, step: int) -> Example:
+def example(scenes: Scenes, settings: CodedTraining, step: int) -> Example:
     """Return the blocks of a step; they follow from seed and step alone."""
     rng = np.random.default_rng([settings.seed, step])
     frames = int(rng.integers(settings.frames[0], settings.frames[1] + 1))
@@ -133,7 +150,7 @@ def example(scenes: CodingScenes, settings: CodedTraining, step: int) -> Example
     return Example(Coded(total, masks, sides, noise, start), clean)
 
 
-def _block(scenes: CodingScenes, frames: int, rng: np.random.Generator) -> dict[str, NDArray[np.floating]]:
+def _block(scenes: Scenes, frames: int, rng: np.random.Generator) -> dict[str, NDArray[np.floating]]:
     own = (np.arange(frames) + 0.5) / frames
     beside = (np.arange(_BESIDE) + 0.5) / _BESIDE
     movie = scenes.draw(rng, np.concatenate([beside - 1, own, beside + 1]))
