@@ -26,12 +26,14 @@ from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
+from micrograph.report.spectra import told_spectra_figures
 from micrograph.report.structures import structural_figures
 from micrograph.report.tilts import tilt_figures
 from micrograph.report.volumes import volume_figures
 from micrograph.run import Analyser, Recipe, learned, presented
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.simulate.partial_sampler import PartialScans
+from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
 from micrograph.simulate.scanned import random_scan
 from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
@@ -113,6 +115,8 @@ def example(recipe: Recipe) -> str:
         return "crystal.cif          # or patterns.tif, several zones of one crystal"
     if "peaks" in recipe.task.takes:
         return "peaks.csv            # columns gx_per_nm, gy_per_nm, gz_per_nm, intensity"
+    if "spectra" in recipe.task.takes:
+        return 'map.dm4          # or .hspy, .emd, .npy with --energy-axis "0.01 eV, 0.2 eV" and --scan-step "2 nm"'
     if "rows" in recipe.task.takes:
         return "scan.mib          # or .blo, .xml (EMPAD), .h5, .zarr, .npy with --pattern-pixel and --scan-step"
     if "outlines" in recipe.task.answers:
@@ -195,6 +199,8 @@ def gallery_picture(name: str) -> None:
         scan_picture(recipe)
     if name == "octahedral-tilts":
         tilts_picture(recipe)
+    if name == "plasmon-spectra":
+        spectra_picture(recipe)
     if name == "column-heights":
         heights_picture(recipe)
     if name == "compressed-movie":
@@ -296,6 +302,17 @@ def decoded_picture(recipe: Recipe) -> None:
         prediction = data.prepared(opened)(opened.frame(2))
     (figure,) = restored_figures(recipe, prediction).values()
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def spectra_picture(recipe: Recipe) -> None:
+    """Draw where the spectra of a simulated map peak, recorded and told by the image."""
+    rng = np.random.default_rng(3)
+    ranges = replace(AssemblyRanges(), kinds=(("island", 1.0),))
+    recording = spectrum_map(random_assembly(ranges, rng), rng, step_nm=2.0).recording()
+    data: Any = recipe.data
+    frames = data.presented(recording)
+    figures = told_spectra_figures(data.prepared(frames)(frames.frame(0)))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["told-map"]))
 
 
 def heights_picture(recipe: Recipe) -> None:

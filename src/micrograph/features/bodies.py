@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +38,14 @@ def standard_image(image: NDArray[np.floating]) -> Array:
 
     The two are told apart by Otsu's threshold (doi:10.1109/TSMC.1979.4310076).
     """
-    from skimage.filters import threshold_otsu
+    from skimage import filters
 
+    otsu: Any = filters.threshold_otsu
     values = np.asarray(image, float)
     values = np.where(np.isfinite(values), values, np.nanmedian(values))
     if float(np.ptp(values)) == 0:
         return np.zeros_like(values)
-    inside = values > threshold_otsu(values)
+    inside = values > otsu(values)
     low, high = float(np.median(values[~inside])), float(np.percentile(values[inside], 90))
     return np.asarray((values - low) / max(high - low, 1e-300))
 
@@ -54,9 +56,10 @@ def bodies_in(image: NDArray[np.floating], pixel: float = 1.0) -> Bodies:
     Brightness is thickness up to a factor: the one at which a typical particle is as thick as wide.
     """
     from scipy.ndimage import gaussian_filter, label
-    from skimage.morphology import h_maxima
-    from skimage.segmentation import watershed
+    from skimage import morphology, segmentation
 
+    h_maxima: Any = morphology.h_maxima
+    watershed: Any = segmentation.watershed
     bright = standard_image(image)
     smooth = gaussian_filter(bright, 0.7)
     tops, _ = label(h_maxima(smooth, _DIP), structure=np.ones((3, 3)))

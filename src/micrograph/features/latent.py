@@ -57,7 +57,7 @@ def invariants(views: Array, harmonics: int = HARMONICS) -> Array:
     return np.concatenate([part.reshape(len(views), -1) for part in (mean, strength[:, :, 1:], agreement)], axis=1)
 
 
-def turned_alike(views: Array) -> Array:
+def turned_alike(views: NDArray[np.floating[Any]]) -> Array:
     """Return rings (N, R, P) turned and mirrored so that what alike surroundings show lies at like angles.
 
     The weight of the surroundings, farther rings counting more, lies towards the first angle; where that is no

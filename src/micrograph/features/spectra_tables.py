@@ -21,6 +21,8 @@ SCORES = (
 )  # fmt: skip
 #: Latent numbers that are shown.
 LATENT = 3
+#: Numbers of a place's surroundings by which its spectrum may be told.
+KINDS = ("near", "wide", "near and where", "plasmons", "plasmons and near")
 
 PLACES = (
     Column("frame", "", "number of the map"),
@@ -77,7 +79,11 @@ SUMMARY = (
     Column("overlap_nearest", "", "the same of the surroundings of the nearest spectrum"),
     Column("overlap_mean", "", "the same of the mean surroundings"),
 )  # fmt: skip
-SEEN = (Column("count", "", "places of the map"), *SUMMARY[1:])
+SEEN = (
+    Column("count", "", "places of the map"),
+    *SUMMARY[1:],
+    Column("told_by", "", "what told the spectra of each half: near or wide surroundings, the losses of particles"),
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ def _scores(values: Mapping[str, Array], in_eV: bool) -> dict[str, Any]:
     components, spikes = values["chosen"][:2]
     scores = dict(zip(SCORES, map(float, values["scores"]), strict=True))
     scores |= {} if in_eV else {name: np.nan for name in SCORES if name.endswith("_eV")}
-    return {"count": len(values["half"]), "components": int(components), "spikes": float(spikes), **scores}
+    return {"count": len(values["half"]), "components": int(components), "spikes": float(spikes), **scores,
+            "told_by": ", ".join(KINDS[int(at)] for at in values["told_by"])}  # fmt: skip
 
 
 @dataclass(frozen=True)

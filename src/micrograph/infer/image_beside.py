@@ -104,4 +104,4 @@ def _placed(image: Array, shape: tuple[int, ...], name: str) -> Array:
             "give an image of the same places."
         )
     image = np.where(np.isfinite(image), image, float(np.nanmedian(image)))
-    return image.reshape(shape[0], ratio[0], shape[1], ratio[0]).mean(axis=(1, 3))
+    return np.asarray(image.reshape(shape[0], ratio[0], shape[1], ratio[0]).mean(axis=(1, 3)))

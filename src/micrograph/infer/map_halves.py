@@ -66,7 +66,7 @@ class Surroundings:
     def of(image: Array, plan: Plan) -> Surroundings:
         """Return the surroundings of every place of a map (Y, X)."""
         scaled = (image - np.median(image)) / (float(image.std()) or 1.0)
-        place = np.stack(np.indices(image.shape), axis=-1).reshape(-1, 2).astype(float)
+        place = np.indices(image.shape).reshape(2, -1).T.astype(np.float64)
         radii = ring_radii(plan.reach, _RINGS)
         near = invariants(polar_views(scaled, place, ring_radii(min(3.0, plan.reach), 6), _POINTS), 4)
         wide = invariants(polar_views(scaled, place, radii, _POINTS), 6)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Frame, Prediction, Recording
 from micrograph.features.latent import nearest
 from micrograph.features.overlap import best_overlap
-from micrograph.features.spectra_tables import LATENT, SCORES
+from micrograph.features.spectra_tables import KINDS, LATENT, SCORES
 from micrograph.features.spectral_basis import (
     noise_of,
     peak_of,
@@ -93,7 +93,8 @@ class SpectraFromImage:
                 "to learn from."
             )
         axis = recording.calibration.signal_axis
-        energy = np.arange(number, dtype=float) if axis is None else axis.offset + axis.scale * np.arange(number)
+        energy = np.arange(number, dtype=np.float64)
+        energy = energy if axis is None else np.asarray(axis.offset + axis.scale * energy, np.float64)
         unit = "channel" if axis is None else axis.unit
         image, kept, notes = image_beside(self.image, recording, energy, unit, self.outliers)
         if kept.sum() < 8:
@@ -201,7 +202,9 @@ class Answers:
     @staticmethod
     def empty(spectra: tuple[int, ...], masks: tuple[int, ...]) -> Answers:
         """Return answers that are to be filled."""
-        return Answers(*(np.zeros(spectra) for _ in range(5)), *(np.zeros(masks) for _ in range(3)), [])
+        told, nearest, mean = (np.zeros(masks) for _ in range(3))
+        a, b, c, d, e = (np.zeros(spectra) for _ in range(5))
+        return Answers(a, b, c, d, e, told, nearest, mean, [])
 
     def answer(self, seen: Surroundings, spectra: Array, noise: Array, learn: Rows, asked: Rows, plan: Plan) -> None:
         """Fill in what `learn` says of `asked`."""
@@ -255,11 +258,11 @@ class Answers:
             "axis": np.array([float(model.unit == "eV")]),
             "image": model.image,
             "chosen": np.array([float(len(basis)), measured.spikes]),
+            "told_by": np.array([float(KINDS.index(kind)) for kind in self.chosen]),
         }
         pitch = frame.calibration.step_nm or 1.0
         maps, sigma = self._images(model, values, pitch)
-        notes = (*model.notes, f"Spectra were told by: {', '.join(dict.fromkeys(self.chosen))}.")
-        return Prediction(frame, maps, sigma, pitch, notes=notes, values=values)
+        return Prediction(frame, maps, sigma, pitch, notes=model.notes, values=values)
 
     def _masks(self) -> tuple[Array, Array, Array]:
         return self.masks, self.nearest_masks, self.mean_masks

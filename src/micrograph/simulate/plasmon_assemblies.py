@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 _LOSS = 1 / 137.035999 / (np.pi * 197.3269804)
 #: The electron's field is found at so many energies, and interpolated: it changes slowly.
 _ENERGIES = 7
+#: Places that are answered at once.
+_TOGETHER = 512
 #: Kinds of assemblies, with their shares.
 KINDS = {"one": 0.08, "pair": 0.12, "chain": 0.3, "island": 0.25, "patch": 0.25}
 
@@ -57,6 +59,9 @@ class Assembly:
 
     def losses(self, probe_nm: Array, energy_eV: Array, voltage_kV: float = 60.0) -> Array:
         """Return the losses per eV (P, E) at places (P, 2), as `plasmons.loss_probability` does, but faster."""
+        if len(probe_nm) > _TOGETHER:
+            parts = [probe_nm[at : at + _TOGETHER] for at in range(0, len(probe_nm), _TOGETHER)]
+            return np.concatenate([self.losses(part, energy_eV, voltage_kV) for part in parts])
         particles, metal = self.particles, self.metal
         strength, shift = _modes(particles, metal.host)
         every = np.linspace(energy_eV[0], energy_eV[-1], _ENERGIES)
@@ -65,7 +70,7 @@ class Assembly:
         weight = np.clip(weight, 0, None).reshape(len(probe_nm), len(shift), -1)
         inverse = 1 / (metal.permittivity(energy_eV) / metal.host - 1)
         answer = np.imag(1 / (inverse + shift[:, None]))
-        return np.clip(np.einsum("pke,ke->pe", weight, answer) * _LOSS, 0, None)
+        return np.asarray(np.clip(np.einsum("pke,ke->pe", weight, answer) * _LOSS, 0, None))
 
     def near(self, rng: np.random.Generator, number: int, margin_nm: float = 8.0) -> Array:
         """Return random places (number, 2) on particles or at most `margin_nm` outside their bounds."""
@@ -73,7 +78,8 @@ class Assembly:
         chosen = rng.integers(len(self.particles), size=number)
         length = np.sqrt(rng.uniform(0, 1, number)) * (reach[chosen] + margin_nm)
         angle = rng.uniform(0, 2 * np.pi, number)
-        return self.particles.place_nm[chosen] + length[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        away = length[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        return np.asarray(self.particles.place_nm[chosen] + away)
 
 
 def _modes(particles: Ellipsoids, host: float) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,9 @@ def recorded_of(losses: Array) -> Array:
     return np.asarray(bright.expected(losses) - bright.expected(0 * losses))
 
 
-def _views(image: Array, probe: Array, pixel: float, reach: float, rings: int, points: int) -> Array:
+def _views(
+    image: NDArray[np.floating[Any]], probe: Array, pixel: float, reach: float, rings: int, points: int
+) -> Array:
     radii = ring_radii(reach / pixel, rings)
     return polar_views(standard_image(image), probe / pixel - 0.5, radii, points, mirrored=False)
 
@@ -229,11 +232,10 @@ def over_baselines(trial: PlasmonTrial, *, at_most: float) -> Check:
     """Return the check of the error (rms) over that of the better of nearest surroundings and mean spectrum."""
 
     def ratio(seen: Sequence[Judged]) -> float:
-        told, near, mean = (
-            sum(float(np.sum((part(one) - one.recorded) ** 2)) for one in seen)
-            for part in (lambda one: one.told, lambda one: one.nearest, lambda one: one.mean)
-        )
-        return float(np.sqrt(told / min(near, mean)))
+        squares = np.zeros(3)
+        for one in seen:
+            squares += [float(np.sum((part - one.recorded) ** 2)) for part in (one.told, one.nearest, one.mean)]
+        return float(np.sqrt(squares[0] / squares[1:].min()))
 
     return _of_trial(trial, "error over that of the better baseline", at_most, "<=", lambda seen: _drawn(ratio, seen))
 
