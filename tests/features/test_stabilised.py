@@ -37,6 +37,13 @@ def test_the_inverse_is_unbiased_down_to_half_an_electron() -> None:
     np.testing.assert_allclose(stable.back(stable.expected(COUNTS)), COUNTS, rtol=1e-3)
 
 
+def test_the_variance_falls_where_hardly_an_electron_is_counted() -> None:
+    stable = Stabiliser(1.0, 0.0)
+    values = stable(drawn(np.repeat(COUNTS[:, None], 200_000, axis=1), 1.0, 0.0, 0.0))
+    np.testing.assert_allclose(stable.variance(values.mean(axis=1)), values.var(axis=1), atol=0.02)
+    assert (Stabiliser(1.0, 4.0).variance(values.mean(axis=1)) == 1).all()
+
+
 def test_even_noise_is_only_scaled() -> None:
     stable = Stabiliser.of(NoiseModel(0.0, 4.0), soft())
     np.testing.assert_allclose(stable(soft()), soft() / 2)

@@ -47,3 +47,13 @@ def test_a_card_holds_the_specification() -> None:
     assert BlindSpec.from_dict(SPEC.as_dict()) == SPEC
     with pytest.raises(BrokenCheckpoint, match="not understood"):
         BlindSpec.from_dict({"kind": "blind", "width": 3})
+
+
+def test_it_begins_as_the_mean_of_what_is_around() -> None:
+    net = BlindNet(SPEC)
+    frames = torch.full((1, 5, 32, 32), 2.0)
+    for others in (False, True):
+        net.begin(others=others)
+        shown = frames if others else frames * torch.eye(5)[2][None, :, None, None]
+        brighter, darker = (net(shown * factor, torch.ones(1, 3))[0] for factor in (1.0, 0.0))
+        torch.testing.assert_close((brighter - darker)[0, 8:24, 8:24], torch.full((16, 16), 2.0))

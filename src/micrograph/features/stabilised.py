@@ -7,6 +7,7 @@ transform (doi:10.1109/TIP.2012.2202675) makes that 1; its inverse is the exact 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,15 @@ class Stabiliser:
             return np.full_like(mean, np.sqrt(self.offset))
         return np.asarray(self.gain * 0.5 * np.maximum(mean, _LEAST), np.float32)
 
+    def variance(self, mean: Image) -> Image:
+        """Return the variance of stabilised values about their `mean`: 1, but less where hardly an electron is counted.
+
+        Where noise that does not grow with the counts is there as well, it is 1 everywhere.
+        """
+        if not self.gain or abs(self.offset) > 0.2 * self.gain**2:
+            return np.ones_like(mean)
+        return np.asarray(np.interp(mean, *_poisson_variances()), np.float32)
+
     def expected(self, counts: Image) -> Image:
         """Return the mean of the stabilised values of pixels that expect so many counts: the inverse of `back`."""
         if not self.gain:
@@ -67,6 +77,18 @@ class Stabiliser:
         top = 2 * np.sqrt(max(float(electrons.max()), 0.0) + 1) + 1
         grid = np.linspace(_LEAST, top, max(2000, int(50 * top)), dtype=np.float32)
         return np.asarray(np.interp(electrons, _unbiased(grid), grid), np.float32)
+
+
+@functools.cache
+def _poisson_variances() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return means and variances of stabilised Poisson counts."""
+    from scipy.stats import poisson
+
+    expected = np.linspace(0.02, 12, 200)[:, None]
+    counts = np.arange(60)
+    share, values = poisson.pmf(counts, expected), 2 * np.sqrt(counts + 0.375)
+    mean = (share * values).sum(axis=1)
+    return mean, (share * values**2).sum(axis=1) - mean**2
 
 
 #: The stabilised value of no counts at all.

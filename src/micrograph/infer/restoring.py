@@ -209,6 +209,7 @@ class Denoiser:
 
         torch.manual_seed(self.seed)
         net = BlindNet(BlindSpec() if begun is None else _blind(begun.spec))
+        net.begin(others=plan.others)
         if begun is not None:
             net.load_state_dict(begun.part("net"))
         views = self._views(recording, plan)
@@ -286,7 +287,7 @@ class Denoiser:
             stacks.append(np.stack([cut[place] for place in order]))
         if not plan.others:
             stacks = [_alone(stack[0], count) for stack in stacks]
-        return Views(tuple(stacks), plan.own, plan.others)
+        return Views(tuple(stacks), plan.own, plan.others, plan.stabiliser.variance)
 
 
 def _alone(image: Array, count: int) -> Array:

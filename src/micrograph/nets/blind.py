@@ -11,7 +11,7 @@ from torch.nn import functional
 from micrograph.nets.blind_spec import BlindSpec
 
 #: Bounds of the logarithm of the variance that a network may state.
-_LOG_VARIANCE = (-9.0, 9.0)
+_LOG_VARIANCE = (-6.0, 6.0)
 #: What a network is told beside the images: log of their spread over the noise, whether it sees its own frame, others.
 FACTS = 3
 
@@ -53,6 +53,20 @@ class BlindNet(nn.Module):
         self.mixed = nn.Conv2d(2 * widths[0], 2 * widths[0], 1)
         self.head = nn.Conv2d(2 * widths[0], 2, 1)
         nn.init.zeros_(self.head.weight)
+
+    @torch.no_grad()
+    def begin(self, *, others: bool) -> None:
+        """Let the network begin as the mean of the pixels around, with `others` of those in other frames too."""
+        reach, count = self.spec.reach, self.spec.frames - 1
+        near = torch.exp(-torch.arange(-reach, reach + 1).square() / 2.0)
+        around = torch.outer(near, near) * self.get_buffer("shown")[0, 0]
+        for weight in (self.own.weight, self.others.weight, self.facts.weight, self.own.bias, self.facts.bias):
+            assert weight is not None
+            weight[:2] = 0
+        self.own.weight[0, 0] = around / around.sum()
+        self.others.weight[1, :, reach, reach] = 1 / count
+        self.straight.weight[:] = 0
+        self.straight.weight[0, :2, 0, 0] = torch.tensor([0.3, 0.7]) if others else torch.tensor([1.0, 0.0])
 
     def forward(self, frames: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
         """Map frames (B, F, H, W) and facts (B, 3) to mean and log variance (B, H, W)."""

@@ -28,10 +28,12 @@ Array = NDArray[np.float32]
 Progress = Callable[[int, int, float], object]
 #: A training is kept on disk after so many seconds.
 _KEEP_S = 20.0
+#: Cost (nats) of doubts whose logarithms differ by 1: where they are small, noise tells nothing of them.
+_EVEN = 0.02
 #: Share of the pixels of a recording that is kept back; stretches that are judged with it.
-_KEPT_BACK, _JUDGED = 0.1, 6
+_KEPT_BACK, _JUDGED = 0.15, 6
 #: How far, as a factor, the doubt of a network is believed to be off before it is judged (1 sigma).
-_BELIEVED = 0.5
+_BELIEVED = 1.5
 #: Doubt (variance, noise is 1) that a network may not undercut where it learns from the truth.
 _TRUTH = 0.01
 
@@ -59,6 +61,7 @@ class Views:
     stacks: tuple[Array, ...]
     own: bool = True
     others: bool = False
+    noise: Callable[[Array], Array] = np.ones_like
 
     def kept_back(self, which: int) -> NDArray[np.bool_]:
         """Return the pixels (h, w) of a stretch that are not learned from."""
@@ -184,20 +187,22 @@ def learn(
 
 
 def negative_log_likelihood(net: BlindNet, batch: Batch) -> Tensor:
-    """Return minus the mean log likelihood (nats a pixel) of what was to be foretold; noise has variance 1."""
+    """Return minus the mean log likelihood (nats a pixel) of what was to be foretold, and a cost of uneven doubts."""
     mean, log_variance = net(batch.frames, batch.facts)
     spread = torch.exp(batch.facts[:, 0])[:, None, None]
     variance = torch.exp(log_variance) + batch.variance
     known = torch.isfinite(batch.target)
     off = torch.where(known, mean - batch.target.nan_to_num(), 0.0) * spread
-    return 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum()
+    uneven = (log_variance - log_variance.mean()).square().mean()
+    return 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum() + _EVEN * uneven
 
 
 @torch.inference_mode()
 def doubt_factor(net: BlindNet, views: Views, *, learned: bool) -> float:
-    """Return by what the variance that `net` states is too small: from noisy pixels that it has not `learned` from.
+    """Return by what the variance that `net` states is too small, 1 or more.
 
-    Their square deviations are the noise's 1 and the network's own; few pixels change little.
+    It is judged by noisy pixels that it has not `learned` from. Their square deviations are the noise's 1 (less where
+    hardly an electron is counted) and the network's own; few pixels change little.
     """
     middle = len(views.stacks[0]) // 2
     square, stated, number = 0.0, 0.0, 0
@@ -206,14 +211,15 @@ def doubt_factor(net: BlindNet, views: Views, *, learned: bool) -> float:
         seen, facts, level, spread = scaled(stack, own=views.own, others=views.others)
         mean, log_variance = net(torch.from_numpy(seen)[None], torch.from_numpy(facts)[None])
         fresh = views.kept_back(which)[: stack.shape[1], : stack.shape[2]] | (not learned)
-        off = (mean[0].numpy() * spread + level - stack[middle])[fresh].astype(float)
-        square += float((off**2 - 1).sum())
+        foretold = mean[0].numpy() * spread + level
+        off = (foretold - stack[middle])[fresh].astype(float)
+        square += float((off**2 - views.noise(foretold[fresh])).sum())
         stated += float(np.exp(log_variance[0].numpy()[fresh].astype(float)).sum())
         number += int(fresh.sum())
     if not number or stated <= 0:
         return 1.0
     error = math.sqrt(2 * number) / stated
-    return float(np.clip(1 + (square / stated - 1) / (1 + (error / _BELIEVED) ** 2), 0.3, 5.0))
+    return float(np.clip(1 + (square / stated - 1) / (1 + (error / _BELIEVED) ** 2), 1.0, 20.0))
 
 
 def _fitting(stack: Array, multiple: int) -> Array:

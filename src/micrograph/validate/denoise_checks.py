@@ -94,6 +94,7 @@ def supervised(made: Planted, learner: Denoiser) -> Image:
 
     torch.manual_seed(learner.seed)
     net, electrons = BlindNet(replace(BlindSpec(), blind=False)), float(made.clean.mean(dtype=np.float64))
+    net.begin(others=False)
     settings = BlindSettings(learner.steps, learner.batch, learner.patch, seed=learner.seed)
     scale, stable = np.float32(electrons / made.elsewhere.mean(dtype=np.float64)), Stabiliser(1.0, 0.0)
 
