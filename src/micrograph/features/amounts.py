@@ -12,6 +12,8 @@ Line = NDArray[np.float32]
 
 #: A spike lies so many standard deviations above its neighbours.
 _SPIKE = 10.0
+#: Channels of so many counts show how wide the noise is; with fewer of them than the second, single counts do.
+_CLEAR, _LEAST = 5.0, 8
 #: Rounds in which the variance follows from the fit, and the share of the mean spectrum below which it never falls.
 _ROUNDS, _FLOOR = 3, 0.02
 
@@ -43,7 +45,9 @@ def amounts_of(spectra: NDArray[np.floating], ends: Array, gain: float = 1.0) ->
         variance = np.maximum(counts @ ends, _FLOOR * total * mean)
     inverse = np.linalg.pinv(normal, hermitian=True)
     sigma = np.sqrt(gain * np.einsum("nkk->nk", inverse).clip(0))
-    misfit = ((spectra - counts @ ends) ** 2 / variance).sum(axis=1) / gain / max(channels - number, 1)
+    fitted = counts @ ends
+    share = (fitted / variance).sum(axis=1) * max(channels - number, 1) / channels  # below 1 where the floor holds
+    misfit = ((spectra - fitted) ** 2 / variance).sum(axis=1) / gain / np.maximum(share, 1e-9)
     return Amounts(counts, sigma, misfit)
 
 
@@ -101,8 +105,17 @@ def noise_unit(line: NDArray[np.floating]) -> float:
     second = (line[:, 2:] - 2 * line[:, 1:-1] + line[:, :-2]).astype(float)
     spread = (np.median(np.abs(second), axis=0) / 0.6745) ** 2 / 6
     level = np.median(line[:, 1:-1], axis=0)
-    clear = (level > 0) & (spread > 0)
-    if clear.sum() >= 8:
-        return float(np.median(spread[clear] / level[clear]))
-    positive = line[line > 0]
-    return float(positive.min()) if positive.size else 1.0
+    count = _one_count(line)
+    clear = (level > _CLEAR * count) & (spread > 0)
+    measured = float(np.median(spread[clear] / level[clear])) if clear.sum() >= _LEAST else 0.0
+    return max(measured, count) or 1.0
+
+
+def _one_count(line: NDArray[np.floating]) -> float:
+    """Return what one count reads as where all values are multiples of it, 0 where they are not."""
+    some = line.ravel()[:: max(1, line.size // 4096)]
+    values = np.unique(some[some > 0])
+    if not values.size:
+        return 1.0
+    least = 1.0 if (values == np.round(values)).all() else float(values[0])
+    return least if np.abs(values / least - np.round(values / least)).max() < 1e-3 else 0.0

@@ -70,10 +70,13 @@ def noise_weights(variance: NDArray[np.floating]) -> Weights:
     return Weights(row * total, np.maximum(column / total, 1e-300))
 
 
-def find_components(counts: NDArray[np.floating], most: int = 12, number: int | None = None) -> Components:
+def find_components(
+    counts: NDArray[np.floating], most: int = 12, number: int | None = None, gain: float | None = None
+) -> Components:
     """Return the components of counts (N, E), with no empty row or column.
 
-    The gain is measured: the middle of the singular values of noise must lie where Marchenko and Pastur have it.
+    The gain is measured where it is not given: the middle of the singular values of noise must lie where Marchenko and
+    Pastur have it.
     `number` takes so many instead of those that are told from noise (at least 1, at most `most`).
     """
     from scipy.linalg import eigh
@@ -82,19 +85,19 @@ def find_components(counts: NDArray[np.floating], most: int = 12, number: int | 
     tall = len(gram) == white.shape[1]
     values, vectors = eigh(gram)
     values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
-    found, gain, edge = _told(values, counts.shape, most)
+    found, gain, edge = _told(values, counts.shape, most, gain)
     kept = max(found, number or 0)
     parts = vectors[:, :kept].T if tall else (white.T @ vectors[:, :kept] / np.sqrt(values[:kept])).T
     chosen = found if number is None else number
     return Components(chosen, found, np.sqrt(values), float(np.sqrt(edge)), gain, white @ parts.T, parts, weights)
 
 
-def detected(counts: NDArray[np.floating], most: int = 12) -> int:
+def detected(counts: NDArray[np.floating], most: int = 12, gain: float | None = None) -> int:
     """Return how many components `find_components` would find in counts (N, E), without making them."""
     from scipy.linalg import eigvalsh
 
     values: Array = np.clip(eigvalsh(_whitened(counts)[2])[::-1], 0, None).astype(float)
-    return _told(values, counts.shape, most)[0]
+    return _told(values, counts.shape, most, gain)[0]
 
 
 def _whitened(counts: NDArray[np.floating]) -> tuple[Weights, Array, Array]:
@@ -104,13 +107,14 @@ def _whitened(counts: NDArray[np.floating]) -> tuple[Weights, Array, Array]:
     return weights, white, white.T @ white if white.shape[0] >= white.shape[1] else white @ white.T
 
 
-def _told(values: Array, shape: tuple[int, ...], most: int) -> tuple[int, float, float]:
+def _told(values: Array, shape: tuple[int, ...], most: int, known: float | None) -> tuple[int, float, float]:
     """Return how many eigenvalues (falling) are told from noise, the gain, and the largest that noise makes."""
     rows, columns = shape
-    found, gain = 1, 1.0
+    found, gain = 1, 1.0 if known is None else known
     edge = noise_edge(rows, columns)
     for _ in range(_GAINS):
-        gain = float(np.median(values[found:]) / _median_of_noise(rows, columns)) if len(values) > found + 4 else 1.0
+        if known is None and len(values) > found + 4:
+            gain = float(np.median(values[found:]) / _median_of_noise(rows, columns))
         found = int(np.clip((values > gain * edge).sum(), 1, most))
     return found, gain, gain * edge
 
@@ -198,6 +202,7 @@ def components_of_cube(
         if _alike(best[0], counts) < _ALIKE:
             break
     assert best is not None
+    gain = best[0].gain  # the same at any binning, and best known where most channels are noise
     for places in _PLACES:
         for channels in (finest * one for one in _CHANNELS):
             if (places, channels) == (1, finest):
@@ -205,8 +210,8 @@ def components_of_cube(
             counts, plan = binned(cube, places, channels)
             if len(counts) < LEAST_ROWS or len(plan.starts) < _LEAST_COLUMNS:
                 continue
-            if detected(counts, most) > best[0].detected:
-                best = (find_components(counts, most, number), plan, counts)
+            if detected(counts, most, gain) > best[0].detected:
+                best = (find_components(counts, most, number, gain), plan, counts)
     return best
 
 
