@@ -194,7 +194,8 @@ def negative_log_likelihood(net: BlindNet, batch: Batch) -> Tensor:
     known = torch.isfinite(batch.target)
     off = torch.where(known, mean - batch.target.nan_to_num(), 0.0) * spread
     uneven = (log_variance - log_variance.mean()).square().mean()
-    return 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum() + _EVEN * uneven
+    missed: Tensor = 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum()
+    return missed + _EVEN * uneven
 
 
 @torch.inference_mode()
