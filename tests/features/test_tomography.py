@@ -68,3 +68,12 @@ def test_the_truth_misses_its_counts_by_noise_alone() -> None:
 def test_series_of_another_width_are_refused_in_one_sentence() -> None:
     with pytest.raises(BadInput, match="3 views of 32 pixels"):
         sirt(np.zeros((3, ROWS, 30), np.float32), Projector((-60.0, 0.0, 60.0), SIDE, SIDE))
+
+
+def test_a_view_of_double_dose_counts_double() -> None:
+    projector = Projector((-30.0, 0.0, 30.0), SIDE, SIDE, dose=(1.0, 2.0, 1.0))
+    disc = (radius() < 10).astype(np.float32)
+    sums = projector.forward(disc).sum(axis=(1, 2))
+    np.testing.assert_allclose(sums / sums[0], [1, 2, 1], rtol=1e-4)
+    assert projector.only(np.array([1])).dose == (2.0,)
+    assert misfit(projector.forward(disc), disc, projector, 0.1) < 0.2

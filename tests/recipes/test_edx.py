@@ -10,6 +10,7 @@ import pytest
 from micrograph.apps import python as mg
 from micrograph.core import BadInput, MissingCalibration
 from micrograph.features.projector import Projector
+from micrograph.infer.volumes import exposures
 from micrograph.io import open_recording
 from micrograph.run import Result
 from micrograph.simulate.phantoms import Dots, Phantom
@@ -107,3 +108,12 @@ def test_a_series_without_tilts_or_pixel_size_is_told_how_to_give_them(tmp_path:
         mg.analyze("edx-tomography", opened, settings={"tilts_deg": "-40:40:20"})
     with pytest.raises(BadInput, match="has 1 views"):
         mg.analyze("edx-tomography", opened[:1])
+
+
+def test_views_of_unequal_dose_are_told_by_their_sums() -> None:
+    counts = np.zeros((2, 3, 32, 32), np.float32) + 0.1
+    counts[:, :, 12:20, 12:20] += np.array([1.0, 2.0, 3.0], np.float32)[:, None, None]
+    counts[:, 0] += 0.1
+    doses, hazes = exposures(counts)
+    np.testing.assert_allclose(doses, [0.5, 1.0, 1.5], rtol=0.02)
+    np.testing.assert_allclose(hazes, [1.5, 0.75, 0.75], rtol=0.02)

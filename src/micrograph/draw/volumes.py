@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from micrograph.core.provenance import whole
 from micrograph.draw.image import add_scale_bar, extent_nm
 from micrograph.draw.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, YELLOW, new_figure
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
@@ -120,7 +124,9 @@ def write_turning(path: Path, views: Mapping[str, Volume], voxel_nm: float, side
     frames = []
     for number in range(count):
         colours = overlaid([one[number] / top for one, top in zip(views.values(), tops, strict=True)])
-        image = Image.fromarray((colours * 255).astype(np.uint8)).resize((width * zoom, height * zoom), Image.BICUBIC)
+        image = Image.fromarray((colours * 255).astype(np.uint8)).resize(
+            (width * zoom, height * zoom), Image.Resampling.BICUBIC
+        )
         frames.append(_labelled(image, tuple(views), voxel_nm / zoom))
     with whole(path) as temporary:
         frames[0].save(
@@ -129,11 +135,10 @@ def write_turning(path: Path, views: Mapping[str, Volume], voxel_nm: float, side
     return path
 
 
-def _labelled(image: object, names: tuple[str, ...], pixel_nm: float) -> object:
+def _labelled(image: Image.Image, names: tuple[str, ...], pixel_nm: float) -> Image.Image:
     """Return an image with the names of elements in their colours, and a scale bar."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import ImageDraw, ImageFont
 
-    assert isinstance(image, Image.Image)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(14)
     left = 8.0
     for name, colour in zip(names, COLOURS, strict=False):

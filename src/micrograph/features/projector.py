@@ -27,27 +27,40 @@ Volume = NDArray[np.float32]
 class Projector:
     """Projections at `tilts_deg` (V,) of volumes with `width` voxels across the tilt axis and `depth` along the beam.
 
-    shift_px (V,): by how many pixels each view lies off across the axis. Projections are sums of voxels: line
-    integrals are these times the voxel's size. Raises `BadInput` without a view.
+    shift_px (V,): by how many pixels each view lies off across the axis; dose (V,): by how much each view counts more
+    than usual, 1 where nothing is said; haze (V,): by how much its ground does, which is not the specimen's.
+    Projections are sums of voxels: line integrals are these times the voxel's size. Raises `BadInput` without a view.
     """
 
     tilts_deg: tuple[float, ...]
     width: int
     depth: int
     shift_px: tuple[float, ...] = field(default=())
+    dose: tuple[float, ...] = field(default=())
+    haze: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
         """Refuse a tilt series without views or with other shifts than views."""
-        if not self.tilts_deg or len(self.shift_px) not in (0, len(self.tilts_deg)):
+        if not self.tilts_deg or not {len(self.shift_px), len(self.dose), len(self.haze)} <= {0, len(self.tilts_deg)}:
             raise BadInput(
                 f"There are {len(self.tilts_deg)} tilts and {len(self.shift_px)} shifts: give one tilt for each view, "
-                "and either no shifts or one for each."
+                "and either no shifts or one for each (and no doses, or one for each)."
             )
 
     @property
     def views(self) -> int:
         """Number of views."""
         return len(self.tilts_deg)
+
+    @property
+    def doses(self) -> Volume:
+        """The dose of each view (V, 1, 1)."""
+        return np.array(self.dose or (1.0,) * self.views, np.float32)[:, None, None]
+
+    @property
+    def hazes(self) -> Volume:
+        """The haze of each view (V, 1, 1)."""
+        return np.array(self.haze or (1.0,) * self.views, np.float32)[:, None, None]
 
     @cached_property
     def matrix(self) -> csr_array:
@@ -67,7 +80,7 @@ class Projector:
                 inside = (pixel >= 0) & (pixel < self.width) & (share > 0)
                 rows.append(view * self.width + pixel[inside])
                 columns.append(voxel[inside])
-                values.append(share[inside])
+                values.append(share[inside] * (self.dose[view] if self.dose else 1.0))
         shape = (self.views * self.width, self.depth * self.width)
         data = np.concatenate(values).astype(np.float32)
         return coo_array((data, (np.concatenate(rows), np.concatenate(columns))), shape=shape).tocsr()
@@ -93,4 +106,6 @@ class Projector:
     def only(self, views: NDArray[np.intp]) -> Projector:
         """Return the projector of some of the views."""
         shifts = tuple(self.shift_px[view] for view in views) if self.shift_px else ()
-        return Projector(tuple(self.tilts_deg[view] for view in views), self.width, self.depth, shifts)
+        doses = tuple(self.dose[view] for view in views) if self.dose else ()
+        hazes = tuple(self.haze[view] for view in views) if self.haze else ()
+        return Projector(tuple(self.tilts_deg[view] for view in views), self.width, self.depth, shifts, doses, hazes)

@@ -52,7 +52,7 @@ class Series:
         old = self.projector
         width = old.width // number
         shifts = tuple(one / number for one in old.shift_px)
-        projector = Projector(old.tilts_deg, width, max(old.depth // number, 1), shifts)
+        projector = Projector(old.tilts_deg, width, max(old.depth // number, 1), shifts, old.dose, old.haze)
         haadf = None if self.haadf is None else _summed(self.haadf, number) / number**2
         return Series(_summed(self.counts, number), projector, haadf)
 
@@ -122,7 +122,12 @@ def reconstruct(series: Series, plan: Plan, progress: Progress | None = None) ->
     fine_ground = tuple(one / number**2 for one in ground)
     if number > 1:
         made, sigma = _refined(series, plan, best, (made, sigma, bodies), fine_ground, show)
-    expected = np.stack([series.projector.forward(one) + level for one, level in zip(made, fine_ground, strict=False)])
+    expected = np.stack(
+        [
+            series.projector.forward(one) + level * series.projector.hazes
+            for one, level in zip(made, fine_ground, strict=False)
+        ]
+    )
     count = len(series.counts)
     chi = np.array([left_over(own, one) for own, one in zip(series.counts, expected, strict=False)])
     return Reconstruction(made[:count], sigma[:count], choices, bodies, chi, fine_ground[:count], expected[:count])
@@ -154,7 +159,8 @@ def grounds(series: Series) -> tuple[float, ...]:
     dark = ~binary_dilation(bright, np.ones((1, 3, 3), bool), 4)
     if dark.mean() < 0.02:
         dark = soft <= np.quantile(soft, 0.05)
-    return tuple(float((one[dark].sum(dtype=float) + 0.5) / dark.sum()) for one in series.all)
+    seen = float((dark * series.projector.hazes).sum())
+    return tuple((float(one[dark].sum(dtype=float)) + 0.5) / seen for one in series.all)
 
 
 def choose(
@@ -211,7 +217,11 @@ def _judged(
         volumes = _volumes(series, replace(plan, iterations=max(plan.iterations * 2 // 3, 10)), one, bodies, ground)
         likelihood = 0.0
         for own, volume, level in zip(rest, volumes, ground, strict=False):
-            expected = (series.projector.forward(volume) + level).astype(float) * _LEFT_OUT / (1 - _LEFT_OUT)
+            expected = (
+                (series.projector.forward(volume) + level * series.projector.hazes).astype(float)
+                * _LEFT_OUT
+                / (1 - _LEFT_OUT)
+            )
             likelihood += float((own * np.log(np.maximum(expected, 1e-9)) - expected).sum())
         found.append(replace(one, likelihood=likelihood))
     return found
@@ -247,7 +257,10 @@ def _sigma(
     count = len(series.counts)
     if plan.replicas < 2:
         return np.full_like(volumes, np.nan)
-    expected = [series.projector.forward(one) + level for one, level in zip(volumes, ground, strict=True)]
+    expected = [
+        series.projector.forward(one) + level * series.projector.hazes
+        for one, level in zip(volumes, ground, strict=True)
+    ]
     quick = replace(plan, iterations=max(plan.iterations // 3, 8))
     total, squares = np.zeros_like(volumes), np.zeros_like(volumes)
     for _ in range(plan.replicas):
@@ -316,7 +329,7 @@ def particles(series: Series, plan: Plan, ground: Sequence[float], most: int = 8
     """Return balls with cores where a rough reconstruction has something, ``None`` where nothing stands out."""
     from scipy.ndimage import center_of_mass, gaussian_filter, label
 
-    views = np.maximum(series.all - np.asarray(ground, np.float32)[:, None, None, None], 0)
+    views = np.maximum(series.all - np.asarray(ground, np.float32)[:, None, None, None] * series.projector.hazes, 0)
     volumes = np.stack([sirt(one, series.projector, 8) for one in views])
     soft = gaussian_filter(volumes[: len(series.counts)].sum(axis=0), 1.2)
     bright = soft > 0.3 * soft.max()

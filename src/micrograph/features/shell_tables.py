@@ -23,6 +23,8 @@ MODEL_NM = 0.1
 #: Core and shell whose concentrations differ by less than so many sigma, or a shell thinner than three of its own, are
 #: not told apart.
 DISTINCT = 5.0
+#: Particles that are less likely than any edges by so much (log-likelihood of counts left out) are doubted.
+UNLIKELY = 10.0
 _REGIONS = ("core", "shell")
 
 PARTICLES = (
@@ -155,7 +157,7 @@ class ShellRows:
             "misfit": float(values["misfit"].mean()),
         }
         return {
-            "objects": _particles(values["particles"], frame),
+            "objects": _particles(values["particles"], frame, _misfits(choices)),
             "composition": _rows_of_regions(values["composition"], names, frame),
             "views": _views(values, frame),
             "elements": pd.DataFrame(
@@ -180,13 +182,19 @@ def _gain(choices: Array) -> float:
     return float(choices[0, 2] - plain.max()) if len(plain) else np.nan
 
 
-def _particles(found: Array, frame: int) -> pd.DataFrame:
+def _misfits(choices: Array) -> bool:
+    """Return whether the counts speak against the particles: edges alone make them likelier by far."""
+    shells = choices[choices[:, 0] == 2, 2]
+    return bool(choices[0, 0] == 0 and len(shells) and choices[0, 2] - shells.max() > UNLIKELY)
+
+
+def _particles(found: Array, frame: int, misfit: bool) -> pd.DataFrame:
     names = ("z_nm", "y_nm", "x_nm", "diameter_nm", "diameter_sigma_nm", "core_nm", "core_sigma_nm", "shell_nm",
              "shell_sigma_nm", "distinct", "counts")  # fmt: skip
     table = pd.DataFrame(found[:, :-1], columns=list(names))
     table.insert(0, "particle", np.arange(len(found)))
     table.insert(0, "frame", frame)
-    unsure = ~((found[:, 9] >= DISTINCT) & (found[:, 7] >= 3 * found[:, 8]))
+    unsure = misfit | ~((found[:, 9] >= DISTINCT) & (found[:, 7] >= 3 * found[:, 8]))
     flags = np.where(unsure, int(Flag.LOW_CONFIDENCE), 0) | np.where(found[:, -1] > 0, int(Flag.EDGE), 0)
     table["flags"] = flags.astype(np.int64)
     return table

@@ -250,7 +250,7 @@ class Fit:
     def expected(self, bodies: Bodies) -> tuple[Array, list[tuple[Volume, Volume]]]:
         """Return the expected counts (C, V, Y, X), and projections (V, y, X) of each body's core and shell."""
         shadows = []
-        total = np.zeros(self.counts.shape) + bodies.ground[:, None, None, None]
+        total = np.zeros(self.counts.shape) + bodies.ground[:, None, None, None] * self.projector.hazes
         for number, (one, place) in enumerate(zip(bodies.bodies, self.places, strict=True)):
             core, whole = place.fills(one)
             pair = self._shadows(number, np.stack([core, whole - core]))
@@ -303,7 +303,7 @@ class Fit:
             far[:, place.box[1]] &= (pair[0] + pair[1]) < 1e-3
         if far.mean() < 0.05:
             return bodies
-        ground = (self.counts[:, far].sum(axis=1, dtype=float) + 0.5) / far.sum()
+        ground = (self.counts[:, far].sum(axis=1, dtype=float) + 0.5) / (far * self.projector.hazes).sum()
         return replace(bodies, ground=ground)
 
     def _moved(self, bodies: Bodies, at: NDArray[np.intp], fisher: Array, slope: Array, damping: float) -> Bodies:

@@ -129,7 +129,7 @@ def total_variation(
             leading += model
         for channel, own in enumerate(unit):
             sigma = per_ray / own
-            expected = own * projector.forward(leading[channel]) + grounds[channel]
+            expected = own * projector.forward(leading[channel]) + grounds[channel] * projector.hazes
             rays[channel] = _poisson_dual(rays[channel] + sigma * expected, counts[channel], sigma)
             move = own * projector.back(rays[channel])
             move -= _divergence(edges[:, channel])
@@ -201,7 +201,7 @@ def misfit(counts: Volume, volume: Volume, projector: Projector, background: flo
 
     Expected counts below 1e-6 are left out. With few counts a pixel the sum is still 1 on average (Pearson's).
     """
-    expected = projector.forward(volume).astype(float) + background
+    expected = projector.forward(volume).astype(float) + background * projector.hazes
     seen = expected > 1e-6
     return float(((counts[seen] - expected[seen]) ** 2 / expected[seen]).mean())
 

@@ -25,6 +25,8 @@ Progress = Callable[[int, int, str], object]
 
 #: Views are at least so many, and their pixels a side at least and at most so many.
 _LEAST_VIEWS, _SIDES = 3, (16, 512)
+#: Views that hold so many times the counts of others were hardly exposed equally.
+_UNEQUAL = 1.5
 #: Views are aligned on at most so many pixels a side.
 _ALIGNED = 96
 #: Beyond these ends of chi^2 over pixels the volumes do not explain their counts.
@@ -39,7 +41,8 @@ class Tomography:
     which the tilt axis lies; align: whether views are shifted into place; unit: the value of one count, where it is not
     the smallest one; prior: 'auto' lets the counts choose between few edges ('variation'), particles with core and
     shell that the counts may correct ('guided'), and these alone ('shells'); replicas: series drawn anew for the
-    1-sigma, 0 for none; degree: of the harmonics that a particle's surface is made of, more for sharper edges.
+    1-sigma, 0 for none; degree: of the harmonics that a particle's surface is made of, more for sharper edges; doses:
+    'each' where views were exposed unequally, told by their sums.
     """
 
     tilts_deg: str = ""
@@ -50,6 +53,7 @@ class Tomography:
     iterations: int = 60
     replicas: int = 4
     degree: int = 6
+    doses: Literal["same", "each"] = "same"
 
     def presented(self, recording: Recording) -> Recording:
         """Return the whole tilt series as one frame (C, V, Y, X), the tilt axis along Y."""
@@ -104,9 +108,9 @@ class Tomography:
     ) -> TomographyPredictor:
         """Return the model for views at these tilts."""
         plan = Plan(1.0, self.prior, self.iterations, self.replicas, degree=self.degree)
-        said = repr((plan, self.align, self.unit, tilts_deg, channels))
+        said = repr((plan, self.align, self.unit, self.doses, tilts_deg, channels))
         digest = f"tomography:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
-        return TomographyPredictor(tilts_deg, plan, self.align, self.unit, digest, progress)
+        return TomographyPredictor(tilts_deg, plan, self.align, self.unit, digest, progress, self.doses == "each")
 
 
 def _check_sides(shape: tuple[int, ...]) -> None:
@@ -131,6 +135,7 @@ class TomographyPredictor:
     unit: float | None
     digest: str
     progress: Progress | None = field(default=None, compare=False)
+    unequal: bool = False
 
     def __call__(self, frame: Frame) -> Prediction:
         """Return the volumes; raises `BadInput` for maps that are no counts."""
@@ -147,7 +152,10 @@ class TomographyPredictor:
         moved = np.stack([shifted(one, shifts) for one in counts])
         guide = None if haadf is None else _as_counts_of_light(shifted(haadf, shifts))
         width = counts.shape[3]
-        projector = Projector(self.tilts_deg, width, width, remainder(shifts))
+        doses, hazes = exposures(moved) if self.unequal else ((), ())
+        projector = Projector(self.tilts_deg, width, width, remainder(shifts), doses, hazes)
+        if guide is not None:
+            guide = guide * projector.doses  # it is not exposed as the elements are, but compared with their volumes
         series = Series(moved, projector, guide)
         made = reconstruct(series, replace(self.plan, voxel_nm=voxel), self.progress)
         return self._told(frame, names, made, (shifts, series, unit))
@@ -174,6 +182,12 @@ class TomographyPredictor:
             if not low - _CHANCE <= chi <= high + _CHANCE:
                 flags |= Flag.LOW_CONFIDENCE
                 notes.append(f"The volume of {name} does not explain its counts: chi^2 over pixels is {chi:.2f}.")
+        sums = series.counts.sum(axis=(0, 2, 3))
+        if not self.unequal and sums.max() > _UNEQUAL * sums.min():
+            notes.append(
+                f"The views hold {sums.min():.0f} to {sums.max():.0f} counts: where they were exposed unequally, set "
+                "doses=each."
+            )
         if unit != 1:
             notes.append(f"One count has the value {unit:.4g} in the file; volumes are in counts.")
         kinds = {name: number for number, name in enumerate(PRIORS)}
@@ -210,6 +224,19 @@ def split_haadf(data: Maps, scale: Calibration) -> tuple[tuple[str, ...], Maps, 
         raise BadInput("The recording holds HAADF alone: maps of at least one element were expected beside it.")
     haadf = data[names.index(HAADF)] if HAADF in names else None
     return tuple(names[number] for number in chosen), data[chosen], haadf
+
+
+def exposures(counts: Maps) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return by how much the specimen, and by how much the ground, of each view (C, V, Y, X) counts more than usual.
+
+    The ground is the mean of the darkest two fifths of 8 x 8 pixels; the specimen must lie in the field at all tilts,
+    and fill less than half of it.
+    """
+    means = np.sort(binned(counts.sum(axis=0), 8).reshape(counts.shape[1], -1), axis=1).astype(float)
+    ground = means[:, : max(1, 2 * means.shape[1] // 5)].mean(axis=1)
+    above = np.maximum(means.mean(axis=1) - ground, 0.1 * means.mean(axis=1))
+    doses, hazes = (one / max(float(one.mean()), 1e-12) for one in (above, ground + 1e-6))
+    return tuple(map(float, doses)), tuple(map(float, hazes))
 
 
 def _as_counts_of_light(views: Maps) -> Maps:

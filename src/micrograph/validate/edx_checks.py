@@ -98,6 +98,8 @@ def _judged(one: SeriesTruth, how: Tomography, trial: Trial) -> Seen:
     objects, composition = tables["objects"], tables["composition"]
     volumes = np.stack([found.maps[name] for name in one.elements])
     sigma = np.stack([found.sigma.get(name, np.zeros_like(found.maps[name])) for name in one.elements])
+    if trial.align:
+        volumes = in_place(volumes, one.truth)
     held = one.truth > 0.05 * one.truth.max(axis=(1, 2, 3), keepdims=True)
     within = float((np.abs(volumes - one.truth) <= sigma)[held].mean())
     shell, doubt, distinct, error = np.nan, np.nan, False, 1.0
@@ -295,7 +297,7 @@ def counts_kept(trial: MapTrial, *, at_most: float) -> Check:
 _COARSE = Dots(side=32)
 DOTS13 = Trial("dots, 13 views", DotSeries(13), number=4)
 DOTS7 = Trial("dots, 7 views", DotSeries(7, dots=_COARSE), number=3)
-DOTS5 = Trial("dots, 5 views", DotSeries(5, dots=_COARSE), number=3)
+DOTS5 = Trial("dots, 5 views", DotSeries(5, dots=_COARSE), number=5)
 FAINT = Trial("dots, 9 views up to 50 degrees, half the counts", DotSeries(9, 50.0, (0.1, 0.2), dots=_COARSE), number=3)
 ELLIPSOIDS = Trial("ellipsoids, views out of place", EllipsoidSeries(side=32), number=3, align=True)
 ALLOYS = Trial("alloys", EllipsoidSeries(9, side=28, alloy=True, off_px=0.0), number=12, compared=False)
