@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.core.provenance import digest
+from micrograph.features.block_drift import displacement
 from micrograph.io.coded import CodedFile, CodedHeader
 from micrograph.io.coding import make_masks
 from micrograph.nets import find_weights
@@ -112,7 +113,12 @@ class NetDecoder:
         ends = [None if one is None else (one - mean) / unit for one in (block.before, block.after)]
         others = [np.zeros_like(seen) if one is None else one - seen / count for one in ends]
         noise = noise_map(level, header) / unit
-        whole = (seen, np.stack(others), noise, gap_tv(seen, masks, 1.0, sides=Sides(*ends)))
+        whole = (
+            seen,
+            np.stack(others),
+            noise,
+            gap_tv(seen, masks, 1.0, sides=beside_of(ends[0], seen / count, ends[1])),
+        )
         padded = [torch.from_numpy(_padded(np.asarray(one, np.float32)))[None] for one in whole]
         mask = torch.from_numpy(_padded(masks).astype(np.float32))[None]
         with torch.inference_mode():
@@ -122,6 +128,16 @@ class NetDecoder:
         scale = float(self.card.get("sigma_scale", 1.0))
         sigma = np.exp(0.5 * doubt) * (unit * scale)
         return Decoded(np.asarray(frames * unit + (mean + header.zero), np.float32), np.asarray(sigma, np.float32))
+
+
+def beside_of(before: Image | None, own: Image, after: Image | None) -> Sides:
+    """Return what the mean images of a block and of its neighbours tell: with one neighbour the drift is as steady."""
+    moves = [
+        None if before is None else displacement(before, own),
+        None if after is None else displacement(own, after),
+    ]
+    first, second = (moves[0] or moves[1] or (0.0, 0.0), moves[1] or moves[0] or (0.0, 0.0))
+    return Sides(before, after, first, second)
 
 
 def noise_map(level: Image, header: CodedHeader) -> Image:

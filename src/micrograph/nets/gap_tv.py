@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
+#: A drift of less than so many pixels, within a block and to its neighbours, is none.
+_STILL = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,29 +45,53 @@ def gap_tv(
     count = np.maximum(mask.sum(axis=0), 1)
     total = np.asarray(total, np.float32)
     inner = slice(sides.before is not None, None if sides.after is None else -1)
-    frames = sides.around(np.repeat((total / count)[None], len(mask), axis=0).astype(np.float32))
+    course = sides.course(len(mask))
+    frames = resting(sides.around(np.repeat((total / count)[None], len(mask), axis=0).astype(np.float32)), course)
     ahead, pace = frames, 1.0
     for _ in range(how.rounds):
-        own = ahead[inner]
+        own = resting(ahead, -course)[inner]
         stepped = own + mask * ((total - (mask * own).sum(axis=0)) / count)
-        smooth = total_variation(sides.around(stepped), how.weight * noise, how.time, how.inner)
+        smooth = total_variation(resting(sides.around(stepped), course), how.weight * noise, how.time, how.inner)
         faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
         ahead = smooth + np.float32((pace - 1) / faster) * (smooth - frames)
         frames, pace = smooth, faster
-    return frames[inner]
+    return resting(frames, -course)[inner]
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Mean images (H, W) of the blocks before and after: one more frame at either end, seen without a mask."""
+    """What is known beside a block: mean images (H, W) of the blocks before and after, and how the specimen drifts.
+
+    The images count as one more frame at either end, seen without a mask. first, second: drift (y, x) in pixels from
+    the block before to this one, and from this one to the one after; frames are compared where the specimen lies.
+    """
 
     before: Image | None = None
     after: Image | None = None
+    first: tuple[float, float] = (0.0, 0.0)
+    second: tuple[float, float] = (0.0, 0.0)
 
     def around(self, frames: Image) -> Image:
         """Return frames (B, H, W) with the images beside them, where there are any."""
         ends = [None if one is None else np.asarray(one, np.float32)[None] for one in (self.before, self.after)]
         return np.concatenate([one for one in (ends[0], frames, ends[1]) if one is not None])
+
+    def course(self, frames: int) -> NDArray[np.float64]:
+        """Return where (y, x; pixels from the middle of the block) the specimen lies in each of the frames `around`."""
+        time = (np.arange(frames) - (frames - 1) / 2) / frames
+        time = np.concatenate([[-1.0] * (self.before is not None), time, [1.0] * (self.after is not None)])[:, None]
+        first, second = np.array(self.first), np.array(self.second)
+        return np.asarray(time * (first + second) / 2 + time**2 * (second - first) / 2)
+
+
+def resting(frames: Image, course: NDArray[np.float64]) -> Image:
+    """Return frames (N, H, W) moved back by where the specimen lies in each; as they are where it hardly moves."""
+    from scipy.ndimage import shift
+
+    if np.abs(course).max() < _STILL:
+        return frames
+    moved = [shift(one, -move, order=3, mode="nearest") for one, move in zip(frames, course, strict=True)]
+    return np.asarray(np.stack(moved), np.float32)
 
 
 def total_variation(movie: Image, weight: float, time: float, rounds: int) -> Image:
