@@ -125,6 +125,14 @@ def _judged(one: SeriesTruth, how: Tomography, trial: Trial) -> Seen:
     )
 
 
+def in_place(volumes: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return volumes (C, Z, Y, X) moved to the middle of the true ones: views out of place do not say where it is."""
+    from scipy.ndimage import center_of_mass, shift
+
+    ends = [np.array(center_of_mass(many.sum(axis=0))) for many in (truth, volumes)]
+    return np.stack([shift(one, ends[0] - ends[1], order=1) for one in volumes]).astype(np.float32)
+
+
 def _check(name: str, trial: Trial, of: SeriesMeasure, bound: float, *, least: bool = False, unit: str = "") -> Check:
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         return of(_seen(trial, analyser, rng))
