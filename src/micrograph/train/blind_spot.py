@@ -194,8 +194,9 @@ def negative_log_likelihood(net: BlindNet, batch: Batch) -> Tensor:
     known = torch.isfinite(batch.target)
     off = torch.where(known, mean - batch.target.nan_to_num(), 0.0) * spread
     uneven = (log_variance - log_variance.mean()).square().mean()
-    missed: Tensor = 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum()
-    return missed + _EVEN * uneven
+    missed = 0.5 * ((off.square() / variance + torch.log(variance)) * known).sum() / known.sum()
+    total: Tensor = missed + _EVEN * uneven
+    return total
 
 
 @torch.inference_mode()
