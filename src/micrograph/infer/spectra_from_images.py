@@ -117,7 +117,8 @@ class SpectraFromImage:
     def _plan(self, step_nm: float | None) -> Plan:
         if self.start == "plasmons" and step_nm is None:
             raise BadInput('To look for particles the step of the map is needed: give it with --scan-step "2 nm".')
-        return Plan(self.reach, self.most, self.start, self.seed, None if self.start == "none" else step_nm)
+        step = None if self.start == "none" else step_nm
+        return Plan(self.reach, self.most, self.start, self.seed, step, self.outliers > 0)
 
 
 @dataclass(frozen=True)
