@@ -50,6 +50,13 @@ class Components:
     parts: Array
     weights: Weights
 
+    def clearness(self) -> float:
+        """Return how much of the weakest component detected one spectrum has (rms), over the noise of its score."""
+        rows, columns = self.scores.shape[0], len(self.weights.column)
+        ratio = columns / rows
+        above = self.values[self.detected - 1] ** 2 / rows / self.gain - 1 - ratio
+        return float(np.sqrt(max(above + np.sqrt(max(above**2 - 4 * ratio, 0.0)), 0.0) / 2))
+
     def smoothed(self, number: int | None = None) -> Array:
         """Return the counts (N, E) that the first components make: without the noise that lies outside of them."""
         kept = self.number if number is None else number
@@ -152,7 +159,9 @@ class Binning:
 
 
 #: Blocks of places and stretches of channels at which components are looked for: signals that spread wide stand out.
-_PLACES, _CHANNELS = (1, 2, 3, 4), (1, 2, 4)
+_PLACES, _CHANNELS = (1, 2, 3, 4, 6, 8), (1, 2, 4)
+#: Places are taken together until a spectrum shows the weakest component so many times above its noise.
+_CLEAR = 1.5
 #: At least so many spectra and channels are left, and so many counts in a channel of all spectra together.
 LEAST_ROWS, _LEAST_COLUMNS, _LEAST_COUNTS = 16, 16, 30.0
 #: Neighbouring channels whose noise is alike by more than this share a detector's spread: they are taken together.
@@ -203,15 +212,22 @@ def components_of_cube(
             break
     assert best is not None
     gain = best[0].gain  # the same at any binning, and best known where most channels are noise
+    told = {(1, finest): best[0].detected}
     for places in _PLACES:
         for channels in (finest * one for one in _CHANNELS):
-            if (places, channels) == (1, finest):
-                continue
             counts, plan = binned(cube, places, channels)
-            if len(counts) < LEAST_ROWS or len(plan.starts) < _LEAST_COLUMNS:
-                continue
-            if detected(counts, most, gain) > best[0].detected:
-                best = (find_components(counts, most, number, gain), plan, counts)
+            if len(counts) >= LEAST_ROWS and len(plan.starts) >= _LEAST_COLUMNS and (places, channels) not in told:
+                told[places, channels] = detected(counts, most, gain)
+    seen = max(told.values())
+    clearest = -1.0
+    for places in sorted({one for one, _ in told if max(told[key] for key in told if key[0] == one) == seen}):
+        channels = min(one for key, one in told if key == places and told[places, one] == seen)
+        counts, plan = binned(cube, places, channels)
+        found = find_components(counts, most, number, gain)
+        if (clear := found.clearness()) > clearest:
+            best, clearest = (found, plan, counts), clear
+        if clear >= _CLEAR:
+            break
     return best
 
 
