@@ -43,8 +43,10 @@ _TRIED = 400
 
 @dataclass(frozen=True)
 class Plan:
-    """How a map is learned from, see `SpectraFromImage`; step_nm: where particles are to be looked for; failing: whether
-    there are outliers among the spectra."""
+    """How a map is learned from, see `SpectraFromImage`.
+
+    step_nm: of the map, where particles are to be looked for; failing: whether there are outliers among the spectra.
+    """
 
     reach: int = 8
     most: int = 10
