@@ -24,6 +24,7 @@ from micrograph.infer.predictor import unaided
 from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.report.mixtures import mixture_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import told_spectra_figures
@@ -35,6 +36,7 @@ from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSa
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
 from micrograph.simulate.scanned import random_scan
+from micrograph.simulate.spectra import random_mixture
 from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
@@ -197,6 +199,8 @@ def gallery_picture(name: str) -> None:
         pattern_picture(recipe)
     if name == "virtual-detectors":
         scan_picture(recipe)
+    if name == "unmix":
+        mixture_picture(recipe)
     if name == "octahedral-tilts":
         tilts_picture(recipe)
     if name == "plasmon-spectra":
@@ -346,6 +350,13 @@ def pattern_picture(recipe: Recipe) -> None:
     image = np.random.default_rng(11).poisson(np.clip(expected((128, 128), wide, truth), 0, None)).astype(np.float32)
     (figure,) = scan_figures(predict(Frame(image, 0, scale)), {}).values()
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def mixture_picture(recipe: Recipe) -> None:
+    """Draw where the endmembers of one simulated core-loss map are."""
+    rng = np.random.default_rng(4)
+    figures = mixture_figures(None, Analyser(recipe).movie(random_mixture("eels", rng, number=4).recording(rng)))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["shares"]))
 
 
 def scan_picture(recipe: Recipe) -> None:
