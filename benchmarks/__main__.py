@@ -23,6 +23,7 @@ from benchmarks.pacbed import pacbed
 from benchmarks.particles import particles
 from benchmarks.scan4d import scan4d
 from benchmarks.start import start
+from benchmarks.volumes import volumes
 
 RESULTS = Path(__file__).with_name("results.json")
 #: What runs, in this order.
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "particles": particles,
     "scan4d": scan4d,
     "pacbed": pacbed,
+    "volumes": volumes,
     "live": live,
 }
 

@@ -8,6 +8,7 @@ FOLDER of views (.mat, one file each) is reconstructed, and judged by chi^2 over
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,8 +72,7 @@ def denoising(files: Sequence[Path]) -> None:
             sys.exit(f"{path.name} is no part of {long.name}.")
         share = float(counts.sum() / maps[long].sum())
         scale = Calibration(content="elements", channels=("map",))
-        data = counts
-        recording = Recording(lambda index, data=data: data, range(1), scale, counts.shape)
+        recording = Recording(functools.partial(_same, counts), range(1), scale, counts.shape)
         own = ElementMaps(replicas=0).prepared(recording)(recording.frame(0)).maps["map"][None]
         scores = {"denoised": judged(own, kept, share)} | classical(counts, kept, share)
         rows.append(scores)
@@ -86,6 +86,10 @@ def denoising(files: Sequence[Path]) -> None:
             f"{name}: squared distance {np.mean(apart) * 1e6:+.2f}e-6 beyond that of the denoised map "
             f"({sum(one >= 0 for one in apart)} of {len(apart)} maps), log-likelihood {-np.mean(likely):+.1f}\n"
         )
+
+
+def _same(maps: Maps, _index: int) -> Maps:
+    return maps
 
 
 def _counts(path: Path) -> Maps:

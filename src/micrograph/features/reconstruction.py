@@ -53,7 +53,7 @@ class Series:
         width = old.width // number
         shifts = tuple(one / number for one in old.shift_px)
         projector = Projector(old.tilts_deg, width, max(old.depth // number, 1), shifts, old.dose, old.haze)
-        haadf = None if self.haadf is None else _summed(self.haadf, number) / number**2
+        haadf = None if self.haadf is None else _summed(self.haadf, number) / np.float32(number**2)
         return Series(_summed(self.counts, number), projector, haadf)
 
 

@@ -112,7 +112,7 @@ def harmonics(directions: Array, degree: int) -> NDArray[np.float32]:
 
 
 def _degree(coefficients: Array) -> int:
-    return round(np.sqrt(len(coefficients))) - 1
+    return round(len(coefficients) ** 0.5) - 1
 
 
 Box = tuple[slice, slice, slice]
@@ -146,10 +146,11 @@ class _Table:
         """Return the shares of the voxels of a part of a plane within the core and within the whole."""
         from scipy.ndimage import map_coordinates
 
-        y, x = np.meshgrid(*[np.arange(one.start, one.stop) for one in plane[1:]], indexing="ij")
-        z, y, x = ((one - at) * voxel_nm for one, at in zip((plane[0], y, x), centre, strict=True))
+        spans = [np.arange(one.start, one.stop) - at for one, at in zip(plane[1:], centre[1:], strict=True)]
+        y, x = (one * voxel_nm for one in np.meshgrid(*spans, indexing="ij"))
+        z = (plane[0] - centre[0]) * voxel_nm
         radius = np.sqrt(z * z + y * y + x * x)
-        polar = np.arccos(np.clip(z / np.maximum(radius, 1e-9), -1, 1)) / np.pi * (self.outer.shape[0] - 1)
+        polar = np.arccos(np.clip(z / np.maximum(radius, 1e-9), -1.0, 1.0)) / np.pi * (self.outer.shape[0] - 1)
         around = (np.arctan2(y, x) + np.pi) / (2 * np.pi) * (self.outer.shape[1] - 1)
         at = np.stack([polar, around])
         found = [map_coordinates(one, at, order=1, mode="nearest") for one in (self.inner, self.outer)]
@@ -395,7 +396,7 @@ def sizes(body: Body) -> Sizes:
 
 
 @functools.cache
-def _sphere(degree: int, by: float = 1e-4) -> tuple[Array, Array, Array]:
+def _sphere(degree: int, by: float = 1e-3) -> tuple[Array, Array, Array]:
     """Return shares (N,) of directions, the harmonics there (N, H), and their slopes (2, N, H) along two tangents."""
     nodes, weights = np.polynomial.legendre.leggauss(_POLAR)
     around = np.arange(_AROUND) * 2 * np.pi / _AROUND
@@ -406,10 +407,10 @@ def _sphere(degree: int, by: float = 1e-4) -> tuple[Array, Array, Array]:
     slopes = []
     for step in (polar, np.column_stack([np.zeros_like(turn), np.cos(turn), -np.sin(turn)])):
         ahead, behind = (unit + sign * by * step for sign in (1, -1))
-        ends = [harmonics(one / np.linalg.norm(one, axis=1)[:, None], degree) for one in (ahead, behind)]
+        ends = [harmonics(one / np.linalg.norm(one, axis=1)[:, None], degree).astype(float) for one in (ahead, behind)]
         slopes.append((ends[0] - ends[1]) / (2 * by))
     share = np.repeat(weights, _AROUND) * 2 * np.pi / _AROUND
-    return share, harmonics(unit, degree), np.stack(slopes)
+    return share, harmonics(unit, degree).astype(float), np.stack(slopes).astype(float)
 
 
 def _ball(volume: float) -> float:

@@ -162,7 +162,7 @@ def _usual(volume: Volume) -> NDArray[np.float32]:
     """Return the usual voxel (C,) of each element: the mean over what it is the mean of."""
     flat = volume.reshape(len(volume), -1)
     squares = np.einsum("cv,cv->c", flat, flat)
-    return np.maximum(squares / np.maximum(flat.sum(axis=1), 1e-12), 1e-9).astype(np.float32)
+    return np.asarray(np.maximum(squares / np.maximum(flat.sum(axis=1), 1e-12), 1e-9), np.float32)
 
 
 def _push_edges(edges: Volume, volume: Volume, step: np.float32, most: np.float32, slab: int = 8) -> None:

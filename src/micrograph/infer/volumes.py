@@ -170,7 +170,8 @@ class TomographyPredictor:
             return np.zeros((len(self.tilts_deg), 2))
         views = counts.sum(axis=0) if haadf is None else haadf
         number = max(1, -(-max(views.shape[1:]) // _ALIGNED))
-        return number * aligned(binned(views, number), self.tilts_deg)
+        found: Array = number * aligned(binned(views, number), self.tilts_deg)
+        return found
 
     def _told(
         self, frame: Frame, names: tuple[str, ...], made: Reconstruction, of: tuple[Array, Series, float]

@@ -104,7 +104,7 @@ def _judged(one: SeriesTruth, how: Tomography, trial: Trial) -> Seen:
     within = float((np.abs(volumes - one.truth) <= sigma)[held].mean())
     shell, doubt, distinct, error = np.nan, np.nan, False, 1.0
     if len(objects):
-        row = objects.loc[objects["counts"].idxmax()]
+        row = objects.iloc[int(objects["counts"].to_numpy(float).argmax())]
         shell, doubt = float(row["shell_nm"]) - one.shell_nm, float(row["shell_sigma_nm"])
         distinct = not int(row["flags"]) & Flag.LOW_CONFIDENCE
         own = composition[composition["particle"] == row["particle"]]
