@@ -1,4 +1,4 @@
-"""Filling in by the image's own power spectrum: the linear estimate of least error, its spectrum measured as it goes."""
+"""Filling in by the image's own power spectrum: the linear estimate of least error, the spectrum measured."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def spectral_fill(
     """Return (H, W): the Wiener estimate from `values` of 1-sigma ``noise / sqrt(weights)``, beginning from `start`.
 
     The power of every wave is measured in the start, and again in what came out, smoothed over neighbouring waves;
-    `rounds` are conjugate gradients, each time. It averages as much as the noise asks for and reaches as far as the image
-    is alike.
+    `rounds` are conjugate gradients, each time. It averages as much as the noise asks for and reaches as far as the
+    image is alike.
     """
     import scipy.fft
 
