@@ -29,6 +29,7 @@ def test_scenes_follow_from_the_generator_and_hold_the_electrons_that_are_asked_
 def test_an_untrained_decoder_gives_what_total_variation_gives() -> None:
     seen = example(SCENES, SETTINGS, 0)
     net = Unrolled(SMALL).eval()
+    assert net.net.leave.bias is not None
     torch.nn.init.zeros_(net.net.leave.bias)
     with torch.inference_mode():
         found, _ = net(seen.coded)

@@ -181,10 +181,10 @@ def _block(scenes: Scenes, frames: int, rng: np.random.Generator) -> dict[str, N
             side = side + rng.normal(0, max(read, 1e-6) / np.sqrt(open_for), shape)
             sides[number] = (side - level) / unit
     seen, whole = (total - count * mean) / unit, (level - mean) / unit
-    ends = [whole + side if side.any() else None for side in sides]
+    earlier, later = (np.asarray(whole + side, np.float32) if side.any() else None for side in sides)
     return {
         "total": seen,
-        "start": gap_tv(seen, masks.astype(np.uint8), 1.0, sides=Sides(*ends)),
+        "start": gap_tv(seen, masks.astype(np.uint8), 1.0, sides=Sides(earlier, later)),
         "masks": masks,
         "sides": sides,
         "noise": noise_map(level, gain, floor) / unit,
