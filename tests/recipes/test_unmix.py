@@ -119,3 +119,8 @@ def test_too_few_spectra_are_refused() -> None:
 def test_recipes_for_images_name_those_for_spectra() -> None:
     with pytest.raises(BadInput, match=r"takes images, but the recording holds spectra.*unmix"):
         mg.analyze("pores", recording_of(SEEN))
+
+
+def test_spectra_are_not_binned_as_images_are() -> None:
+    with pytest.raises(BadInput, match="not binned"):
+        mg.analyze("unmix", recording_of(SEEN), bin=2)

@@ -91,6 +91,8 @@ def suitably_binned(recipe: Recipe, recording: Recording, predict: Predict, wish
     in which all objects but the smallest, a tenth of what they cover together, stay wide enough (`is_wide_enough`).
     What was chosen is written into the notes of the recording, and from there into the run record.
     """
+    if wish is not None and recording.calibration.content == "spectra":
+        raise BadInput("Spectra are not binned by --bin, whose pixels are those of images: leave it out.")
     if wish is not None:
         return _noted(recording, wish, "as asked")
     model = recipe.model
