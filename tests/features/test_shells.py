@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from micrograph.features.projector import Projector
-from micrograph.features.shells import Bodies, Body, Fit, begin, harmonics, size_sigmas, sizes
+from micrograph.features.shell_shape import Body, harmonics, sizes
+from micrograph.features.shells import Bodies, Fit, begin, size_sigmas
 
 VOXEL = 0.6
 CENTRE = (13.5, 13.2, 14.1)

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
-from micrograph.features.shells import Bodies, size_sigmas, sizes
+from micrograph.features.shell_shape import sizes
+from micrograph.features.shells import Bodies, size_sigmas
 
 if TYPE_CHECKING:
     from micrograph.features.reconstruction import Reconstruction, Series

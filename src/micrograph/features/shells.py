@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.projector import Projector, Volume
+from micrograph.features.shell_shape import Body, Sizes, degree_of, harmonics, sizes
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -25,22 +26,8 @@ Array = NDArray[np.float64]
 
 #: Expected 1-sigma of the outer harmonics of degree l >= 1: this share of the radius over l^1.5; and of the shell's.
 _SHAPE, _UNEVEN = 0.35, 0.1
-#: Directions over which surfaces are integrated (Gauss-Legendre times even angles).
-_POLAR, _AROUND = 32, 64
 #: Highest degree of the harmonics of the shell.
 _SHELL_DEGREE = 2
-
-
-@dataclass(frozen=True)
-class Body:
-    """One particle: `centre` (z, y, x) in voxels of the volume's own grid; `outer` (H,) harmonics of the radius in nm.
-
-    shell: (K,) harmonics of the shell's share of that radius: the core's surface is ``outer * (1 - shell)``.
-    """
-
-    centre: tuple[float, float, float]
-    outer: Array
-    shell: Array
 
 
 @dataclass(frozen=True)
@@ -95,26 +82,6 @@ class Bodies:
         return found
 
 
-def harmonics(directions: Array, degree: int) -> NDArray[np.float32]:
-    """Return the real spherical harmonics (N, (degree + 1)^2) of unit vectors (N, 3) z, y, x; the first one is 1."""
-    from scipy.special import sph_harm_y
-
-    z, y, x = directions.T
-    polar, around = np.arccos(np.clip(z, -1, 1)), np.arctan2(y, x)
-    found = np.empty((len(directions), (degree + 1) ** 2), np.float32)
-    for level in range(degree + 1):
-        for order in range(level + 1):
-            value = sph_harm_y(level, order, polar, around) * np.sqrt(4 * np.pi * (2 if order else 1))
-            found[:, level * (level + 1) + order] = value.real
-            if order:
-                found[:, level * (level + 1) - order] = value.imag
-    return found
-
-
-def _degree(coefficients: Array) -> int:
-    return round(len(coefficients) ** 0.5) - 1
-
-
 Box = tuple[slice, slice, slice]
 
 
@@ -137,7 +104,7 @@ class _Table:
     @classmethod
     def of(cls, body: Body, polar: int = 181, around: int = 361) -> _Table:
         """Return the radii of a body."""
-        basis = _table_basis(_degree(body.outer), polar, around)
+        basis = _table_basis(degree_of(body.outer), polar, around)
         outer = basis @ body.outer
         inner = outer * (1 - np.clip(basis[:, : len(body.shell)] @ body.shell, 0, 1))
         return cls(outer.reshape(polar, around), inner.reshape(polar, around))
@@ -189,7 +156,7 @@ class _Place:
         spans = tuple((one.start, one.stop) for one in box)
         grid = np.meshgrid(*[np.arange(*span) - at for span, at in zip(spans, body.centre, strict=True)], indexing="ij")
         radius = np.sqrt(sum(one**2 for one in grid)).ravel() * voxel_nm
-        basis = _place_basis(spans, body.centre, _degree(body.outer))
+        basis = _place_basis(spans, body.centre, degree_of(body.outer))
         return cls(box, radius.astype(np.float32), basis, voxel_nm)
 
     @property
@@ -243,7 +210,7 @@ class Fit:
         channels = len(self.start.ground)
         for one in self.start.bodies:
             for many, width in ((one.outer, _SHAPE * one.outer[0]), (one.shell, _UNEVEN)):
-                level = np.concatenate([np.full(2 * n + 1, n) for n in range(_degree(many) + 1)])
+                level = np.concatenate([np.full(2 * n + 1, n) for n in range(degree_of(many) + 1)])
                 sigma.append(np.where(level > 0, width / np.maximum(level, 1) ** 1.5, np.inf))
             sigma.append(np.full(2 * channels, np.inf))
         return np.concatenate([*sigma, np.full(channels, np.inf)])
@@ -368,53 +335,6 @@ class Fit:
 def _inverse(matrix: Array) -> Array:
     scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-12))
     return np.asarray(scale[:, None] * np.linalg.pinv(matrix * np.outer(scale, scale), rcond=1e-9) * scale)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a body in nm: of a ball of equal volume (whole and core), and the shell's mean thickness."""
-
-    diameter_nm: float
-    core_nm: float
-    shell_nm: float
-
-
-def sizes(body: Body) -> Sizes:
-    """Return the sizes of a body.
-
-    The thickness is that of similar bodies of the two volumes: ``3 V / S (1 - (Vc / V)^(1/3))``, with the surface S of
-    the whole; for a ball, and for a polyhedron about a ball, it is exactly the distance of the surfaces.
-    """
-    share, basis, slopes = _sphere(_degree(body.outer))
-    outer = np.maximum(basis @ body.outer, 0)
-    inner = outer * (1 - np.clip(basis[:, : len(body.shell)] @ body.shell, 0, 1))
-    slope = slopes @ body.outer
-    surface = float((share * outer * np.sqrt(outer**2 + (slope**2).sum(axis=0))).sum())
-    volume, core = (float((share * radius**3).sum() / 3) for radius in (outer, inner))
-    thickness = 3 * volume / max(surface, 1e-12) * (1 - (core / max(volume, 1e-12)) ** (1 / 3))
-    return Sizes(_ball(volume), _ball(core), thickness)
-
-
-@functools.cache
-def _sphere(degree: int, by: float = 1e-3) -> tuple[Array, Array, Array]:
-    """Return shares (N,) of directions, the harmonics there (N, H), and their slopes (2, N, H) along two tangents."""
-    nodes, weights = np.polynomial.legendre.leggauss(_POLAR)
-    around = np.arange(_AROUND) * 2 * np.pi / _AROUND
-    cos, turn = (each.ravel() for each in np.meshgrid(nodes, around, indexing="ij"))
-    sin = np.sqrt(1 - cos**2)
-    unit = np.column_stack([cos, sin * np.sin(turn), sin * np.cos(turn)])
-    polar = np.column_stack([-sin, cos * np.sin(turn), cos * np.cos(turn)])
-    slopes = []
-    for step in (polar, np.column_stack([np.zeros_like(turn), np.cos(turn), -np.sin(turn)])):
-        ahead, behind = (unit + sign * by * step for sign in (1, -1))
-        ends = [harmonics(one / np.linalg.norm(one, axis=1)[:, None], degree).astype(float) for one in (ahead, behind)]
-        slopes.append((ends[0] - ends[1]) / (2 * by))
-    share = np.repeat(weights, _AROUND) * 2 * np.pi / _AROUND
-    return share, harmonics(unit, degree).astype(float), np.stack(slopes).astype(float)
-
-
-def _ball(volume: float) -> float:
-    return float(2 * (3 * volume / (4 * np.pi)) ** (1 / 3))
 
 
 def size_sigmas(bodies: Bodies, number: int) -> Sizes:
