@@ -12,11 +12,11 @@ STEP = ENERGY[1] - ENERGY[0]
 
 def gaussian(area: float, place: float, width: float) -> np.ndarray:
     sigma = width / np.sqrt(8 * np.log(2))
-    return area * STEP * np.exp(-0.5 * ((ENERGY - place) / sigma) ** 2) / sigma / np.sqrt(2 * np.pi)
+    return np.asarray(area * STEP * np.exp(-0.5 * ((ENERGY - place) / sigma) ** 2) / sigma / np.sqrt(2 * np.pi))
 
 
 def lorentzian(area: float, place: float, width: float) -> np.ndarray:
-    return area * STEP / np.pi * (width / 2) / ((ENERGY - place) ** 2 + (width / 2) ** 2)
+    return np.asarray(area * STEP / np.pi * (width / 2) / ((ENERGY - place) ** 2 + (width / 2) ** 2))
 
 
 TRUTH = gaussian(3000, 120, 4) + 8.0

@@ -70,14 +70,15 @@ def fit_spectrum(
     model = _Model(energy, tuple(peaks), background)
     _check(energy, seen, model.size)
     start = model.start(seen)
-    found = least_squares(
-        lambda free: _deviances(model.expected(free), seen), start, bounds=model.bounds(seen), x_scale="jac",
-        max_nfev=_ROUNDS,
-    )  # fmt: skip
+
+    def misses(free: Array) -> Array:
+        return _deviances(model.expected(free), seen)
+
+    found = least_squares(misses, start, bounds=model.bounds(seen), x_scale="jac", max_nfev=_ROUNDS)
     expected = model.expected(found.x)
     slopes = model.slopes(found.x)
     fisher = (slopes / np.maximum(expected, _TINY)) @ slopes.T
-    covariance = np.linalg.pinv(fisher, hermitian=True)
+    covariance = np.asarray(np.linalg.pinv(fisher, hermitian=True), float)
     deviance = float((_deviances(expected, seen) ** 2).sum())
     return _told(model, found.x, covariance, expected, deviance, gain, bool(found.success))
 

@@ -42,6 +42,11 @@ class Lines:
         whole = (self.energy, self.place)
         return tuple(slice(None) if axis in whole else chosen.get(axis, 0) for axis in range(ndim))
 
+    def one(self, ndim: int, line: int) -> tuple[slice, ...]:
+        """Return the index of one line of what `key` chose of an array of `ndim` axes, with its axis kept."""
+        kept = [axis for axis in range(ndim) if axis in (self.energy, self.row, self.place)]
+        return tuple(slice(line, line + 1) if axis == self.row else slice(None) for axis in kept)
+
     def ordered(self, part: NDArray[Any]) -> NDArray[np.float32]:
         """Return what `key` chose as (lines, places, energies), energies rising."""
         wanted = [axis for axis in (self.row, self.place, self.energy) if axis is not None]
@@ -66,9 +71,10 @@ class LineReader:
     def __call__(self, index: int) -> NDArray[np.float32]:
         """Return line `index`; raises `BadInput` where the file cannot give it."""
         if self.slab == 1:
-            return self.block(index, index + 1)[0]
+            return np.asarray(self.block(index, index + 1)[0])
         first = index // self.slab * self.slab
-        return self.plan.ordered(_slab(self, first, first + self.slab))[index - first]
+        held = _slab(self, first, first + self.slab)
+        return np.asarray(self.plan.ordered(held[self.plan.one(self.ndim, index - first)])[0])
 
     def block(self, first: int, last: int) -> NDArray[np.float32]:
         """Return lines `first` to ``last - 1`` (N, X, E)."""
