@@ -44,7 +44,7 @@ def harmonics(directions: Array, degree: int) -> NDArray[np.float32]:
 
 def degree_of(coefficients: Array) -> int:
     """Return the highest degree of harmonics (H,)."""
-    return round(len(coefficients) ** 0.5) - 1
+    return int(np.sqrt(len(coefficients)) + 0.5) - 1
 
 
 @dataclass(frozen=True)
