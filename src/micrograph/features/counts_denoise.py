@@ -20,7 +20,6 @@ Array = NDArray[np.float64]
 
 #: Widths in pixels of the Gaussians, and weights of the total variations, in units of the noise of a usual pixel.
 WIDTHS_PX = (1.0, 1.5, 2.2, 3.3, 5.0, 8.0)
-SHARED_PX = (1.5, 2.2, 3.3, 5.0)
 FLAT, SLOPED = (1.4, 2.8, 5.6), (3.0, 10.0)
 #: Levels of brightness, in units of the usual pixel, at which estimators are mixed; told by a map smoothed so far.
 LEVELS, _PILOT_PX = (0.05, 0.4, 1.0), 4.0
@@ -35,8 +34,7 @@ _FLOOR = 0.01
 @dataclass(frozen=True)
 class Estimator:
     """One way to smooth: a 'gauss' of so many pixels, a 'flat' (total variation) or 'sloped' (of the slopes) prior, or
-    'even', the same in every pixel; or 'shared', where all elements together are smoothed by so many pixels, and what
-    each has of them by three times as many.
+    'even', the same in every pixel.
 
     iterations: of the primal-dual steps of the priors.
     """
@@ -57,8 +55,6 @@ class Estimator:
         """
         if self.kind == "even":
             found = np.broadcast_to(counts.mean(axis=(1, 2), keepdims=True), counts.shape)
-        elif self.kind == "shared":
-            found = _shared(counts, self.strength)
         elif self.kind == "gauss":
             from scipy.ndimage import gaussian_filter
 
@@ -70,12 +66,10 @@ class Estimator:
 
 def estimators(iterations: int = 60) -> tuple[Estimator, ...]:
     """Return the estimators that are mixed."""
-    shared = (Estimator("shared", one) for one in SHARED_PX)
     priors = [("flat", one) for one in FLAT] + [("sloped", one) for one in SLOPED]
     return (
         Estimator("even", 0.0),
         *(Estimator("gauss", one) for one in WIDTHS_PX),
-        *shared,
         *(Estimator(*one, iterations) for one in priors),
     )
 
@@ -134,16 +128,6 @@ def usual(counts: Maps) -> Array:
 
     soft = gaussian_filter(counts, (0, 3, 3))
     return np.asarray(np.maximum((soft**2).sum(axis=(1, 2)) / np.maximum(soft.sum(axis=(1, 2)), 1e-12), 1e-6), float)
-
-
-def _shared(counts: Maps, width: float) -> Maps:
-    """Return the smoothed sum of all elements, dealt out by the share that each has in a wider surrounding."""
-    from scipy.ndimage import gaussian_filter
-
-    total = counts.sum(axis=0)
-    narrow = gaussian_filter(total, width)
-    wide = gaussian_filter(counts, (0, 3 * width, 3 * width))
-    return np.asarray(narrow * wide / np.maximum(gaussian_filter(total, 3 * width), 1e-9), np.float32)
 
 
 def least_variation(counts: Maps, how: Estimator, guide: Maps | None = None) -> Maps:
