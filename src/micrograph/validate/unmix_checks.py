@@ -106,9 +106,8 @@ def endmember_likeness(data: str, *, at_least: float, contrast: bool = False) ->
             for name in next(one.plain for one in seen if one.plain)
         }
         right = [value for value, one in zip(values, seen, strict=True) if one.number == one.planted]
-        words = (
-            f"{len(seen)} mixtures at SNR {SNR:g}; lowest where the number is right: {min(right, default=np.nan):.4f}"
-        )
+        snr = f"SNR {SNR:g}" + (" before the dose is halved" if data == "half dose" else "")
+        words = f"{len(seen)} mixtures, {snr}; lowest where the number is right: {min(right, default=np.nan):.4f}"
         told = ", ".join(f"{name} {value:.4f}" for name, value in by_name.items())
         return Measurement.of(interval, limit=limit, baseline=max(by_name.values()), detail=f"{words}; told K: {told}")
 
