@@ -169,9 +169,9 @@ class Denoiser:
     """Learn the image from its own noise; seconds to minutes on a processor.
 
     mode: 'blind-spot' foretells a pixel from the others of its frame, 'frames' from the neighbouring frames as well;
-    'auto' takes the latter where neighbouring frames show the same. steps: of the training on the recording; start:
-    the model of a recording of the same kind to begin from (a ``model.safetensors``; with ``steps=0`` it is taken as it
-    is), or 'none'.
+    'auto' takes the latter where neighbouring frames show the same. steps: of the training on the recording, twice as
+    many where other frames are used; start: the model of a recording of the same kind to begin from (a
+    ``model.safetensors``; with ``steps=0`` it is taken as it is), or 'none'.
     """
 
     mode: Literal["auto", "blind-spot", "frames"] = "auto"
@@ -213,22 +213,23 @@ class Denoiser:
         if begun is not None:
             net.load_state_dict(begun.part("net"))
         views = self._views(recording, plan)
-        loss = self._trained(net, views, weights, progress)
+        steps = 2 * self.steps if plan.others else self.steps
+        loss = self._trained(net, views, steps, weights, progress)
         doubt = doubt_factor(net, views, learned=True)
         state = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-        told = {"steps": self.steps, "start": self.start, "mode": plan.mode, "loss": loss}
+        told = {"steps": steps, "start": self.start, "mode": plan.mode, "loss": loss}
         facts = {**card, "training": told, "doubt": doubt, "versions": versions()}
         checkpoint = Checkpoint(net.spec, state, facts)
         save(weights, checkpoint)
         weights.with_suffix(".ckpt").unlink(missing_ok=True)
         return self._restorer(checkpoint, plan, recording, digest(weights), doubt)
 
-    def _trained(self, net: BlindNet, views: Views, weights: Path, progress: Progress | None) -> float:
+    def _trained(self, net: BlindNet, views: Views, steps: int, weights: Path, progress: Progress | None) -> float:
         from micrograph.train.blind_spot import BlindSettings, from_recording, learn
 
         rate = BlindSettings.learning_rate * (1.0 if self.start == "none" else 0.4)
         least = min(min(stack.shape[1:]) for stack in views.stacks) // net.spec.multiple * net.spec.multiple
-        settings = BlindSettings(self.steps, self.batch, min(self.patch, least), rate, self.seed)
+        settings = BlindSettings(steps, self.batch, min(self.patch, least), rate, self.seed)
 
         def show(done: int, total: int, loss: float) -> None:
             if progress is not None:
@@ -257,7 +258,8 @@ class Denoiser:
         white = whiteness(looked[0][0])
         alike = float(np.median([_alike(*pair, noise, white.lines) for pair in pairs])) if pairs else np.nan
         others = bool(pairs) and (self.mode == "frames" or (self.mode == "auto" and alike >= _ALIKE))
-        white = whiteness(pairs[0][0] - pairs[0][1]) if others else white
+        if others and white.said:  # the difference of two frames holds noise alone
+            white = whiteness(pairs[0][0] - pairs[0][1])
         notes = (white.said,) if white.said else ()
         own = not (others and notes)
         if not own:
