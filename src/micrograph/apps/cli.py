@@ -316,12 +316,12 @@ def compress(
 ) -> None:
     """Code a movie, many frames into one, into a small checked file; recipe compressed-movie decodes it."""
     from micrograph.apps import coding, screen
+    from micrograph.features.coding_plan import Coding
 
     asked = coding.Asked(path, pixel_size, frame_time, signal)
     with screen.progress("coding", quiet) as advance:
-        said = coding.compress_file(
-            asked, out, coding.Coding(frames, masks, seed, step), resume=resume, progress=advance
-        )
+        planned = Coding(frames, masks, seed, step)
+        said = coding.compress_file(asked, out, planned, resume=resume, progress=advance)
     screen.say(said)
 
 

@@ -141,10 +141,10 @@ def _whole(recording: Recording, shape: tuple[int, ...]) -> NDArray[Any]:
 
 def _dask(recording: Recording, shape: tuple[int, ...]) -> Any:
     """Return all frames as an array of dask, one chunk a frame, or a line of them."""
-    import dask
-    import dask.array as da
+    from importlib import import_module
 
-    read = dask.delayed(recording.read, pure=True)
+    da, delayed = import_module("dask.array"), import_module("dask").delayed
+    read = delayed(recording.read, pure=True)
     each = np.dtype(recording.dtype)
     frames = [da.from_delayed(read(index), recording.shape, dtype=each) for index in recording.indices]
     return da.stack(frames).reshape(shape)

@@ -199,7 +199,8 @@ def compress(
     with ``analyze("compressed-movie", out)``.
     """
     from micrograph.apps import coding
+    from micrograph.features.coding_plan import Coding
 
     opened = recording if isinstance(recording, Recording) else open(recording)
-    coding.compress(opened, Path(out), coding.Coding(frames, masks, seed, step), resume=resume)
+    coding.compress(opened, Path(out), Coding(frames, masks, seed, step), resume=resume)
     return open(out)

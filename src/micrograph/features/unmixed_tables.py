@@ -110,7 +110,7 @@ _ENDS = ("endmembers", "endmembers_sigma", "energy", "singular", "facts")
 
 def _packed_ends(prediction: Prediction) -> dict[str, object]:
     """Return what all lines share, as bytes."""
-    kept = {name: prediction.values[name].astype(float).tobytes() for name in _ENDS}
+    kept: dict[str, object] = {name: prediction.values[name].astype(float).tobytes() for name in _ENDS}
     return {"frame": prediction.frame.index, "number": len(prediction.values["endmembers"])} | kept
 
 

@@ -140,8 +140,8 @@ RECIPE = Recipe(
         bloch_difference("SrTiO3", at_most=0.15),
         seconds_a_frame(OWN, at_most_s=1.0),
     ),
-    # The shipped weights learned 900, 1600 and 9000 steps more from themselves, with noise up to 0.15; the last on 6,000
-    # crystals.
+    # The shipped weights learned 900, 1600 and 9000 steps more from themselves, with noise up to 0.15, the last of them
+    # on 6,000 crystals.
     training=TrainSettings(
         steps=4000, batch=64, reuse=4, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=1500
     ),

@@ -70,12 +70,13 @@ class Recipe:
     `objects` turns a `Prediction` into named tables: 'objects' always (one row a point or outline, with ``frame``),
     'defects' and others if it likes, and 'frames' (one row). It gives empty tables with the right columns when nothing
     is seen. A table whose name begins with '_' is for the fold alone. `data` simulates samples, or is a `Learner`, a
-    `Searcher`, a `Preparer` or `SelfTaught`: then the model comes from the recording itself before the first
-    frame. `objects`, `summary`, `view` and a learner are instances of frozen dataclasses whose fields are the settings that a
+    `Searcher`, a `Preparer` or `SelfTaught`: then the model comes from the recording itself before the first frame.
+    `objects`, `summary`, `view` and a learner are instances of frozen dataclasses whose fields are the settings that a
     user may change (`with_settings`), except fields with the metadata ``{"setting": False}``. `training` is how its
     shipped weights are made, `begins_from` the shipped weights that they begin from. `files` writes what else a
-    finished run leaves beside its tables. `view` says what in a frame an encoder looks at, where that is not the whole frame. `images` are the
-    names of those maps that are answers themselves, images or volumes in the recording's units: every run keeps them.
+    finished run leaves beside its tables. `view` says what in a frame a network looks at, where that is not the whole
+    frame. `images` are the names of those maps that are answers themselves, images or volumes in the recording's units
+    (`EVERY_MAP`: all of them): every run keeps them.
     """
 
     name: str

@@ -95,7 +95,7 @@ def abundances(number: int, shape: tuple[int, int], rng: np.random.Generator, pu
 
 def eels_endmembers(number: int, axis: SignalAxis, channels: int, rng: np.random.Generator) -> Array:
     """Return core-loss spectra (K, E) that sum to 1: each has one to three edges on a background of its own."""
-    energy = axis.offset + axis.scale * np.arange(channels)
+    energy: Array = axis.offset + axis.scale * np.arange(channels, dtype=np.float64)
     names = [name for name, (onset, _) in EDGES.items() if energy[0] + 15 < onset < energy[-1] - 40]
     leading = rng.choice(names, size=number, replace=False)
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,8 +174,9 @@ def decibels(found: Volume, truth: Volume) -> float:
 
 def likeness(found: Volume, truth: Volume) -> float:
     """Return the structural similarity of volumes (C, Z, Y, X), mean over elements."""
-    from skimage.metrics import structural_similarity
+    from skimage import metrics
 
+    structural_similarity: Any = metrics.structural_similarity
     values = [
         structural_similarity(own, one, data_range=float(own.max())) for one, own in zip(found, truth, strict=True)
     ]
@@ -198,8 +200,7 @@ def best_variation(one: SeriesTruth) -> float:
     for counts, own in zip(one.counts, one.truth, strict=True):
         ground = float(np.quantile(counts.mean(axis=0), 0.1)) + 1e-4
         tried = [
-            total_variation(counts[None], projector, TotalVariation(weight, 60, ground))
-            for weight in (0.1, 0.2, 0.4)
+            total_variation(counts[None], projector, TotalVariation(weight, 60, ground)) for weight in (0.1, 0.2, 0.4)
         ]
         found.append(max(decibels(volume, own[None]) for volume in tried))
     return float(np.mean(found))
