@@ -28,7 +28,7 @@ def volume_figures(prediction: Prediction, tables: Mapping[str, DataFrame]) -> d
     largest = None
     if objects is not None and len(objects) and "diameter_nm" in objects:
         row = objects.iloc[int(objects["diameter_nm"].to_numpy(float).argmax())]
-        largest = {str(name): float(row[name]) for name in objects if objects[name].dtype.kind in "fi"}
+        largest = {str(name): float(value) for name, value in row.items() if isinstance(value, float)}
     at = _middle(volumes, None if largest is None else [largest[f"{axis}_nm"] / voxel for axis in "zyx"])
     place = f"slices through z, y, x = {', '.join(f'{(one + 0.5) * voxel:.1f}' for one in at)} nm"
     found = {
