@@ -107,13 +107,14 @@ class Recipe:
         """The stage 'data' where the model is learned from each recording, else ``None``."""
         return self.data if isinstance(self.data, Learner | Searcher | Preparer | SelfTaught) else None
 
+    @property
+    def stages(self) -> tuple[object, ...]:
+        """What the user's settings belong to, in the order of the analysis."""
+        return (self.learner, self.view, self.objects, self.summary)
+
     def settings(self) -> dict[str, Any]:
         """Return the names of the user's settings and their present values."""
-        return {
-            name: getattr(stage, name)
-            for stage in (self.learner, self.view, self.objects, self.summary)
-            for name in _kinds(stage)
-        }
+        return {name: getattr(stage, name) for stage in self.stages for name in _kinds(stage)}
 
     def with_settings(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some settings replaced; text is converted by the field's type.

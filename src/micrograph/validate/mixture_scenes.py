@@ -1,6 +1,6 @@
 """Mixtures to judge unmixing by, and how far endmembers are from the planted ones.
 
-The third set has the endmembers of another simulator: `reference/mixtures.npz` holds spectra that exspy (0.3.2) made
+The third set has the endmembers of another simulator: `spectra/mixtures.npz` holds spectra that exspy (0.3.2) made
 of materials: hydrogenic edges on a power law (oxides, carbides, nitrides), and X-ray lines with their tabled energies
 and weights and exspy's width of a detector.
 """
@@ -24,7 +24,7 @@ KINDS = ("eels", "edx")
 @functools.cache
 def reference_endmembers(kind: str) -> Array:
     """Return spectra (M, 600) of materials, sums 1, from another simulator: 'eels' 260 to 859 eV, 'edx' 0 to 12 keV."""
-    path = resources.files("micrograph.validate") / "reference" / "mixtures.npz"
+    path = resources.files("micrograph.validate") / "spectra" / "mixtures.npz"
     with resources.as_file(path) as file, np.load(file) as kept:
         spectra = kept[kind].astype(float)
     return np.asarray(spectra / spectra.sum(axis=1, keepdims=True))

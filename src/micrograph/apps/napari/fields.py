@@ -46,7 +46,7 @@ class Setting:
 
 def settings_of(recipe: Recipe) -> list[Setting]:
     """Return the settings of a recipe, in its own order, as `Recipe.with_settings` takes them back."""
-    stages: list[Any] = [stage for stage in (recipe.learner, recipe.objects, recipe.summary) if is_dataclass(stage)]
+    stages: list[Any] = [stage for stage in recipe.stages if is_dataclass(stage)]
     kinds: dict[str, Any] = {}
     about: dict[str, str] = {}
     for stage in stages:
