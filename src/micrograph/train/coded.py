@@ -15,7 +15,7 @@ from torch import Tensor
 
 from micrograph.core.provenance import versions, whole
 from micrograph.io.coding import KINDS, make_masks
-from micrograph.nets import Checkpoint, save
+from micrograph.nets import Checkpoint, find_weights, read_card, save
 from micrograph.nets.gap_tv import Sides, gap_tv
 from micrograph.nets.unrolled import Coded, Unrolled, load_unrolled
 from micrograph.nets.unrolled_spec import UnrolledSpec
@@ -109,6 +109,8 @@ def train_decoder(
             with whole(kept) as temporary:
                 torch.save(state, temporary)
     training = {**asdict(settings), "loss": loss, "begin_from": None if begin_from is None else Path(begin_from).stem}
+    if begin_from is not None:
+        training["before"] = read_card(find_weights(begin_from)).get("training")
     checkpoint = Checkpoint(
         net.spec,
         {f"net.{key}": tensor for key, tensor in average.state_dict().items()},
