@@ -237,7 +237,7 @@ def _views(values: Mapping[str, Array], frame: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ShellSummary:
-    """Means over the particles of a tilt series."""
+    """Means over the particles of a tilt series that no border cuts."""
 
     def start(self) -> tuple[Mapping[str, object], ...]:
         """Return the state before the first series: no rows."""
@@ -251,8 +251,9 @@ class ShellSummary:
         if not len(facts) or "prior" not in facts:
             return state
         row: dict[str, object] = {name: facts[name].iloc[0] for name in ("count", "views", "prior", "misfit")}
+        whole = whole_particles(objects)
         for name in ("diameter", "shell"):
-            values, sigma = (objects[f"{name}{kind}_nm"].to_numpy(float) for kind in ("", "_sigma"))
+            values, sigma = (whole[f"{name}{kind}_nm"].to_numpy(float) for kind in ("", "_sigma"))
             row |= {f"{name}_nm": _mean(values), f"{name}_sigma_nm": _sigma_of_mean(values, sigma)}
         return (*state, row)
 
@@ -262,6 +263,12 @@ class ShellSummary:
             nothing = {"count": 0, "views": 0, "prior": ""} | dict.fromkeys(_NUMBERS, np.nan)
             return {"summary": pd.DataFrame([nothing])}
         return {"summary": pd.DataFrame(list(state))}
+
+
+def whole_particles(objects: pd.DataFrame) -> pd.DataFrame:
+    """Return the particles that no border cuts: only their sizes mean something."""
+    found: pd.DataFrame = objects[(objects["flags"].to_numpy(np.int64) & int(Flag.EDGE)) == 0]
+    return found
 
 
 _NUMBERS = ("misfit", "diameter_nm", "diameter_sigma_nm", "shell_nm", "shell_sigma_nm")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Prediction
 from micrograph.draw.volumes import Profile, profile_figure, slices_figure, views_figure
+from micrograph.features.shell_tables import whole_particles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,14 +20,14 @@ Volume = NDArray[np.float32]
 
 
 def volume_figures(prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
-    """Return slices, overlays and the profile of the largest particle of volumes (Z, Y, X); {} for other answers."""
+    """Return slices, overlays and the profile of the largest whole particle of volumes; {} for other answers."""
     volumes = {name: one for name, one in prediction.maps.items() if one.ndim == 3}
     if not volumes:
         return {}
     voxel = prediction.pixel_nm
     objects = tables.get("objects")
     largest = None
-    if objects is not None and len(objects) and "diameter_nm" in objects:
+    if objects is not None and "diameter_nm" in objects and len(objects := whole_particles(objects)):
         row = objects.iloc[int(objects["diameter_nm"].to_numpy(float).argmax())]
         largest = {str(name): float(value) for name, value in row.items() if isinstance(value, float)}
     at = _middle(volumes, None if largest is None else [largest[f"{axis}_nm"] / voxel for axis in "zyx"])
