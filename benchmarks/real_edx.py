@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,11 +43,11 @@ def classical(counts: Maps, kept: Maps, share: float) -> dict[str, tuple[float, 
         "non-local means": [non_local(counts, strength) for strength in (0.1, 0.2, 0.3, 0.6, 1.0)],
         "PCA": [by_components(counts, number) for number in (1, 2, 4, 8, 16)],
     }
-    try:
-        import bm3d  # type: ignore[import-not-found]
-    except ImportError:
-        pass
+    if importlib.util.find_spec("bm3d") is None:
+        print("BM3D is not compared: the package bm3d is not installed")
     else:
+        import bm3d  # type: ignore[import-not-found]
+
         root = 2 * np.sqrt(counts[0] + 0.375)
         made["BM3D"] = [
             np.maximum((np.asarray(bm3d.bm3d(root, sigma)) / 2) ** 2 - 0.125, 1e-6).astype(np.float32)[None]

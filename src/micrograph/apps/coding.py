@@ -5,26 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.apps.jobs import Advance, silent
 from micrograph.core import BadInput, Recording
 from micrograph.core.provenance import made_folder, whole
 from micrograph.features.coding_plan import Coding, planned
 from micrograph.io.coded import SUFFIX, CodedFile, CodedHeader, checksum, open_coded, write_coded
 from micrograph.io.coding import Summing, make_masks
 from micrograph.run.record import input_digest
-
-#: Called with (done, total, what is seen now).
-Advance = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, note: str = "") -> None:
-    """Show no progress."""
 
 
 def compress(

@@ -43,12 +43,13 @@ def _shape(text: str) -> tuple[int, int]:
 def _share(text: str) -> float:
     """Return "0.05", "5 %" or "1/20" as a number."""
     found = re.fullmatch(r"\s*([\d.]+)\s*(?:(%)|/\s*([\d.]+))?\s*", text)
+    refused = BadInput(f"The coverage is '{text}': write a share such as 0.05, '5 %' or 1/20.")
+    if found is None:
+        raise refused
     try:
-        if found is not None:
-            return float(found[1]) / (100 if found[2] else float(found[3] or 1))
-    except (ValueError, ZeroDivisionError):
-        pass
-    raise BadInput(f"The coverage is '{text}': write a share such as 0.05, '5 %' or 1/20.")
+        return float(found[1]) / (100 if found[2] else float(found[3] or 1))
+    except (ValueError, ZeroDivisionError) as error:
+        raise refused from error
 
 
 def _write(path: ScanPath, out: Path) -> None:

@@ -30,7 +30,7 @@ def score_figure(score: NDArray[np.float32], pixel_nm: float, title: str) -> Fig
     figure = new_figure(picture_ratio(score.shape))
     axes = figure.subplots()
     shown = axes.imshow(_thinned(score), cmap="magma", vmin=0, vmax=1, extent=extent_nm(score.shape, pixel_nm))
-    _frame_picture(axes, score.shape, pixel_nm, title)
+    dress_picture(axes, title, score.shape[1] * pixel_nm)
     figure.colorbar(shown, ax=axes, label="score (0 to 1)", shrink=0.8)
     return figure
 
@@ -39,7 +39,7 @@ def show_image(axes: Axes, image: NDArray[np.float32], pixel_nm: float, title: s
     """Draw an image (H, W) in grey into `axes`, whose data coordinates are then x_nm, y_nm, with a scale bar."""
     low, high = contrast(image)
     axes.imshow(_thinned(image), cmap="gray", vmin=low, vmax=high, extent=extent_nm(image.shape, pixel_nm))
-    _frame_picture(axes, image.shape, pixel_nm, title)
+    dress_picture(axes, title, image.shape[1] * pixel_nm)
 
 
 def contrast(image: NDArray[np.float32], percent: float = 0.5) -> tuple[float, float]:
@@ -105,9 +105,11 @@ def _thinned(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return mean
 
 
-def _frame_picture(axes: Axes, shape: tuple[int, ...], pixel_nm: float, title: str) -> None:
-    axes.set_title(title, fontsize=13)
+def dress_picture(axes: Axes, title: str, width_nm: float | None, size: int = 13) -> None:
+    """Give a picture its title in letters of a size, no ticks, and a scale bar where its width is known."""
+    axes.set_title(title, fontsize=size)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_autoscale_on(False)
-    add_scale_bar(axes, shape[1] * pixel_nm)
+    if width_nm:
+        add_scale_bar(axes, width_nm)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from micrograph.draw.image import add_scale_bar, extent_nm
+from micrograph.draw.image import dress_picture, extent_nm
 from micrograph.draw.style import new_figure
 
 Array = NDArray[np.float64]
@@ -50,7 +49,7 @@ def scan_maps_figure(maps: Mapping[str, ScanMap], step_nm: float | None, title: 
             one.values, cmap=one.colours, vmin=low, vmax=high, extent=extent_nm(shape, step_nm or 1.0),
             interpolation="nearest",
         )  # fmt: skip
-        _dress(axes, name, shape[1] * step_nm if step_nm else None)
+        dress_picture(axes, name, shape[1] * step_nm if step_nm else None, 12)
         figure.colorbar(shown, ax=axes, label=one.label, shrink=0.8, extend="both")
     figure.suptitle(title, fontsize=13)
     return figure
@@ -84,7 +83,7 @@ def direction_figure(along_y: Array, along_x: Array, step_nm: float | None, titl
         extent=extent_nm(along_y.shape, step_nm or 1.0),
         interpolation="nearest",
     )
-    _dress(axes, title, along_y.shape[1] * step_nm if step_nm else None)
+    dress_picture(axes, title, along_y.shape[1] * step_nm if step_nm else None, 12)
     y, x = np.mgrid[-1:1:201j, -1:1:201j]
     wheel = directed(y, x, 1.0)
     wheel[np.hypot(y, x) > 1] = 1.0
@@ -102,12 +101,3 @@ def directed(along_y: Array, along_x: Array, most: float) -> Array:
     length = np.clip(np.hypot(along_y, along_x) / most, 0, 1)
     colours = np.stack([angle, np.full_like(angle, 0.9), length], axis=-1)
     return np.asarray(hsv_to_rgb(np.nan_to_num(colours)))
-
-
-def _dress(axes: Axes, title: str, width_nm: float | None) -> None:
-    axes.set_title(title, fontsize=12)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_autoscale_on(False)
-    if width_nm:
-        add_scale_bar(axes, width_nm)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from micrograph.core.provenance import whole
-from micrograph.draw.image import add_scale_bar, extent_nm
+from micrograph.draw.image import dress_picture, extent_nm
 from micrograph.draw.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, YELLOW, new_figure
 
 if TYPE_CHECKING:
@@ -56,12 +55,12 @@ def slices_figure(
         top = _top(volume)
         for axes, image, words in zip(row, slices(volume, at), _NAMES, strict=False):
             axes.imshow(image, cmap="gray", vmin=0, vmax=top, extent=extent_nm(image.shape, voxel_nm))
-            _dress(axes, f"{name}: {words}", image.shape[1] * voxel_nm)
+            dress_picture(axes, f"{name}: {words}", image.shape[1] * voxel_nm, 11)
         if name in sigma:
             shown = row[3].imshow(
                 sigma[name][at[0]], cmap="magma", vmin=0, vmax=top / 2, extent=extent_nm(volume.shape[1:], voxel_nm)
             )
-            _dress(row[3], f"{name}: 1-sigma", None)
+            dress_picture(row[3], f"{name}: 1-sigma", None, 11)
             figure.colorbar(shown, ax=row[3], shrink=0.75, label="counts a voxel")
     figure.suptitle(title, fontsize=13)
     return figure
@@ -75,7 +74,7 @@ def views_figure(volumes: Mapping[str, Volume], at: tuple[int, int, int], voxel_
     for number, (axes, words) in enumerate(zip(figure.subplots(1, 3), _NAMES, strict=True)):
         images = [part[number] / top for part, top in zip(parts.values(), tops, strict=True)]
         axes.imshow(overlaid(images), extent=extent_nm(images[0].shape, voxel_nm), interpolation="nearest")
-        _dress(axes, words, images[0].shape[1] * voxel_nm)
+        dress_picture(axes, words, images[0].shape[1] * voxel_nm, 11)
     keys = [Line2D([], [], color=colour, lw=6, label=name) for name, colour in zip(volumes, COLOURS, strict=False)]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
     figure.suptitle(title, fontsize=13)
@@ -162,12 +161,3 @@ def _top(values: Volume) -> float:
     held = values[values > 0.05 * float(np.nan_to_num(values).max())] if values.size else values
     top = float(np.percentile(held, _WHITE)) if held.size else 0.0
     return top if top > 0 else 1.0
-
-
-def _dress(axes: Axes, title: str, width_nm: float | None) -> None:
-    axes.set_title(title, fontsize=11)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_autoscale_on(False)
-    if width_nm:
-        add_scale_bar(axes, width_nm)

@@ -54,7 +54,7 @@ class PartialLook:
         if not KNOWN_COVERAGE[0] <= partial.coverage <= KNOWN_COVERAGE[1]:
             low, high = (100 * end for end in KNOWN_COVERAGE)
             notes += (
-                f"{100 * partial.coverage:.2g} % of the pixels were visited: the model learned from scans that visit "
+                f"{100 * partial.coverage:.1f} % of the pixels were visited: the model learned from scans that visit "
                 f"{low:g} to {high:g} %.",
             )
             flags |= Flag.OUT_OF_DOMAIN

@@ -55,6 +55,10 @@ def find_recipe(name: str) -> Recipe:
     return recipe
 
 
+#: So many recipes are named in a sentence, more are counted.
+_NAMED = 6
+
+
 def require_suited(recipe: Recipe, calibration: Calibration) -> None:
     """Raise `BadInput` where a recipe cannot look at a recording, with the names of those that can."""
     from micrograph.run import require_calibration
@@ -63,8 +67,9 @@ def require_suited(recipe: Recipe, calibration: Calibration) -> None:
     if calibration.content not in recipe.task.takes:
         taken = " or ".join(dict.fromkeys(CONTENTS[content] for content in recipe.task.takes))
         fitting = [name for name in RECIPES if calibration.content in find_recipe(name).task.takes]
+        named = ", ".join(fitting) if len(fitting) <= _NAMED else f"{len(fitting)}, see 'micrograph recipes'"
         raise BadInput(
             f"Recipe '{recipe.name}' takes {taken}, but the recording holds {CONTENTS[calibration.content]}: choose "
-            f"another signal of the file with --signal, or a recipe for these ({', '.join(fitting) or 'none so far'})."
+            f"another signal of the file with --signal, or a recipe for these ({named or 'none so far'})."
         )
     require_calibration(recipe, calibration)
