@@ -74,7 +74,7 @@ CAPTIONS = {
     "centre": "The hue says whereto the pattern moves, the brightness how far; the descan's part is taken off.",
     "phase": "Divergence of the shifts, and the potential whose slopes they are (up to a constant).",
     "mean": "The position-averaged pattern; the circle is the disc of the direct beam.",
-    "volume": "Slices through the middle of the largest particle; z runs along the beam at tilt 0.",
+    "volume": "Slices through the middle of the largest whole particle, else of all; z runs along the beam at tilt 0.",
     "shares": "Of all counts at each place; what they leave is 1 where the endmembers explain all but noise.",
     "endmembers": "Any mixture is also told where no spectrum is pure: these are the purest that the map holds.",
     "scree": "Counts are weighted so that noise is white; above the line no noise comes.",
