@@ -131,7 +131,7 @@ def with_error(value: float, sigma: float | None = None, unit: str = "") -> str:
     """
     ending = f" {unit}" if unit else ""
     if not math.isfinite(value):
-        return "unknown"
+        return f"unknown{ending}"
     if sigma is None or not math.isfinite(sigma) or sigma <= 0:
         return f"{value:.4g}{ending}"
     digits = 1 - math.floor(math.log10(sigma))
