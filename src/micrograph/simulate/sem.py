@@ -88,7 +88,7 @@ def expose_sem(
     if sigma > 0.05:
         seen = gaussian_filter(seen, sigma, mode="nearest")
     if beam.jitter_px:
-        seen = _displaced(seen, rng.normal(0, beam.jitter_px, seen.shape[0]))
+        seen = _displaced(seen, beam.jitter_px * rng.standard_normal((len(seen), 1))[:, 0])
     if beam.charging:
         seen = _charged(seen, beam.charging, rng)
     primaries = rng.poisson(beam.electrons_per_px, seen.shape)
