@@ -25,7 +25,7 @@ from micrograph.io import (
 from micrograph.io.axes import length_nm
 from micrograph.io.data_bar import without_bar
 from micrograph.io.files import existing, sniff
-from micrograph.io.probe import gwyddion, igor, nanonis, nanoscope
+from micrograph.io.probe import gwyddion, igor, nanonis, nanoscope, ntmdt, omicron
 from micrograph.io.recording import as_scan, make_recording
 from micrograph.io.signals import Signal, choose, layout, trouble
 
@@ -45,6 +45,7 @@ READERS: dict[str, Callable[[Path], list[Signal]]] = {
     ".gwy": gwyddion.signals,
     ".ibw": igor.signals,
     ".spm": nanoscope.signals,
+    ".mdt": ntmdt.signals,
     ".mat": elements.mat_signals,
     **dict.fromkeys(pictures.PICTURES, pictures.signals),
 }
@@ -134,6 +135,8 @@ def find_signals(source: Path) -> list[Signal]:
         return READERS[suffix](source)
     if nanoscope.NUMBERED.fullmatch(suffix):
         return nanoscope.signals(source)
+    if omicron.SUFFIX.fullmatch(suffix):
+        return omicron.signals(source)
     if suffix == ".xml" and "EMPAD" in source.read_bytes()[:4000].decode("latin-1").upper():
         return scan_files.empad_signals(source)
     if suffix in HDF5 or (suffix == ".emd" and hdf5.holds_scan(source)):

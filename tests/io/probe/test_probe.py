@@ -11,7 +11,7 @@ import pytest
 
 from micrograph.core import BadInput
 from micrograph.io import open_recording
-from micrograph.io.probe import gwyddion, igor, nanonis, nanoscope
+from micrograph.io.probe import gwyddion, igor, nanonis, nanoscope, ntmdt, omicron
 from micrograph.io.recording import make_recording
 from micrograph.io.signals import Signal
 
@@ -86,11 +86,44 @@ def write_nanoscope(path: Path, bytes_each: int = 2) -> Path:
     return path
 
 
+def mdt_file(path: Path, kind: int, body: bytes, variables: int) -> Path:
+    """Write an NT-MDT file of one frame."""
+    frame = struct.pack("<IHBB6HH", 22 + len(body), kind, 0, 7, 2023, 4, 5, 11, 46, 5, variables) + body
+    path.write_bytes(b"\x01\xb0\x93\xff" + struct.pack("<IIH", len(frame), 0, 0) + bytes(19) + frame)
+    return path
+
+
+def write_mdt(path: Path) -> Path:
+    """Write a scan of 3 lines of 4 places, 0.5 nm apart, heights in steps of 0.001 nm from -5 nm on."""
+    scales = struct.pack("<ffhffhffh", 0, 5.0, 0, 0, 5.0, 0, -5.0, 0.001, -1)
+    stored = np.rint((HEIGHT[::-1] * 1e9 + 5) / 0.001).astype("<i2").tobytes()
+    body = scales.ljust(77, b"\0") + struct.pack("<4H", 0, 4, 3, 0) + stored + struct.pack("<I", 7) + b"Heights"
+    return mdt_file(path, 0, body, 77)
+
+
+def write_mdt_map(path: Path) -> Path:
+    """Write a map of floating-point heights in nm, 4 by 3 places of 0.0005 um."""
+
+    def axis(unit: bytes, scale: float, size: int, kind: int) -> bytes:
+        numbers = struct.pack("<QdQddQQiI", 0, 0, 0, 0.0, scale, 0, max(size - 1, 0), kind, 0).ljust(100, b"\0")
+        return struct.pack("<5I", 112 + 8 + 2 * len(unit), 112, len(unit), 0, len(unit)) + numbers + 2 * unit
+
+    axes = axis(b"um", 0.0005, 4, -8) + axis(b"um", 0.0005, 3, -8) + axis(b"nm", 1.0, 0, -13320)
+    structure = struct.pack("<IQIII", 33, 12, 8, 2, 1).ljust(37, b"\0") + axes
+    head = 76 + 7 + 4 + len(structure)
+    sizes = struct.pack("<8I", 7, 0, 0, 0, 0, 4 + len(structure), 0, 96)
+    body = (struct.pack("<II", 76, head) + bytes(36) + sizes).ljust(76, b"\0") + b"Heights"
+    body += struct.pack("<I", 4 + len(structure)) + structure + (HEIGHT[::-1] * 1e9).astype("<f8").tobytes()
+    return mdt_file(path, 106, body, 0)
+
+
 FILES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], list[Signal]], str]] = {
     "scan.sxm": (write_sxm, nanonis.signals, "Z forward"),
     "scan.gwy": (write_gwy, gwyddion.signals, "Topography"),
     "scan.ibw": (write_ibw, igor.signals, "HeightRetrace"),
     "scan.spm": (write_nanoscope, nanoscope.signals, "Height forward"),
+    "scan.mdt": (write_mdt, ntmdt.signals, "Heights"),
+    "map.mdt": (write_mdt_map, ntmdt.signals, "Heights"),
 }
 
 
@@ -140,3 +173,40 @@ def test_a_truncated_scan_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "no.ibw").write_bytes(b"\x05\x00 not a wave")
     with pytest.raises(BadInput, match="igor2"):
         igor.signals(tmp_path / "no.ibw")
+    whole = write_mdt(tmp_path / "whole.mdt").read_bytes()
+    (tmp_path / "cut.mdt").write_bytes(whole[:-30])
+    with pytest.raises(BadInput, match="truncated"):
+        ntmdt.signals(tmp_path / "cut.mdt")
+    (tmp_path / "no.mdt").write_bytes(b"something else")
+    with pytest.raises(BadInput, match="another format"):
+        ntmdt.signals(tmp_path / "no.mdt")
+
+
+def test_a_matrix_file_alone_asks_for_the_one_with_its_scale(tmp_path: Path) -> None:
+    path = tmp_path / "default_2023Apr05-114605_STM--3_1.Z_mtrx"
+    path.write_bytes(b"ONTMATRX0101")
+    with pytest.raises(BadInput, match=r"STM_0001\.mtrx"):
+        open_recording(path)
+    path.with_name("default_2023Apr05-114605_STM_0001.mtrx").write_bytes(b"ONTMATRX0101")
+    with pytest.raises(BadInput, match="cannot be read"):
+        open_recording(path)
+
+
+def test_matrix_images_are_turned_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Image:
+        width, height, data, channel_name_and_unit = 2e-9, 1.5e-9, HEIGHT[::-1], ["Z", "m"]
+
+    class MtrxData:
+        def open(self, path: str) -> tuple[dict[int, str], str]:
+            return {0: "forward/up"}, ""
+
+        def select_image(self, trace: str) -> tuple[Image, str]:
+            return Image(), ""
+
+    monkeypatch.setattr("access2thematrix.MtrxData", MtrxData)
+    (tmp_path / "a_0001.mtrx").write_bytes(b"")
+    (found,) = omicron.signals(tmp_path / "a--1_1.Z_mtrx")
+    recording = make_recording(found, "a", pixel_nm=None, frame_time_s=None)
+    assert found.name == "Z forward/up"
+    assert recording.calibration.pixel_nm == pytest.approx(0.5)
+    np.testing.assert_allclose(recording.frame(0).data, HEIGHT * 1e9, rtol=1e-5)
