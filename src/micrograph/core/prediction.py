@@ -22,7 +22,8 @@ class Prediction:
     ``(j + 0.5) * steps[1] - 0.5``. ``domain_distance`` is 0 at the centre of the training domain and 1
     at its border (the 99.5 % quantile of training images); above 1 the flag OUT_OF_DOMAIN is set. `position_sigma_nm`
     is the 1-sigma of a peak's place in a map, by head, where it was measured on fresh samples after the training.
-    `values` are answers on the frame as a whole, by name (see `nets.encoder_spec`), one row a view of the frame.
+    `values` are answers on the frame as a whole, by name (see `nets.encoder_spec`), one row a view of the frame; for
+    those that are classes `labels` has the classes' names, as the weights know them, in the order of the columns.
     """
 
     frame: Frame
@@ -34,6 +35,7 @@ class Prediction:
     notes: tuple[str, ...] = field(default=())
     position_sigma_nm: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def steps(self) -> tuple[float, float]:

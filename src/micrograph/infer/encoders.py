@@ -95,7 +95,8 @@ class EncoderPredictor:
         distance = float(np.median(values["domain_distance"])) if len(views.images) else 0.0
         notes = () if distance <= 1 else (f"Unlike the model's training images (distance {distance:.1f}, border 1).",)
         flags = Flag.OUT_OF_DOMAIN if notes else Flag.OK
-        return Prediction(frame, {}, {}, pixel or 1.0, flags, distance, notes, values=values)
+        labels = {head.name: head.labels for head in self.spec.heads if head.kind == "class"}
+        return Prediction(frame, {}, {}, pixel or 1.0, flags, distance, notes, values=values, labels=labels)
 
     def answers(
         self,
