@@ -18,14 +18,16 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        if spec.side % 2**spec.levels:
+        if spec.side % (spec.fold * 2**spec.levels):
             raise ValueError(f"A side of {spec.side} pixels cannot be halved {spec.levels} times: choose another.")
         widths = [min(spec.base * 2**level, 8 * spec.base) for level in range(spec.levels)]
-        self.blocks = nn.ModuleList([Block(i, o) for i, o in zip([spec.channels, *widths], widths, strict=False)])
+        entering = [spec.channels * spec.fold**2, *widths]
+        self.blocks = nn.ModuleList([Block(i, o) for i, o in zip(entering, widths, strict=False)])
         self.tuning = nn.ModuleList([nn.Linear(max(1, len(spec.known)), 2 * width) for width in widths])
-        self.grid = spec.pool == "grid"
-        cells = (spec.side // 2**spec.levels) ** 2 if self.grid else 1
-        self.hidden = nn.Linear(widths[-1] * cells, spec.hidden)
+        self.pool, self.fold = spec.pool, spec.fold
+        cells = {"mean": 1, "grid": (spec.side // spec.fold // 2**spec.levels) ** 2, "parts": 3}[spec.pool]
+        before = 2 * widths[-2] if spec.pool == "parts" else 0
+        self.hidden = nn.Linear(widths[-1] * cells + before, spec.hidden)
         self.head = nn.Linear(spec.hidden, spec.outputs)
         nn.init.zeros_(self.head.bias)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -35,12 +37,22 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Map images (B, C, s, s) and known numbers (B, M) to raw answers (B, R) and an embedding (B, hidden)."""
+        before = x = functional.pixel_unshuffle(x, self.fold)
         for block, tune in zip(self.blocks, self.tuning, strict=True):
             scale, shift = tune(known)[:, :, None, None].chunk(2, dim=1)
-            x = functional.avg_pool2d(block(x) * (1 + scale) + shift, 2)
-        x = x.flatten(1) if self.grid else x.mean((2, 3))
+            before, x = x, functional.avg_pool2d(block(x) * (1 + scale) + shift, 2)
+        if self.pool == "parts":
+            x = torch.cat([x.mean((2, 3)), x.amax((2, 3)), _middle(x), before.mean((2, 3)), _middle(before)], 1)
+        else:
+            x = x.flatten(1) if self.pool == "grid" else x.mean((2, 3))
         embedding = torch.relu(self.hidden(x))
         return self.head(embedding), embedding
+
+
+def _middle(x: Tensor) -> Tensor:
+    """Return the mean (B, C) of the four places about the middle of (B, C, h, w)."""
+    top, left = x.shape[-2] // 2 - 1, x.shape[-1] // 2 - 1
+    return x[:, :, top : top + 2, left : left + 2].mean((2, 3))
 
 
 def seen_by(spec: EncoderSpec, image: NDArray[np.float32], pixel_nm: float | None) -> NDArray[np.float32]:

@@ -76,8 +76,8 @@ class EncoderSpec:
     """An encoder: its answers, the side (pixels) and number of channels of its input, its width and depth.
 
     known: numbers given beside the image, by name, with the range (low, high) that is mapped to -1..1. `pool`: 'mean'
-    forgets where in the image something is, 'grid' keeps it (for centres and angles). `contrast`: 'image' subtracts the
-    image's mean and divides by its standard deviation, 'none' leaves the numbers as they are. With `pixel_nm` an image
+    forgets where in the image something is, 'grid' keeps it (for centres and angles), 'parts' knows the whole, its
+    middle and what stands out, but no direction. `contrast`: 'image' subtracts the image's mean and divides by its standard deviation, 'none' leaves the numbers as they are. With `pixel_nm` an image
     is brought to that pixel and cut (or mirrored out) to `side` about its centre, without it is resized to `side`.
     """
 
@@ -87,11 +87,12 @@ class EncoderSpec:
     base: int = 12
     levels: int = 4
     hidden: int = 96
-    pool: Literal["mean", "grid"] = "mean"
+    pool: Literal["mean", "grid", "parts"] = "mean"
     contrast: Literal["image", "none"] = "image"
     known: tuple[tuple[str, float, float], ...] = ()
     pixel_nm: float | None = None
     weights: str | None = None
+    fold: int = 1
     kind: str = field(default="encoder", init=False)
 
     @property
