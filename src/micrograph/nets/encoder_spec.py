@@ -77,8 +77,10 @@ class EncoderSpec:
 
     known: numbers given beside the image, by name, with the range (low, high) that is mapped to -1..1. `pool`: 'mean'
     forgets where in the image something is, 'grid' keeps it (for centres and angles), 'parts' knows the whole, its
-    middle and what stands out, but no direction. `contrast`: 'image' subtracts the image's mean and divides by its standard deviation, 'none' leaves the numbers as they are. With `pixel_nm` an image
-    is brought to that pixel and cut (or mirrored out) to `side` about its centre, without it is resized to `side`.
+    middle and what stands out, but no direction. `contrast`: 'image' subtracts the image's mean and divides by its
+    standard deviation, 'none' leaves the numbers as they are. With `pixel_nm` an image is brought to that pixel and cut
+    (or mirrored out) to `side` about its centre, without it is resized to `side`. `fold`: blocks of so many pixels a
+    side become channels first, which is faster.
     """
 
     heads: tuple[Answer, ...]

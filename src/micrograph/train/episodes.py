@@ -190,7 +190,9 @@ def train_features(
     loss = right = math.nan
     while run.step < settings.steps:
         now = _learned(run, shelf, settings)
-        loss, right = (new if math.isnan(old) else 0.98 * old + 0.02 * new for old, new in zip((loss, right), now))
+        first = math.isnan(loss)
+        loss = now[0] if first else 0.98 * loss + 0.02 * now[0]
+        right = now[1] if first else 0.98 * right + 0.02 * now[1]
         if progress is not None:
             progress(run.step, settings.steps, loss, right)
         if run.step % settings.checkpoint_every == 0:
