@@ -16,6 +16,7 @@ from micrograph.io import (
     peak_lists,
     pictures,
     scan_files,
+    site_lists,
     spectra,
     structures,
     tiff,
@@ -129,6 +130,8 @@ def find_signals(source: Path) -> list[Signal]:
         return pictures.folder_signals(source, _suffixes(), find_signals)
     if structures.format_of(source):
         return structures.signals(source)
+    if suffix in site_lists.SUFFIXES and site_lists.names_sites(source):
+        return site_lists.signals(source)
     if suffix in peak_lists.SUFFIXES and (peak_lists.names_peaks(source) or suffix not in vendor.claims()):
         return peak_lists.signals(source)
     if suffix in READERS:

@@ -52,6 +52,7 @@ CONTENTS = {
     "rows": "patterns of a 4D-STEM scan",
     "structure": "crystal structures",
     "peaks": "lists of diffraction peaks",
+    "sites": "tables of sites with their classes",
     "spectra": "spectra",
     "elements": "maps of elements",
     "coded": "coded frames of a movie",
