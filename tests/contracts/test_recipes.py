@@ -50,6 +50,7 @@ OF_WHOLES = (
     "compressed-movie",
     "plasmon-spectra",
     "partial-scan",
+    "segregation",
 )
 
 #: Recipes of outlined objects: what they see has an area, not only a place.

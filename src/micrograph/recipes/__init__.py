@@ -44,6 +44,7 @@ RECIPES = (
     "compressed-movie",
     "plasmon-spectra",
     "partial-scan",
+    "segregation",
 )
 
 

@@ -23,6 +23,7 @@ from micrograph.draw import (
     time_figure,
 )
 from micrograph.report.crystals import crystal_figures
+from micrograph.report.energies import energy_figures, is_energies
 from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
@@ -64,7 +65,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     """
     found = outlined_figures(recipe, prediction, tables) | movie_figures(prediction, tables)
     found |= crystal_figures(prediction, tables) | scan_figures(prediction, tables)
-    found |= mixture_figures(prediction, tables)
+    found |= mixture_figures(prediction, tables) | energy_figures(prediction, tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
     if "objects" in tables and len(tables["objects"]) and not _has_own(tables):
@@ -78,7 +79,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
 
 def _has_own(tables: Mapping[str, DataFrame]) -> bool:
     """Return whether the objects have pictures of their own kind."""
-    return is_outlined(tables) or is_structural(tables) or is_tilts(tables) or "maps" in tables or is_told(tables)
+    return is_outlined(tables) or is_structural(tables) or is_tilts(tables) or is_energies(tables) or "maps" in tables or is_told(tables)
 
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:

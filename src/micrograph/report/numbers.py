@@ -10,6 +10,7 @@ import numpy as np
 
 from micrograph.core import Column
 from micrograph.draw import with_error
+from micrograph.report.energies import energy_headlines
 from micrograph.report.headline import Headline, interval_text
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]
         return list(_lattice(frames))
     if {"name", "count"} <= set(summary):
         return [*_lattice(frames), *(_counted(row) for row in summary.to_dict("records"))]
+    if {"name", "w_kT"} <= set(summary):
+        return [*_lattice(frames), *energy_headlines(summary)]
     return [*_lattice(frames), *_plain(summary, about)]
 
 

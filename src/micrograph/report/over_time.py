@@ -59,6 +59,8 @@ SMALL_TABLES = (
     "order",
     "traversal",
     "boundaries",
+    "predictions",
+    "patches",
     "rate_law",
     "rate_bins",
     "growth",

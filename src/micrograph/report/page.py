@@ -80,6 +80,9 @@ CAPTIONS = {
     "scree": "Counts are weighted so that noise is white; above the line no noise comes.",
     "restored": "Recorded and result in one scale of grey; the residual should show nothing but noise.",
     "told": "Every place was told by what was learned from the other half of the map; it was not seen itself.",
+    "energies": "Energies with their 95 % profile intervals; the counts of pairs alone know nothing of what lies around them.",
+    "configurations": "The middle of what was measured beside surfaces drawn with the fitted energies.",
+    "foretold": "Order drawn with the fitted energies; the latent map is what an auto-encoder makes of the local motifs.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 
@@ -135,7 +138,7 @@ def result_figures(result: Result) -> dict[str, Figure]:
         index = prediction.frame.index
         tables |= {
             name: result.tables.of_frame(name, index)
-            for name in ("objects", "defects", "outlines")
+            for name in ("objects", "defects", "outlines", "energies")
             if name in result.tables
         }
     if "defects" in result.tables and len(tables["frames"]) > 2:
