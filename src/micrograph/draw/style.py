@@ -66,6 +66,10 @@ KNOWN = {
     "hexagon": Look(YELLOW, "h"),
     "oval": Look(BLUE, "v"),
     "other": Look(GREY, "D"),
+    "high": Look(ORANGE),
+    "low": Look(SKY, "s"),
+    "adatom": Look(RED, "^"),
+    "empty": Look(GREY, "v"),
 }
 _FREE = tuple(Look(color, marker) for marker in MARKERS for color in (PURPLE, GREEN, YELLOW, RED, BLUE, SKY, ORANGE))
 #: Colours of lines and discs on white, where yellow is faint, and over images, where blue is; that one comes last.
