@@ -119,7 +119,7 @@ def map_figure(objects: DataFrame, title: str) -> Figure:
     tall = float(np.clip(np.ptp(y) / max(np.ptp(x), 1e-9), 0.2, 1.4))
     figure = new_figure(0.9 * tall + 0.1)
     axes = figure.subplots()
-    size = 5e4 * tall / max(len(objects), 1)
+    size = 1.1e5 * tall / max(len(objects), 1)
     for lattice, rows in objects.groupby("lattice"):
         counted = rows["class"] == rows["counts"]
         for is_one, color in ((False, SPECIES[0]), (True, SPECIES[1])):

@@ -21,9 +21,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 #: Names of the column with the class, the first that is there counts.
 _CLASS = ("class", "species", "label", "element", "type")
 _LENGTH = {"_nm": 1.0, "_a": 0.1, "_angstrom": 0.1, "_pm": 1e-3}
-_EXPECTED = (
-    "columns x_nm, y_nm (or _A, _pm) and class (or species, label, element) were expected, with or without score"
-)
+_EXPECTED = "columns x_nm, y_nm (or _A, _pm) and class (or species, label, element) were expected, and score if known"
 
 
 def signals(path: Path) -> list[Signal]:

@@ -9,7 +9,19 @@ from micrograph.features.surface.energies import ENERGIES, SEEN, SITES, EnergySe
 from micrograph.features.surface.predicted import PATCHES, PREDICTIONS, SUMMARY, EnergyFold
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.lattice_gas import SurfaceImages
+from micrograph.simulate.lattice_gas import SurfaceImages, Surfaces
+from micrograph.structures.lattice_gas import LatticeGas
+from micrograph.validate.energy_checks import (
+    ISING,
+    EnergyTrial,
+    energies_found,
+    energy_coverage,
+    error_over_bound,
+    fit_told,
+    latent_order,
+    mean_energies,
+    seconds_an_image,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +41,20 @@ class Segregation(EnergySettings):
                 raise
             return nothing(frame.index, str(problem))
 
+
+#: The published energies with 5 % of the labels wrong; half the sites, twice the errors, energies a third larger or
+#: smaller; Ising configurations by cluster moves; third neighbours that the model does not know.
+OWN = EnergyTrial("published, 5 % wrong labels", 80)
+FARTHER = EnergyTrial("half the sites, 10 % wrong", 50, Surfaces(size=26, label_error=0.1), spread=0.3)
+IMAGES = EnergyTrial("images", 16, kind="image")
+CLUSTERS = EnergyTrial(
+    "cluster moves", 30, Surfaces(ISING, (0.6, 0.0), (0.5,), size=40, label_error=0.05), kind="clusters"
+)
+THIRD = EnergyTrial(
+    "third neighbours",
+    20,
+    Surfaces(LatticeGas((*ISING.shells, ((0, 2), (2, 0)))), (0.2, 0.0, 0.7), (0.5,), size=40, label_error=0.05),
+)
 
 RECIPE = Recipe(
     name="segregation",
@@ -52,4 +78,17 @@ RECIPE = Recipe(
     model=NoNet(),
     objects=Segregation(),
     summary=EnergyFold(),
+    checks=(
+        energies_found(OWN, at_least=0.9),
+        mean_energies(OWN, at_most=0.1),
+        energy_coverage(OWN, at_least=0.9),
+        error_over_bound(OWN, at_most=1.6),
+        energies_found(FARTHER, at_least=0.85),
+        energy_coverage(FARTHER, at_least=0.85),
+        energies_found(CLUSTERS, at_least=0.85),
+        energies_found(IMAGES, at_least=0.8),
+        fit_told(CLUSTERS, THIRD, at_least=0.9),
+        latent_order(OWN, 3, at_least=0.95),
+        seconds_an_image(EnergyTrial("64 x 64 cells", 1, Surfaces(size=64)), at_most_s=120.0),
+    ),
 )

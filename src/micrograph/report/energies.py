@@ -27,7 +27,7 @@ def energy_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame
         return {}
     number = f"frame {prediction.frame.index}"
     objects = tables["objects"]
-    found = {"sites": map_figure(objects, f"Species: {number}")}
+    found = {"species": map_figure(objects, f"Species: {number}")}
     energies = tables.get("energies")
     if energies is not None and len(energies):
         one = energies[energies["frame"] == prediction.frame.index]

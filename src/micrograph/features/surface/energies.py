@@ -236,7 +236,8 @@ def _sites(frame: int, one: Inverted) -> pd.DataFrame:
                 {
                     "frame": frame, "id": 0, "y_nm": layer.place[:, 0], "x_nm": layer.place[:, 1],
                     "lattice": number + 1, "u": layer.index[:, 0], "v": layer.index[:, 1],
-                    "class": names[(p > 0.5).astype(int)], "score": score, "seen": names[layer.likely], "counts": layer.names[0],
+                    "class": names[(p > 0.5).astype(int)], "score": score, "seen": names[layer.likely],
+                    "counts": layer.names[0],
                     "flags": np.where(score < 0.8, int(Flag.LOW_CONFIDENCE), 0),
                 }
             )

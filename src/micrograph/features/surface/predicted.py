@@ -155,8 +155,10 @@ class EnergyFold:
             return state
         sums = dict(state.sums)
         for row in energies.to_dict("records"):
+            ends = np.array([float(row["w_low_kT"]), float(row["w_high_kT"])])
             weight, value = 1 / float(row["w_sigma_kT"]) ** 2, float(row["w_kT"])
-            sums[row["name"]] = sums.get(row["name"], np.zeros(4)) + weight * np.array([1, value, value**2, 1 / weight])
+            new = weight * np.array([1, value, value**2, 1 / weight, *ends])
+            sums[row["name"]] = sums.get(row["name"], np.zeros(6)) + new
         if state.frames or not self.foretell:
             return Energies(state.frames + 1, sums, state.predictions, state.patches)
         return Energies(1, sums, *self._foretold(tables))
@@ -186,13 +188,14 @@ class EnergyFold:
 
 
 def _mean(name: str, sums: Array) -> dict[str, Any]:
-    weight, first, second, frames = sums
+    weight, first, second, frames, low, high = sums
     mean = first / weight
     chi = max(second - mean**2 * weight, 0.0) / max(frames - 1, 1)
     sigma = float(np.sqrt(max(chi if frames > 2 else 1.0, 1.0) / weight))
+    ends = (low / weight, high / weight) if frames == 1 else (mean - 1.96 * sigma, mean + 1.96 * sigma)
     return {
-        "name": name, "w_kT": mean, "w_sigma_kT": sigma, "w_low_kT": mean - 1.96 * sigma,
-        "w_high_kT": mean + 1.96 * sigma, "scatter": chi if frames > 1 else np.nan, "frames": int(frames),
+        "name": name, "w_kT": mean, "w_sigma_kT": sigma, "w_low_kT": ends[0], "w_high_kT": ends[1],
+        "scatter": chi if frames > 1 else np.nan, "frames": int(frames),
     }  # fmt: skip
 
 
