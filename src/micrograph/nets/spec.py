@@ -39,7 +39,8 @@ class NetSpec:
 
     With more than one of the `channels` a sample's image is a stack (channels, H, W), and a recipe's `view` makes the
     same of a frame. Number k of the 'image' heads says what is to be added to channel k of what the network sees (to
-    the first where there are fewer channels), and such a network looks at the frame's own pixels.
+    the first where there are fewer channels), and such a network looks at the frame's own pixels. Where it
+    `knows_its_own`, images of another kind are told by its features, as they are for other heads.
     """
 
     heads: tuple[Head, ...]
@@ -52,6 +53,7 @@ class NetSpec:
     least_px: float = 20.0
     weights: str | None = None
     channels: int = 1
+    knows_its_own: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

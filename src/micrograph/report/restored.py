@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Prediction
+from micrograph.core.frame import binned
 from micrograph.draw.image import contrast
 from micrograph.draw.scans import ScanMap, scan_maps_figure
 
@@ -33,7 +34,7 @@ def restored_figures(recipe: Recipe, prediction: Prediction) -> dict[str, Figure
         if after is None or after.ndim != 2:
             continue
         first = _FIRST.get(scale.content, "as recorded")
-        panels = _panels(_before(prediction, name, after.shape), after.astype(float), first)
+        panels = _panels(_before(prediction, name), after.astype(float), first)
         if (sigma := prediction.sigma.get(name)) is not None and np.any(sigma > 0):
             panels["1-sigma"] = ScanMap(sigma.astype(float), "1-sigma, same units", "magma")
         title = f"{recipe.title}, {name}: frame {prediction.frame.index}"
@@ -41,7 +42,7 @@ def restored_figures(recipe: Recipe, prediction: Prediction) -> dict[str, Figure
     return found
 
 
-def _before(prediction: Prediction, name: str, shape: tuple[int, ...]) -> Array | None:
+def _before(prediction: Prediction, name: str) -> Array | None:
     """Return the recorded image that an answer is to be compared with; ``None`` where they have nothing in common."""
     frame = prediction.frame
     data, channels = frame.data, frame.calibration.channels
@@ -51,16 +52,29 @@ def _before(prediction: Prediction, name: str, shape: tuple[int, ...]) -> Array 
         if name not in channels:
             return None
         data = data[channels.index(name)]
-    return data.astype(float) if data.shape == shape else None
+    return data.astype(float)
 
 
 def _panels(before: Array | None, after: Array, first: str = "as recorded") -> dict[str, ScanMap]:
-    """Return what is shown of an image, recorded and answered ones in one scale of grey."""
+    """Return what is shown of an image, recorded and answered ones in one scale of grey.
+
+    An answer on finer pixels is averaged over the recorded ones before these are compared.
+    """
     grey = contrast(after.astype(np.float32))
-    if before is None:
+    finer = 1 if before is None else after.shape[0] // before.shape[0]
+    if before is None or finer < 1 or after.shape != tuple(finer * n for n in before.shape):
         return {"result": ScanMap(after, "as recorded", "gray", limits=grey)}
+    left = before - binned(after, finer)
+    said = "" if finer == 1 else ", averaged"
     return {
-        first: ScanMap(before, "as recorded", "gray", limits=grey),
+        first: ScanMap(_enlarged(before, finer), "as recorded", "gray", limits=grey),
         "result": ScanMap(after, "same units", "gray", limits=grey),
-        f"residual: {first.removeprefix('as ')} - result": ScanMap(before - after, "same units", "PuOr", even=True),
+        f"residual: {first.removeprefix('as ')} - result{said}": ScanMap(
+            _enlarged(left, finer), "same units", "PuOr", even=True
+        ),
     }
+
+
+def _enlarged(image: Array, number: int) -> Array:
+    """Return the image with every pixel as `number` x `number` of them."""
+    return np.asarray(image.repeat(number, axis=0).repeat(number, axis=1)) if number > 1 else image

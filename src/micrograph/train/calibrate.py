@@ -28,9 +28,9 @@ class Calibration:
     """What fresh samples tell of a network.
 
     domain: its statistics ('domain.*' tensors), none of a network that answers with images, whose 1-sigma tells its
-    doubts; confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``, per image head (factor of 1-sigma, 0),
-    per answer of an encoder a temperature or the factor of 1-sigma; position_sigma_nm: per spots head the robust
-    1-sigma, per axis, of a peak's place in the map.
+    doubts, unless its specification asks for them; confidence: per spots head (a, b) of ``p = sigmoid(a logit + b)``,
+    per image head (factor of 1-sigma, 0), per answer of an encoder a temperature or the factor of 1-sigma;
+    position_sigma_nm: per spots head the robust 1-sigma, per axis, of a peak's place in the map.
     """
 
     domain: dict[str, Tensor]
@@ -50,7 +50,7 @@ def calibrate(net: nn.Module, spec: NetSpec, fresh: Examples, count: int) -> Cal
     for item in range(count):
         image, targets = fresh[item]
         answer, embedding = net(image[None].to(device))
-        if not spec.restores and float(targets.sum()) > _LEAST_TARGET:
+        if spec.knows_its_own or (not spec.restores and float(targets.sum()) > _LEAST_TARGET):
             embeddings.append(embedding[0].cpu().numpy().astype(float))
         for number, (channel, head) in enumerate(zip(spec.first, spec.heads, strict=True)):
             if head.kind == "image":
