@@ -1,0 +1,108 @@
+"""Microstructure of steels: constituents, phase fractions, particle sizes.   doi:10.1038/s41598-018-20037-5"""
+
+from micrograph.core import Task
+from micrograph.features.metallography.microstructure import Microstructure
+from micrograph.nets import Head, NetSpec
+from micrograph.run import Recipe
+from micrograph.simulate.carbides import CarbideRanges
+from micrograph.simulate.metallography import CONSTITUENTS, PARTICLE, MetallographySampler, Seeing
+from micrograph.track.micrographs import ANSWERS, Micrographs
+from micrograph.train import TrainSettings
+from micrograph.validate.drawn_steels import DrawnSteels
+from micrograph.validate.microstructure_checks import (
+    calibration_error,
+    denuded_error,
+    mean_overlap,
+    object_vote,
+    share_error,
+    size_bias,
+    sizes_agree,
+    strange_auroc,
+    vote_gain,
+)
+from micrograph.validate.microstructure_trials import SteelTrial, lattice, noise
+
+MODEL = NetSpec(
+    heads=tuple(Head(name, "region") for name in (*CONSTITUENTS, PARTICLE)),
+    base=16,
+    levels=4,
+    fold=2,
+    pixel_nm=None,
+    patch=192,
+    least_px=6.0,
+    weights="microstructure-1",
+)
+
+#: Steels that were never trained on, of the same kinds.
+LOW = SteelTrial("low-carbon steel", MetallographySampler(side_px=320, high_carbon=0.0), 44)
+HIGH = SteelTrial(
+    "ultrahigh-carbon steel",
+    MetallographySampler(
+        side_px=320,
+        high_carbon=1.0,
+        carbides=CarbideRanges(diameter_px=(5.0, 10.0), covered=(0.14, 0.28), denuded_px=(8.0, 24.0), whole=0.0),
+    ),
+    60,
+)
+#: Beyond what was learned from: half the least dose, a wider probe, smaller islands, narrower particles and zones.
+_DIM = Seeing(electrons_per_px=(50.0, 100.0), probe_px=(2.2, 2.6), light=0.0)
+LOW_DIM = SteelTrial(
+    "low-carbon, half the dose, smaller islands",
+    MetallographySampler(side_px=320, high_carbon=0.0, islands_px=(45.0, 60.0), seeing=_DIM),
+    20,
+)
+HIGH_DIM = SteelTrial(
+    "ultrahigh-carbon, half the dose, other sizes",
+    MetallographySampler(
+        side_px=320,
+        high_carbon=1.0,
+        carbides=CarbideRanges(
+            diameter_px=(5.0, 10.0), spread=(0.45, 0.5), covered=(0.14, 0.28), denuded_px=(28.0, 34.0), whole=0.0
+        ),
+        seeing=_DIM,
+    ),
+    24,
+)
+#: By other algorithms: grains, lamellae, laths, particles, light and noise.
+LOW_DRAWN = SteelTrial("low-carbon, other simulator", DrawnSteels(high_carbon=0.0), 24)
+HIGH_DRAWN = SteelTrial("ultrahigh-carbon, other simulator", DrawnSteels(high_carbon=1.0), 24)
+
+RECIPE = Recipe(
+    name="microstructure",
+    title="Microstructure of steels",
+    task=Task(
+        question="Which constituents make up this steel, in what shares, and how large are its particles?",
+        needs=("pixel_nm",),
+        answers=ANSWERS,
+        reference="doi:10.1038/s41598-018-20037-5",
+    ),
+    data=MetallographySampler(),
+    model=MODEL,
+    objects=Microstructure(),
+    summary=Micrographs(),
+    checks=(
+        object_vote(LOW, at_least=0.94),
+        vote_gain(LOW),
+        mean_overlap(LOW, at_least=0.75),
+        share_error(LOW, at_most=0.05),
+        calibration_error(LOW, at_most=0.05),
+        sizes_agree(HIGH, at_least=0.9),
+        size_bias(HIGH, at_most=0.03),
+        denuded_error(HIGH, at_most=0.05),
+        mean_overlap(HIGH, at_least=0.75),
+        calibration_error(HIGH, at_most=0.05),
+        strange_auroc(HIGH, (("noise", noise), ("a lattice", lattice)), at_least=0.95),
+        object_vote(LOW_DIM, at_least=0.85),
+        mean_overlap(LOW_DIM, at_least=0.65),
+        sizes_agree(HIGH_DIM, at_least=0.7),
+        size_bias(HIGH_DIM, at_most=0.06),
+        denuded_error(HIGH_DIM, at_most=0.1),
+        object_vote(LOW_DRAWN, at_least=0.8),
+        mean_overlap(LOW_DRAWN, at_least=0.6),
+        sizes_agree(HIGH_DRAWN, at_least=0.7),
+        size_bias(HIGH_DRAWN, at_most=0.06),
+        denuded_error(HIGH_DRAWN, at_most=0.1),
+    ),
+    training=TrainSettings(steps=1150, reuse=5, learning_rate=3e-3),
+    begins_from="particles-1",
+)
