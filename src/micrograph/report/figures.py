@@ -24,6 +24,7 @@ from micrograph.draw import (
 )
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.energies import energy_figures, is_energies
+from micrograph.report.finer import finer_figures
 from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
@@ -85,7 +86,9 @@ def _has_own(tables: Mapping[str, DataFrame]) -> bool:
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
     if recipe.images:
         return told_spectra_figures(prediction) or (
-            restored_figures(recipe, prediction) | volume_figures(prediction, tables)
+            restored_figures(recipe, prediction)
+            | finer_figures(recipe, prediction, tables)
+            | volume_figures(prediction, tables)
         )
     image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm
     if pixel_nm is None:
