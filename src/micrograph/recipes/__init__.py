@@ -27,6 +27,7 @@ RECIPES = (
     "liquid-cell",
     "pores",
     "particle-search",
+    "crystal-defects",
     "pacbed",
     "virtual-detectors",
     "crystal-class",
