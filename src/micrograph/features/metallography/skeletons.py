@@ -176,7 +176,7 @@ def smoothed_along(points: Array, sigma: float = _SMOOTH, closed: bool = False) 
 
     if len(points) < 3:
         return points
-    reach = min(int(4 * sigma), len(points) - 1)
+    reach = min(int(8 * sigma), len(points) - 1)  # two passes of four sigmas
     if closed:
         padded = np.concatenate([points[-1 - reach : -1], points, points[1 : 1 + reach]])
     else:
