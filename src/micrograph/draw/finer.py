@@ -40,6 +40,8 @@ def gaps_figure(image: NDArray[np.float32], pixel_nm: float | None, gaps: DataFr
         drawn = LineCollection(list(lines[chosen]), colors=colour, linestyles=style, linewidths=1.8, label=label)
         axes.add_collection(drawn)
     dress_picture(axes, title, image.shape[1] * pixel_nm if pixel_nm else None)
+    left, right, bottom, top = extent_nm(image.shape, step)
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.legend(loc="upper right", fontsize=11, framealpha=0.8)
     return figure
 

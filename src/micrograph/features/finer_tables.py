@@ -24,6 +24,9 @@ from micrograph.features.super_resolution import FINER, MOST, Agreement, agreeme
 
 Image = NDArray[np.float32]
 
+#: Gaps nearer to the border than this (finer pixels) are flagged: what lies beyond is not seen.
+_RIM_PX = 4.0
+
 GAPS = (
     Column("y_px", "px", "narrowest place of a gap between islands, row in the finer image"),
     Column("x_px", "px", "the same, column in the finer image"),
@@ -108,6 +111,9 @@ class FinerGaps:
         spoken = support(recorded, variance, answer, gaps)
         places = np.clip((gaps.points / FINER).astype(int), 0, np.array(recorded.shape) - 1)
         unlike = agreed.misfit[places[:, 0], places[:, 1]] > MOST
+        rim = np.min([gaps.points, np.array(answer.shape) - 1 - gaps.points], axis=(0, 2), initial=np.inf)
+        flags = np.where((spoken < self.least_support) | unlike, int(Flag.LOW_CONFIDENCE), 0)
+        flags |= np.where(rim < _RIM_PX, int(Flag.EDGE), 0)
         pixel = prediction.pixel_nm if prediction.frame.calibration.pixel_nm is not None else np.nan
         floor = np.minimum(carbon, gaps.floor)
         return pd.DataFrame(
@@ -123,7 +129,7 @@ class FinerGaps:
                 "width_sigma_nm": sigma * pixel,
                 "y_nm": gaps.y * pixel,
                 "x_nm": gaps.x * pixel,
-                "flags": np.where((spoken < self.least_support) | unlike, int(Flag.LOW_CONFIDENCE), 0).astype(np.int64),
+                "flags": flags.astype(np.int64),
             }
         )
 

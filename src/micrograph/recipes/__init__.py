@@ -35,6 +35,7 @@ RECIPES = (
     "nanotube-chirality",
     "dumbbells",
     "lattice-types",
+    "surface-lattice",
     "octahedral-tilts",
     "hrtem-columns",
     "column-heights",
@@ -45,6 +46,8 @@ RECIPES = (
     "compressed-movie",
     "plasmon-spectra",
     "partial-scan",
+    "microstructure",
+    "sem-superres",
     "segregation",
 )
 
