@@ -1,0 +1,142 @@
+"""Is the tip sharp, double or blunt, from dangling bonds on H:Si(100)?   doi:10.1021/acsnano.8b02208"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core import Frame, Prediction, Sample, Sites, Task
+from micrograph.features.surface.bright import SIDE, STEP_NM, bright_features
+from micrograph.features.surface.tip_tables import (
+    FEATURES,
+    HISTORY,
+    KINDS,
+    PARTS,
+    SEEN,
+    TipHistory,
+    TipSettings,
+    bright_in,
+    read_tip,
+)
+from micrograph.infer.encoders import Views
+from micrograph.nets import EncoderSpec
+from micrograph.nets.encoder_spec import classes
+from micrograph.run import Recipe
+from micrograph.simulate.foreign_surfaces import ForeignSurfaces
+from micrograph.simulate.stm import TIPS, StmScans
+from micrograph.train import TrainSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: A feature is a dangling bond if one lies, or casts a ghost, so near (nm); the tip is not told so near to its change.
+_NEAR_NM, _CHANGED_NM = 0.9, 1.2
+#: Crop, truth of the tip and of what it shows.
+_Crop = tuple[NDArray[np.float16], float, float]
+
+
+@dataclass(frozen=True)
+class TipCrops:
+    """Crops to learn from: a bright feature of one of `images` scans, or, in a share `foreign`, of other surfaces.
+
+    Scans are simulated when first asked for, levelled and searched as real ones are, and kept.
+    """
+
+    scans: StmScans = field(default_factory=lambda: StmScans(changing=0.05))
+    others: ForeignSurfaces = field(default_factory=ForeignSurfaces)
+    foreign: float = 0.15
+    images: int = 5000
+
+    def __call__(self, rng: np.random.Generator) -> Sample:
+        """Return a crop (SIDE, SIDE), turned about at random, with the truth of its tip."""
+        while True:
+            crops = _crops_of(self, int(rng.integers(self.images)))
+            if crops:
+                break
+        crop, tip, kind = crops[int(rng.integers(len(crops)))]
+        image = crop.astype(np.float32)[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
+        none = Sites(np.zeros(0), np.zeros(0), np.zeros(0, np.str_))
+        return Sample(np.ascontiguousarray(image), STEP_NM, none, truth={"tip": tip, "feature": kind})
+
+    def domain(self) -> dict[str, tuple[float, float]]:
+        """Return the ranges that a card shows."""
+        return self.scans.domain()
+
+
+@functools.lru_cache(maxsize=8192)
+def _crops_of(maker: TipCrops, number: int) -> tuple[_Crop, ...]:
+    """Return the crops of one image of a pool."""
+    rng = np.random.default_rng([71, number])
+    if rng.random() < maker.foreign:
+        image, pixel = maker.others(rng)
+        found = bright_features(image, pixel)
+        return tuple((crop.astype(np.float16), np.nan, 1.0) for crop in found.crops[:6])
+    scan = maker.scans(rng)
+    found = bright_features(scan.image, scan.pixel_nm)
+    truths = [_truth(scan, place) for place in found.places * scan.pixel_nm]
+    return tuple(
+        (crop.astype(np.float16), *truth) for crop, truth in zip(found.crops, truths, strict=True) if truth is not None
+    )
+
+
+def _truth(scan: Sample, place: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return the truth of the tip and of the kind of a feature at `place` (y, x in nm)."""
+    away = float(place[0]) - scan.params["change_y_nm"]
+    if abs(away) < _CHANGED_NM:
+        return None
+    ending = "_after" if away > 0 else ""
+    sites = np.column_stack([scan.sites.y_nm, scan.sites.x_nm])
+    ghost = np.array([scan.params["apex_y_nm" + ending], scan.params["apex_x_nm" + ending]])
+    seen = np.concatenate([sites, sites + ghost]) if np.isfinite(ghost).all() else sites
+    near = len(seen) > 0 and float(np.min(np.hypot(*(seen - place).T))) < _NEAR_NM
+    return (scan.params["tip" + ending], 0.0) if near else (np.nan, 1.0)
+
+
+def look(frame: Frame) -> Views:
+    """Return what the network sees of a frame: the crop of every bright feature."""
+    return Views(bright_in(frame).crops)
+
+
+@dataclass(frozen=True)
+class TipState(TipSettings):
+    """The state of the tip in one frame, by the votes of its features."""
+
+    def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
+        """Return the tables 'objects', 'frames' and 'parts' of one frame."""
+        return read_tip(prediction, self)
+
+
+MODEL = EncoderSpec(
+    heads=(classes("tip", TIPS), classes("feature", KINDS, weight=0.5)),
+    side=SIDE,
+    base=10,
+    levels=3,
+    hidden=48,
+    pool="grid",
+    contrast="none",
+    weights="stm-tip-1",
+)
+
+RECIPE = Recipe(
+    name="stm-tip",
+    title="State of the STM tip",
+    task=Task(
+        question="Is the tip of the microscope sharp, double or blunt, as dangling bonds on H:Si(100) show it?",
+        needs=("pixel_nm",),
+        answers={"objects": FEATURES, "frames": SEEN, "parts": PARTS, "summary": HISTORY},
+        reference="doi:10.1021/acsnano.8b02208",
+    ),
+    data=TipCrops(),
+    model=MODEL,
+    objects=TipState(),
+    summary=TipHistory(),
+    view=look,
+    training=TrainSettings(
+        steps=6000, batch=64, reuse=4, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=1500
+    ),
+)
