@@ -65,7 +65,7 @@ def constituents_figure(image: Image, pixel_nm: float, told: Constituents, title
 def particles_figure(
     image: Image, pixel_nm: float, labels: NDArray[np.int32], cut: NDArray[np.bool_], title: str
 ) -> Figure:
-    """Return the image (H, W) with the outline of every particle, those that the border `cut` (N,) in their own colour."""
+    """Return the image (H, W) with the outline of each particle, those that the border `cut` (N,) in another colour."""
     from matplotlib.collections import LineCollection
     from scipy.ndimage import find_objects
     from skimage.measure import find_contours

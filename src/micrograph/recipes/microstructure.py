@@ -28,7 +28,7 @@ MODEL = NetSpec(
     levels=4,
     fold=2,
     pixel_nm=None,
-    patch=192,
+    patch=160,
     least_px=6.0,
     weights="microstructure-1",
 )
@@ -103,6 +103,6 @@ RECIPE = Recipe(
         size_bias(HIGH_DRAWN, at_most=0.06),
         denuded_error(HIGH_DRAWN, at_most=0.1),
     ),
-    training=TrainSettings(steps=1150, reuse=5, learning_rate=3e-3),
+    training=TrainSettings(steps=1000, reuse=6, learning_rate=3e-3, calibration_samples=300),
     begins_from="particles-1",
 )

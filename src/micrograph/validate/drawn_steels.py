@@ -23,6 +23,8 @@ Image = NDArray[np.float32]
 Shape = tuple[int, int]
 #: Polygons are drawn so many times finer than the image.
 _FINE = 4
+#: Polygons are painted with their outline, which makes them wider by so much (px).
+_RIM_PX = 0.1
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _rounded(centre: Array, radius: float, square: bool, rng: np.random.Generato
     power = 4.0 if square else 2.0
     reach = (np.abs(np.cos(angle)) ** power + np.abs(np.sin(angle)) ** power) ** (-1 / power)
     area = 0.5 * float(np.sum(reach * np.roll(reach, -1))) * np.sin(2 * np.pi / 48)
-    reach = reach * radius * np.sqrt(np.pi / area)
+    reach = reach * (radius - _RIM_PX) * np.sqrt(np.pi / area)
     turned = angle + rng.uniform(0, np.pi)
     return np.asarray(centre + reach[:, None] * np.stack([np.sin(turned), np.cos(turned)], axis=1))
 

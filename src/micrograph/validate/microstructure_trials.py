@@ -201,7 +201,12 @@ def _grains(
         facts |= {f"{way} p": compare(diameters, true).p if len(diameters) else 0.0}
         facts |= {f"{way} mean": float(diameters.mean()) if len(diameters) else 0.0}
     if np.isfinite(carbides.denuded_px):
-        truth = denuded_widths(carbides.network > 0.5, carbides.zone, carbides.particles > 0.5)
+        truth = denuded_widths(
+            carbides.network > 0.5,
+            carbides.zone,
+            carbides.particles > 0.5,
+            made.metal.constituent == CONSTITUENTS.index(stage.grain),
+        )
         seen = stage.widths(phases, found, ground)
         facts |= {
             "own zone": _median(seen.width_px),

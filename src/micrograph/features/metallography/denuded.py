@@ -32,8 +32,11 @@ class Widths:
     clear_px: Array
 
 
-def denuded_widths(network: Mask, zone: Mask, particles: Mask) -> Widths:
-    """Return the widths of the zone beside a network, from masks (H, W) of network, ferrite, and particles."""
+def denuded_widths(network: Mask, zone: Mask, particles: Mask, grain: Mask | None = None) -> Widths:
+    """Return the widths of the zone beside a network, from masks (H, W) of network, ferrite, particles, and grains.
+
+    Without `grain`, all that is neither network nor zone counts as grain.
+    """
     from scipy import ndimage as ndi
 
     nothing = Widths(np.empty((0, 2)), np.empty(0), np.empty((0, 2)), np.empty(0))
@@ -44,6 +47,7 @@ def denuded_widths(network: Mask, zone: Mask, particles: Mask) -> Widths:
     touching = connected_to(zone & ~whole, whole)
     beside = whole | touching
     rim = ~beside & ndi.binary_dilation(beside)
+    rim &= ~zone if grain is None else grain
     rim &= ndi.binary_dilation(touching)  # where grains begin right at the network there is no zone
     at, near, clear = np.argwhere(rim), np.zeros((0, 2), np.intp), np.empty(0)
     width = away[rim] - 1.0  # both edges lie half a pixel before the middle of the first pixel beyond

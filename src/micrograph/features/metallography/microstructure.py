@@ -84,13 +84,14 @@ class Microstructure:
     ground: constituent in which objects lie, where it is not ferrite, matrix or background; separate: constituents
     whose connected parts are objects of their own, without a vote together with others; particle: name of the map of
     particles, none where there is no such map; least_object_px, least_particle_px: smaller ones (pixels) are left out;
-    network: what the denuded zone lies beside.
+    network: what the denuded zone lies beside; grain: what lies beyond it, anything if the weights do not know it.
     """
 
     ground: str = ""
     separate: tuple[str, ...] = ("network", "spheroidite", "widmanstatten")
     particle: str = "particle"
     network: str = "network"
+    grain: str = "spheroidite"
     least_object_px: int = 60
     least_particle_px: int = 5
 
@@ -145,7 +146,8 @@ class Microstructure:
             nowhere = np.zeros(phases.winner.shape, bool)
             return denuded_widths(nowhere, nowhere, nowhere)
         network = phases.winner == phases.names.index(self.network)
-        return denuded_widths(network, phases.winner == ground, particles.labels > 0)
+        grain = phases.winner == phases.names.index(self.grain) if self.grain in phases.names else None
+        return denuded_widths(network, phases.winner == ground, particles.labels > 0, grain)
 
 
 def _object_rows(objects: Objects, phases: Phases, pixel: float, begin: float) -> dict[str, Any]:

@@ -66,11 +66,11 @@ def phases_of(maps: Mapping[str, NDArray[np.floating[Any]]], apart: Sequence[str
 
 def ground_of(phases: Phases, wish: str = "") -> int | None:
     """Return the place of the phase that objects lie in: `wish`, or one whose name says so, else ``None``."""
+    if wish and wish not in phases.names:
+        raise BadInput(f"There is no constituent '{wish}': the weights know {', '.join(phases.names)}.")
     for name in (wish, "ferrite", "matrix", "background", "rest"):
         if name and name in phases.names:
             return phases.names.index(name)
-    if wish:
-        raise BadInput(f"There is no constituent '{wish}': the weights know {', '.join(phases.names)}.")
     return None
 
 
@@ -80,6 +80,8 @@ def voted(phases: Phases, ground: int | None, own: Sequence[str] = (), least_px:
     Objects are connected parts of what is not `ground`; of the phases named in `own` the connected parts of each.
     Parts of less than `least_px` go to the object that is nearest, or to the ground.
     """
+    from scipy import ndimage as ndi
+
     alone = [phases.names.index(name) for name in own if name in phases.names]
     masks = [phases.winner == place for place in alone]
     together = ~np.isin(phases.winner, [*alone, *(() if ground is None else (ground,))])
@@ -89,8 +91,7 @@ def voted(phases: Phases, ground: int | None, own: Sequence[str] = (), least_px:
         together = np.zeros_like(together)
     labels = np.zeros(phases.winner.shape, np.int32)
     number = 0
-    for mask in (*masks, together):
-        parts = _parts(mask)
+    for parts in (*(np.asarray(ndi.label(mask, np.ones((3, 3)))[0], np.int32) for mask in masks), _parts(together)):
         labels[parts > 0] = parts[parts > 0] + number
         number += int(parts.max(initial=0))
     labels = _large(labels, least_px)
