@@ -16,7 +16,7 @@ SHAPE = (48, 48)
 
 
 def beams(deviation: float = 0.6, thickness: float = 3.0, clear: bool = False) -> Beams:
-    return Beams(np.full(SHAPE, deviation), np.full(SHAPE, thickness), *((1e9, 1e9) if clear else (20.0, 14.0)))
+    return Beams(np.full(SHAPE, deviation), np.full(SHAPE, thickness), *((1e9, 1e9) if clear else (10.0, 14.0)))
 
 
 def foil(**changes: object) -> Foil:

@@ -61,7 +61,7 @@ class DefectImages:
     side_px: int = 256
     line_px: Range = (3.0, 11.0)
     contrast_to_noise: Range = (1.5, 12.0)
-    strength: Range = (0.12, 0.6)
+    strength: Range = (0.12, 0.85)
     precipitate_px: Range = (6.0, 50.0)
     void_px: Range = (6.0, 44.0)
     line_cover: Range = (0.01, 0.16)
@@ -182,19 +182,22 @@ class DefectImages:
             fwhm_px=width_px,
             dash=float(rng.choice([0.0, 1.0])) * float(rng.uniform(0.2, 0.95)),
             fading=float(rng.choice([0.0, 1.0, 1.0])) * float(rng.uniform(0.8, 2.5)),
+            beads=float(np.exp(rng.uniform(-1.0, 0.7))),
             phase=float(rng.uniform(0, 2 * np.pi)),
             offset=float(rng.uniform(0.0, 1.5)),
             swing=float(rng.uniform(0.0, 1.1)),
             flank=float(rng.uniform(0.0, 0.45)),
         )
-        fringe_px = float(np.clip(rng.uniform(0.1, 0.3) * width_px, 0.8, 2.5))
+        widest = min([2.5, *(max(0.8, one.diameter_px / 6) for one in foil.voids)])
+        fringe_px = float(np.clip(rng.uniform(0.1, 0.3) * width_px, 0.8, widest))
         weakest = strength / _CLEAR
         return Looks(
             line,
             self._background(foil, strength, rng),
-            float(rng.uniform(max(0.05, 0.2 * weakest), 0.35)),
+            float(np.clip(np.exp(rng.uniform(np.log(0.06), np.log(0.6))), 0.2 * weakest, 0.6)),
             fringe_px,
             float(rng.choice([-1.0, 1.0])),
+            float(rng.uniform(0.4, 1.3)),
         )
 
     def _background(self, foil: Foil, strength: float, rng: np.random.Generator) -> Image:
@@ -209,7 +212,7 @@ class DefectImages:
             level = level * _bend_contours(x, y, height, rng)
         if rng.random() < self.boundary:
             level = level * _boundary(x, y, rng)
-        rough = rng.uniform(0, 0.12) * strength * smooth_field(foil.shape, float(rng.uniform(0.8, 8.0)), rng)
+        rough = rng.uniform(0, 0.12) * min(strength, 0.35) * smooth_field(foil.shape, float(rng.uniform(0.8, 8.0)), rng)
         return np.asarray(np.clip(level * (1 + rough), 0.05, None), np.float32)
 
 

@@ -36,14 +36,15 @@ class LineLook:
 
     strength: darkness of a steady line (share of the background); fwhm_px: width; dash: how far darkness falls once an
     extinction distance, 0..1; fading: how soon that ends away from the surfaces (share of the extinction distance;
-    0: never); phase: of the oscillation; offset, swing: distance of the image from the core and how far it swings, in
-    widths (1-sigma); flank: height of the bright flank.
+    0: never); beads: below 1 the dark parts are short, above 1 long; phase: of the oscillation; offset, swing: distance
+    of the image from the core and how far it swings, in widths (1-sigma); flank: height of the bright flank.
     """
 
     strength: float = 0.3
     fwhm_px: float = 6.0
     dash: float = 0.5
     fading: float = 1.5
+    beads: float = 1.0
     phase: float = 0.0
     offset: float = 0.8
     swing: float = 0.3
@@ -62,7 +63,7 @@ class LineLook:
         if self.fading:
             scale = thick / self.fading
             fade = np.exp(-depth * scale) + np.exp(-(1 - depth) * scale)
-        height = 1 - self.dash * np.clip(fade, 0, 1) * (1 + np.cos(at)) / 2
+        height = 1 - self.dash * np.clip(fade, 0, 1) * ((1 + np.cos(at)) / 2) ** self.beads
         sigma = self.sigma_px
         off = line.side * sigma * (self.offset + self.swing * np.clip(fade, 0, 1) * np.sin(at))
         u = (across - off) / sigma
@@ -82,10 +83,10 @@ class LineLook:
 
 @dataclass(frozen=True)
 class Looks:
-    """All that shapes one image: lines, Fresnel fringes of voids (under focus: +1), lobes, and the slow background.
+    """All that shapes one image: lines, Fresnel fringes of voids, and the slow background.
 
-    fringe: strength of the fringe at a void's border; fringe_px: its width; focus: +1 under, -1 over focus; background:
-    (H, W) share of the beam where there is no defect.
+    fringe: strength of the fringe at a void's border; fringe_px: its width; focus: +1 under, -1 over focus; inner: its
+    part inside the void over that outside; background: (H, W) share of the beam where there is no defect.
     """
 
     line: LineLook
@@ -93,6 +94,7 @@ class Looks:
     fringe: float = 0.1
     fringe_px: float = 1.5
     focus: float = 1.0
+    inner: float = 0.8
 
 
 def half_maximum(across: Array, profile: Array) -> tuple[float, float]:
@@ -174,6 +176,7 @@ def _void(share: Array, body: Body, looks: Looks) -> None:
     inner = np.clip(radius - distance + 0.5, 0, 1)
     u = (distance - radius) / looks.fringe_px
     width = np.minimum(1.0, radius / (1.5 * looks.fringe_px))
-    rim = np.exp(-0.5 * (u - 0.9) ** 2) - 0.8 * width * np.exp(-0.5 * (u + 0.9) ** 2)
+    rim = np.exp(-0.5 * (u - 0.9) ** 2) - looks.inner * width * np.exp(-0.5 * (u + 0.9) ** 2)
+    rim = rim - 0.25 * np.exp(-0.5 * (u - 2.9) ** 2)
     more = -body.contrast * chord(body, distance, radius) * inner
     share[box] *= np.clip((1 + more) * (1 - looks.focus * looks.fringe * rim), 0.05, 3.0)

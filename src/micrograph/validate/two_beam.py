@@ -42,7 +42,7 @@ class Beams:
 
     deviation: Array
     thickness: Array
-    mean_absorption: float = 20.0
+    mean_absorption: float = 10.0
     anomalous: float = 14.0
 
     @property
@@ -237,7 +237,8 @@ class TwoBeamImages:
         thickness = np.clip(wedge * foil.thickness_nm / foil.extinction_nm, 0.5, None).astype(float)
         crystal = bright_field(foil, Beams((deviation + bend).astype(float), thickness))
         focus = float(rng.choice([-1.0, 1.0]))
-        fringe_px = float(np.clip(rng.uniform(0.15, 0.35) * drawn["line_px"], 0.9, 2.5))
+        widest = min([2.5, *(max(0.9, one.diameter_px / 6) for one in foil.voids)])
+        fringe_px = float(np.clip(rng.uniform(0.15, 0.35) * drawn["line_px"], 0.9, widest))
         share = with_bodies(crystal, foil, focus * (fringe_px * foil.pixel_nm) ** 2 / _WAVELENGTH_NM)
         share = share / float(np.median(share))
         masks = self._masks(foil, deviation)
