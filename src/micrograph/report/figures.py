@@ -26,6 +26,7 @@ from micrograph.report.crystals import crystal_figures
 from micrograph.report.energies import energy_figures, is_energies
 from micrograph.report.finer import finer_figures
 from micrograph.report.heights import height_figures, is_heights
+from micrograph.report.micrographs import is_micro, micro_figures
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
@@ -80,7 +81,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
 
 def _has_own(tables: Mapping[str, DataFrame]) -> bool:
     """Return whether the objects have pictures of their own kind."""
-    return is_outlined(tables) or is_structural(tables) or is_tilts(tables) or is_energies(tables) or "maps" in tables or is_told(tables)
+    return is_micro(tables) or is_outlined(tables) or is_structural(tables) or is_tilts(tables) or is_energies(tables) or "maps" in tables or is_told(tables)
 
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
@@ -96,7 +97,9 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
     number = f"frame {prediction.frame.index}"
     objects, defects = tables.get("objects"), tables.get("defects")
     found: dict[str, Figure] = {}
-    if is_tubes(tables):
+    if is_micro(tables):
+        found |= micro_figures(recipe, prediction, tables)
+    elif is_tubes(tables):
         found |= tube_figures(recipe, prediction, tables)
     elif is_tilts(tables):
         found |= tilt_figures(recipe, prediction, tables)
@@ -110,7 +113,7 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
             found["detail"] = _detail(prediction, pixel_nm, objects, defects)
         found |= _strain_figures(image, pixel_nm, objects, number)
     found["image"] = image_figure(image, pixel_nm, f"As recorded: {number}")
-    for name, score in list(prediction.maps.items())[:MOST_SCORES]:
+    for name, score in list(prediction.maps.items())[: 0 if is_micro(tables) else MOST_SCORES]:
         found[f"score-{name}"] = score_figure(score, prediction.pixel_nm, f"Score of '{name}': {number}")
     return found
 

@@ -57,7 +57,7 @@ def sigma_of(column: str) -> str:
 def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]) -> list[Headline]:
     """Return the lattice from 'frames', then the rows of the summary, which for outlined objects stand elsewhere."""
     about = {column.name: column.about for column in columns}
-    if {"count", "covered_nm2"} <= set(frames):
+    if {"count", "covered_nm2"} <= set(frames) or {"class", "fraction"} <= set(summary):
         return list(_lattice(frames))
     if {"name", "count"} <= set(summary):
         return [*_lattice(frames), *(_counted(row) for row in summary.to_dict("records"))]

@@ -40,8 +40,9 @@ _SEED = 17
 
 
 def is_outlined(tables: Mapping[str, DataFrame]) -> bool:
-    """Return whether the objects have outlines: their tables know areas."""
-    return any("area_nm2" in tables[name] for name in ("objects", "tracks") if name in tables)
+    """Return whether the objects have outlines: their tables know areas, and no shares of constituents."""
+    known = [tables[name] for name in ("objects", "tracks") if name in tables]
+    return "phases" not in tables and any("area_nm2" in table for table in known)
 
 
 def is_timed(table: DataFrame) -> bool:

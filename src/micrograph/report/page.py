@@ -13,6 +13,7 @@ from micrograph.core import Column, Flag
 from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
+from micrograph.report.micrographs import micro_headlines, micro_tables
 from micrograph.report.numbers import headlines, headlines_over_time
 from micrograph.report.outlined_numbers import outlined_headlines
 from micrograph.report.over_time import movie_tables, write_movies
@@ -66,6 +67,10 @@ CAPTIONS = {
     "areas": "Area of each object over time and the law that it follows best.",
     "stages": "With 95 % intervals; shaded spans are stages between change points, black lines their means.",
     "numbers": "Mean number at each temperature with its 95 % interval.",
+    "constituents": "Every object in the colour of what most of its pixels were taken for; shares of this frame's area.",
+    "particles": "Outlines of particles as found; sizes are those of whole ones, weighted by their chance to be whole.",
+    "particle": "Particles of all frames, weighted for what the border cuts; the line is the mean.",
+    "denuded": "Places along the edge of the grains, and along the network's edge, of all frames.",
     "probability": "Calibrated probabilities of all frames together as one crystal; the longest bars are shown.",
     "pattern": "Circles are the spots that were found, the cross is the direct beam, also behind a stop.",
     "fitted": "Left and middle in one scale of colours; the circle is the disc of the direct beam, as fitted.",
@@ -143,7 +148,7 @@ def result_figures(result: Result) -> dict[str, Figure]:
         }
     if "defects" in result.tables and len(tables["frames"]) > 2:
         tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))
-    return figures(result.recipe, prediction, tables | movie_tables(result))
+    return figures(result.recipe, prediction, tables | movie_tables(result) | micro_tables(result))
 
 
 def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path]) -> str:
@@ -157,7 +162,7 @@ def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path])
     record = json.loads(json.dumps(result.record, default=str))
     answers = result.recipe.task.answers
     numbers = headlines(result.summary, result.tables["frames"], answers.get("summary", ()))
-    numbers += outlined_headlines(result.tables) + headlines_over_time(result.tables)
+    numbers += micro_headlines(result.tables) + outlined_headlines(result.tables) + headlines_over_time(result.tables)
     card = record.get("card") or {}
     return environment.get_template("report.html").render(
         recipe=result.recipe,
