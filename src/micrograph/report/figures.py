@@ -25,6 +25,7 @@ from micrograph.draw import (
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.energies import energy_figures, is_energies
 from micrograph.report.finer import finer_figures
+from micrograph.report.foils import foil_figures, is_foil
 from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.micrographs import is_micro, micro_figures
 from micrograph.report.mixtures import mixture_figures
@@ -65,7 +66,8 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     ('tracks', 'drift', 'motion', 'diffusion', 'rates', 'states', 'counts', 'averages'). What is missing is left out.
     Objects with an outline have pictures of their own, see `outlined_figures`.
     """
-    found = outlined_figures(recipe, prediction, tables) | movie_figures(prediction, tables)
+    own = foil_figures if is_foil(tables) else outlined_figures
+    found = own(recipe, prediction, tables) | movie_figures(prediction, tables)
     found |= crystal_figures(prediction, tables) | scan_figures(prediction, tables)
     found |= mixture_figures(prediction, tables) | energy_figures(prediction, tables)
     if prediction is not None:

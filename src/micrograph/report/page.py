@@ -14,6 +14,7 @@ from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
 from micrograph.report.micrographs import micro_headlines, micro_tables
+from micrograph.report.foils import OF_ALL, OF_FRAME, foil_headlines
 from micrograph.report.numbers import headlines, headlines_over_time
 from micrograph.report.outlined_numbers import outlined_headlines
 from micrograph.report.over_time import movie_tables, write_movies
@@ -36,6 +37,7 @@ CAPTIONS = {
     "comb": "Lines are the mean intensities of whole numbers of atoms, as found.",
     "layer-lines": "The tube's axis is upwards; dashed are the layer lines of the likeliest tube, as fitted.",
     "detail": "A part of the same frame, enlarged.",
+    "defects": "Lines run along the middle of the dislocations' images; bodies are filled; dashed ones are doubted.",
     "image": "The frame as recorded; black and white are the 0.5 and 99.5 percentiles.",
     "score": "What the network says: 1 is certain, 0 is nothing there.",
     "strain": "Relative to the mean lattice; red is stretched, blue compressed.",
@@ -143,9 +145,10 @@ def result_figures(result: Result) -> dict[str, Figure]:
         index = prediction.frame.index
         tables |= {
             name: result.tables.of_frame(name, index)
-            for name in ("objects", "defects", "outlines", "energies")
+            for name in ("objects", "defects", "outlines", "energies", *OF_FRAME)
             if name in result.tables
         }
+    tables |= {name: result.tables[name] for name in OF_ALL if name in result.tables}
     if "defects" in result.tables and len(tables["frames"]) > 2:
         tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))
     return figures(result.recipe, prediction, tables | movie_tables(result) | micro_tables(result))
@@ -163,6 +166,7 @@ def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path])
     answers = result.recipe.task.answers
     numbers = headlines(result.summary, result.tables["frames"], answers.get("summary", ()))
     numbers += micro_headlines(result.tables) + outlined_headlines(result.tables) + headlines_over_time(result.tables)
+    numbers += foil_headlines(result.tables)
     card = record.get("card") or {}
     return environment.get_template("report.html").render(
         recipe=result.recipe,
