@@ -108,6 +108,11 @@ class FoilDensities:
     thickness_nm: float | None = None
     ignore: int = field(default=int(Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME), metadata={"setting": False})
 
+    def __post_init__(self) -> None:
+        """Refuse a foil without thickness."""
+        if self.thickness_nm is not None and not self.thickness_nm > 0:
+            raise ValueError(f"thickness_nm is {self.thickness_nm:g}, a foil is thicker than 0 nm.")
+
     def start(self) -> Seen:
         """Return the state before the first frame."""
         return Seen()

@@ -116,6 +116,11 @@ class CrystalDefects:
     least_score: float = 0.6
     rise: float = 0.2
 
+    def __post_init__(self) -> None:
+        """Refuse a threshold that no probability can cross."""
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold is {self.threshold:g}, it must lie between 0 and 1.")
+
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'outlines', 'lines', 'line_points' and 'frames' of one frame."""
         import pandas as pd
