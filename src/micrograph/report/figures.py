@@ -24,7 +24,7 @@ from micrograph.draw import (
 )
 from micrograph.report.crystals import crystal_figures
 from micrograph.report.energies import energy_figures, is_energies
-from micrograph.report.finer import finer_figures
+from micrograph.report.finer import finer_figures, is_finer
 from micrograph.report.foils import foil_figures, is_foil
 from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.micrographs import is_micro, micro_figures
@@ -35,6 +35,7 @@ from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import is_told, told_spectra_figures
 from micrograph.report.structures import is_structural, structural_figures
+from micrograph.report.surfaces import is_surface, surface_figures
 from micrograph.report.tilts import is_tilts, tilt_figures
 from micrograph.report.tubes import is_tubes, tube_figures
 from micrograph.report.volumes import volume_figures
@@ -83,7 +84,17 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
 
 def _has_own(tables: Mapping[str, DataFrame]) -> bool:
     """Return whether the objects have pictures of their own kind."""
-    return is_micro(tables) or is_outlined(tables) or is_structural(tables) or is_tilts(tables) or is_energies(tables) or "maps" in tables or is_told(tables)
+    return (
+        is_micro(tables)
+        or is_surface(tables)
+        or is_outlined(tables)
+        or is_structural(tables)
+        or is_tilts(tables)
+        or is_energies(tables)
+        or "maps" in tables
+        or is_told(tables)
+        or is_finer(tables)
+    )
 
 
 def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
@@ -107,6 +118,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
         found |= tilt_figures(recipe, prediction, tables)
     elif is_structural(tables):
         found |= structural_figures(recipe, prediction, tables)
+    elif is_surface(tables):
+        found |= surface_figures(recipe, prediction, tables)
     elif is_heights(tables):
         found |= height_figures(recipe, prediction, tables)
     elif objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):

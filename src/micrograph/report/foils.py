@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from micrograph.run import Recipe
 
-#: Tables of a frame, and of all frames, that these pictures take beside the usual ones.
-OF_FRAME, OF_ALL = ("lines", "line_points"), ("line_density", "swelling", "size_bins")
+#: Tables of all frames that these pictures take beside the usual ones.
+OF_ALL = ("line_density", "swelling", "size_bins")
 
 
 def is_foil(tables: Mapping[str, DataFrame]) -> bool:

@@ -13,8 +13,8 @@ from micrograph.core import Column, Flag
 from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
+from micrograph.report.foils import OF_ALL, foil_headlines
 from micrograph.report.micrographs import micro_headlines, micro_tables
-from micrograph.report.foils import OF_ALL, OF_FRAME, foil_headlines
 from micrograph.report.numbers import headlines, headlines_over_time
 from micrograph.report.outlined_numbers import outlined_headlines
 from micrograph.report.over_time import movie_tables, write_movies
@@ -143,11 +143,8 @@ def result_figures(result: Result) -> dict[str, Figure]:
     tables = {name: result.tables[name] for name in ("frames", "summary")}
     if prediction is not None:
         index = prediction.frame.index
-        tables |= {
-            name: result.tables.of_frame(name, index)
-            for name in ("objects", "defects", "outlines", "energies", *OF_FRAME)
-            if name in result.tables
-        }
+        of_all = {"frames", *result.recipe.over_time}
+        tables |= {name: result.tables.of_frame(name, index) for name in result.tables if name not in of_all}
     tables |= {name: result.tables[name] for name in OF_ALL if name in result.tables}
     if "defects" in result.tables and len(tables["frames"]) > 2:
         tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))

@@ -1,0 +1,157 @@
+"""A surface's lattice followed through the image, and the motif that all its cells share.
+
+Scanners creep and drift: the lattice is bent. How far it is shifted at each place follows from the phases of its
+Fourier components there (geometric phase, Hytch 1998, doi:10.1016/S0304-3991(98)00035-7), those of the strongest
+components together. Folded with that shift, the image gives the motif: at each place in the cell the median over all
+cells, which defects do not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Shifts are averaged over so many cells (1 sigma), from so many components up to this order.
+REACH_CELLS, _COMPONENTS, _ORDERS = 1.6, 12, 8
+#: Pixels of all cells that share one sample of the motif, at least; samples along a side, at most.
+_SHARED, _MOST_SAMPLES = 12, 96
+#: Rounds of shift and motif.
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A lattice in an image (H, W): its mean `cell` (2, 2), rows a and b as [y, x] in px, and how it is bent.
+
+    shift: (2, H, W), how far (y, x, in px) each place is shifted from the straight lattice; motif: (Na, Nb) values in
+    the cell, NaN where nothing was seen; place: (2, H, W) where each pixel lies in its cell, 0 to 1 along a and b.
+    """
+
+    cell: Array
+    shift: Array
+    motif: Array
+    place: Array
+
+    def periodic(self) -> Array:
+        """Return the image (H, W) that the motif alone would give."""
+        return sampled(self.motif, self.place)
+
+
+def follow(image: Array, usable: Mask, cell: Array) -> Followed:
+    """Return the lattice of an image (H, W) of about `cell`, followed through it; `usable` pixels count."""
+    shift = np.zeros((2, *image.shape))
+    rows, columns = np.indices(image.shape)
+    grid = np.stack([rows, columns]).astype(float)
+    for _ in range(_ROUNDS):
+        slope, shift = _straightened(shift, usable)
+        cell = cell @ (np.eye(2) + slope).T
+        place = np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
+        motif = _motif(image, usable, cell, place)
+        shift = shift + _shift(image, usable, cell, shift, motif)
+    slope, shift = _straightened(shift, usable)
+    cell = cell @ (np.eye(2) + slope).T
+    place = np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
+    return Followed(cell, shift, _motif(image, usable, cell, place), place)
+
+
+def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:
+    """Return the mean slope (2, 2) of a shift, d(y, x) by d(y, x), and the shift without it."""
+    if not shift.any():
+        return np.zeros((2, 2)), shift
+    grid = np.indices(shift.shape[1:]).astype(float)
+    design = np.column_stack([np.ones(int(usable.sum())), grid[0][usable], grid[1][usable]])
+    fit = np.linalg.lstsq(design, shift[:, usable].T, rcond=None)[0]
+    return fit[1:].T, shift - np.einsum("ij,jyx->iyx", fit[1:].T, grid)
+
+
+def _shift(image: Array, usable: Mask, cell: Array, shift: Array, motif: Array) -> Array:
+    """Return how far (2, H, W) the image lies from where the motif says, from the strongest components."""
+    reciprocal = np.linalg.inv(cell).T
+    orders = np.array([(h, k) for h in range(_ORDERS + 1) for k in range(-_ORDERS, _ORDERS + 1) if (h, k) > (0, 0)])
+    filled = np.where(np.isfinite(motif), motif, np.nanmean(motif))
+    spectrum = np.fft.fft2(filled) / filled.size
+    within = (np.abs(orders) < np.array(motif.shape) / 2).all(axis=1)
+    orders = orders[within & (np.abs(orders @ reciprocal).max(axis=1) < 0.4)]
+    strength = np.abs(spectrum[tuple(orders.T)])
+    strong = np.argsort(-strength)[:_COMPONENTS]
+    sigma = REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
+    step = max(1, int(sigma / 4))
+    grid = np.indices(image.shape).astype(float) - shift
+    normal, pull = np.zeros((2, 2, *_blocks(image.shape, step))), np.zeros((2, *_blocks(image.shape, step)))
+    for order in orders[strong]:
+        g = order @ reciprocal
+        wave = np.exp(-2j * np.pi * np.einsum("i,iyx->yx", g, grid))
+        seen = _smooth(np.where(usable, image, 0.0) * wave, step, sigma)
+        known = np.conj(spectrum[tuple(order)])
+        product = seen * known
+        weight = np.abs(product)
+        normal += weight * np.multiply.outer(np.outer(g, g), np.ones(weight.shape))
+        pull += weight * np.angle(product) / (-2 * np.pi) * g[:, None, None]
+    small = 1e-3 * float(np.trace(normal.mean(axis=(2, 3)))) * np.eye(2)[:, :, None, None]
+    solved = np.linalg.solve((normal + small).transpose(2, 3, 0, 1), pull.transpose(1, 2, 0)[..., None])[..., 0]
+    return np.stack([_spread(solved[..., axis], step, image.shape) for axis in range(2)])
+
+
+def _blocks(shape: tuple[int, ...], step: int) -> tuple[int, int]:
+    height, width = (-(-n // step) for n in shape)
+    return height, width
+
+
+def _smooth(image: NDArray[np.complex128], step: int, sigma: float) -> NDArray[np.complex128]:
+    """Return an image, mean over blocks of `step` px, smoothed by `sigma` px; outside counts zero."""
+    from scipy.ndimage import gaussian_filter
+
+    height, width = _blocks(image.shape, step)
+    padded = np.zeros((height * step, width * step), complex)
+    padded[: image.shape[0], : image.shape[1]] = image
+    blocks = padded.reshape(height, step, width, step).mean(axis=(1, 3))
+    return np.asarray(gaussian_filter(blocks, sigma / step, mode="constant"))
+
+
+def _spread(blocks: Array, step: int, shape: tuple[int, ...]) -> Array:
+    from scipy.ndimage import zoom
+
+    whole = zoom(blocks, step, order=1, mode="nearest", grid_mode=True)
+    return np.asarray(whole[: shape[0], : shape[1]])
+
+
+def motif_of(image: Array, usable: Mask, followed: Followed) -> Array:
+    """Return the motif (Na, Nb) of an image in a lattice that was followed in another one of the same place."""
+    return _motif(image, usable, followed.cell, followed.place)
+
+
+def _motif(image: Array, usable: Mask, cell: Array, place: Array) -> Array:
+    """Return the median of the image at every place in the cell (Na, Nb); NaN where no pixel fell."""
+    sides = _sides(cell, int(usable.sum()))
+    index = np.minimum((place * sides[:, None, None]).astype(np.intp), (sides - 1)[:, None, None])
+    flat = (index[0] * sides[1] + index[1])[usable]
+    values = image[usable]
+    order = np.lexsort((values, flat))
+    flat, values = flat[order], values[order]
+    start = np.searchsorted(flat, np.arange(int(sides.prod())))
+    count = np.diff(np.append(start, len(flat)))
+    low, high = start + np.maximum(count - 1, 0) // 2, start + count // 2
+    middle = (values[np.minimum(low, len(values) - 1)] + values[np.minimum(high, len(values) - 1)]) / 2
+    return np.where(count > 0, middle, np.nan).reshape(tuple(sides))
+
+
+def _sides(cell: Array, pixels: int) -> NDArray[np.intp]:
+    """Return how many samples a motif has along a and b: a pixel each, or more where few pixels share one."""
+    sides = np.linalg.norm(cell, axis=1)
+    share = float(np.sqrt(pixels / _SHARED / sides.prod()))
+    return np.clip(np.rint(sides * min(1.0, share)), 3, _MOST_SAMPLES).astype(np.intp)
+
+
+def sampled(motif: Array, place: Array) -> Array:
+    """Return the motif, which repeats, at places (2, ...) in the cell."""
+    from scipy.ndimage import map_coordinates
+
+    filled = np.where(np.isfinite(motif), motif, np.nanmedian(motif))
+    sides = np.array(motif.shape).reshape(2, *[1] * (place.ndim - 1))
+    return np.asarray(map_coordinates(filled, place * sides - 0.5, order=1, mode="grid-wrap"))

@@ -1,0 +1,123 @@
+"""Where a surface differs from its motif: missing and added atoms, islands, as regions with place, area and height."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.features.surface.motif import Followed
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: What a region is called: lower than the motif, higher, or larger than so many cells.
+KINDS = ("missing", "added", "island")
+_ISLAND_CELLS = 0.6
+#: A region grows to where the difference falls below this share of the least that begins one.
+_GROWS = 0.5
+#: Smoothing (1 sigma) over the distance between neighbouring sites.
+_SMOOTH = 0.16
+#: Atoms may lie so far from where the motif says, over that distance, before that is a difference.
+_MISPLACED = 0.1
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Maxima of a motif: ``place`` (N, 2) in the cell, 0 to 1; ``height`` (N,); ``apart_px`` between neighbours."""
+
+    place: Array
+    height: Array
+    apart_px: float
+
+
+@dataclass(frozen=True)
+class Regions:
+    """N regions: ``y_px, x_px`` middle, ``kind``, ``value`` extreme difference, ``score``, ``area_px``, ``cut`` by an edge.
+
+    ``label`` (H, W) holds the number of each region from 1 on, 0 elsewhere; ``noise`` is the 1-sigma of the difference.
+    """
+
+    y_px: Array
+    x_px: Array
+    kind: NDArray[np.str_]
+    value: Array
+    score: Array
+    area_px: Array
+    cut: Mask
+    label: NDArray[np.int32]
+    noise: float
+
+
+def sites_of(motif: Array, cell: Array) -> Sites:
+    """Return the maxima of a motif (Na, Nb) of a `cell` (2, 2) in px that rise above a fifth of its whole range."""
+    from scipy.ndimage import gaussian_filter, maximum_filter
+
+    sides = np.array(motif.shape)
+    filled = np.where(np.isfinite(motif), motif, np.nanmedian(motif))
+    smooth = gaussian_filter(filled, 0.035 * sides, mode="wrap")
+    least = float(smooth.min() + 0.4 * np.ptp(smooth))
+    reach = np.maximum(3, np.rint(0.12 * sides) // 2 * 2 + 1).astype(int)
+    found = np.argwhere((maximum_filter(smooth, size=tuple(reach), mode="wrap") == smooth) & (smooth > least))
+    order = np.argsort(-smooth[tuple(found.T)])
+    place = ((found[order] + 0.5) / sides).reshape(-1, 2)
+    images = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    steps = (place[:, None, None] - place[None, :, None] + images) @ cell
+    away = np.linalg.norm(steps, axis=-1)
+    near = away[away > 1e-9]
+    apart = float(near.min()) if near.size else float(np.linalg.norm(cell, axis=1).min())
+    return Sites(place, smooth[tuple(found[order].T)], apart)
+
+
+def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: float, least: float) -> Regions:
+    """Return the regions of an image (H, W) that differ from the motif by `sigmas` of the noise and by `least`.
+
+    least: in units of the motif's range (its 2nd to 98th percentile). Pixels that are not finite count as the motif.
+    """
+    from scipy.ndimage import gaussian_filter, label
+
+    periodic = followed.periodic()
+    sigma = _SMOOTH * apart_px
+    seen = gaussian_filter(np.where(np.isfinite(image), image, periodic), sigma)
+    smooth = _beyond(seen, gaussian_filter(periodic, sigma), max(1, round(_MISPLACED * apart_px)))
+    rest = seen - gaussian_filter(periodic, sigma)
+    noise = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+    contrast = float(np.ptp(np.nanpercentile(followed.motif, (2, 98))))
+    enough = max(sigmas * noise, least * contrast)
+    numbered, total = np.zeros(image.shape, np.int32), 0
+    for sign in (-1, 1):
+        found, count = label(sign * smooth > _GROWS * enough)
+        top = np.zeros(count + 1)
+        np.maximum.at(top, found, sign * smooth)
+        kept = (top > enough) & (np.arange(count + 1) > 0)
+        renumbered = np.where(kept, total + np.cumsum(kept), 0)
+        numbered = np.where(kept[found], renumbered[found], numbered).astype(np.int32)
+        total += int(kept.sum())
+    cell_px = abs(float(np.linalg.det(followed.cell)))
+    return _measured(smooth, numbered, total, noise, _ISLAND_CELLS * cell_px)
+
+
+def _beyond(seen: Array, periodic: Array, reach: int) -> Array:
+    """Return by how much an image lies above the highest, or below the lowest, value of the motif within `reach` px."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    side = 2 * reach + 1
+    above, below = seen - maximum_filter(periodic, side), seen - minimum_filter(periodic, side)
+    return np.asarray(np.maximum(above, 0) + np.minimum(below, 0))
+
+
+def _measured(smooth: Array, numbered: NDArray[np.int32], total: int, noise: float, island_px: float) -> Regions:
+    from scipy.ndimage import center_of_mass, extrema
+
+    index = np.arange(1, total + 1)
+    low, high, *_ = extrema(smooth, numbered, index) if total else ([], [])
+    value = np.where(np.abs(low) > np.abs(high), low, high).astype(float)
+    centre = np.array(center_of_mass(np.abs(smooth), numbered, index), float).reshape(-1, 2)
+    area = np.bincount(numbered.ravel(), minlength=total + 1)[1:].astype(float)
+    kind = np.where(area > island_px, KINDS[2], np.where(value < 0, KINDS[0], KINDS[1])).astype(np.str_)
+    border = np.concatenate([numbered[[0, -1]].ravel(), numbered[:, [0, -1]].ravel()])
+    return Regions(
+        centre[:, 0], centre[:, 1], kind, value, np.abs(value) / max(noise, 1e-300), area,
+        np.isin(index, border), numbered, noise,
+    )  # fmt: skip
