@@ -43,7 +43,7 @@ class FieldFit:
     low, high (K,): ends of the 95 % profile intervals; mean, spread: of S without evidence, at the maximum; posterior
     (N, q): probability of every state of each site, given all labels; complete (K, K): covariance of S without
     evidence: Fisher's information if every site were seen without errors; states (N, R): configurations without
-    evidence; share: of the information of labels without errors that these labels hold, by parameter (K,).
+    evidence, told (N, R): with it; share: of the information of labels without errors that these labels hold, by parameter (K,).
     """
 
     theta: Array
@@ -54,6 +54,7 @@ class FieldFit:
     complete: Array
     posterior: Array
     states: NDArray[np.int8]
+    told: NDArray[np.int8]
     share: Array
     missing: Array
     third: Callable[[Array], float]
@@ -93,7 +94,7 @@ def fit_field(
     unseen = _drawn(free, theta, settings.last, settings.every)
     posterior = np.zeros((field.number, field.states))
     seen = _drawn(told, theta, settings.last, settings.every, posterior)
-    return _finished(theta, unseen, seen, posterior, free.states)
+    return _finished(theta, unseen, seen, posterior, (free.states, told.states))
 
 
 def _drawn(chains: Chains, theta: Array, sweeps: int, every: int, posterior: Array | None = None) -> Array:
@@ -132,7 +133,9 @@ def _step(unseen: Array, seen: Array) -> Array:
     return np.asarray(step * min(1.0, _LARGEST / max(float(np.abs(step).max()), 1e-12)))
 
 
-def _finished(theta: Array, unseen: Array, seen: Array, posterior: Array, states: NDArray[np.int8]) -> FieldFit:
+def _finished(
+    theta: Array, unseen: Array, seen: Array, posterior: Array, states: tuple[NDArray[np.int8], NDArray[np.int8]]
+) -> FieldFit:
     information = _information(unseen, seen)
     inverse = np.linalg.inv(information)
     gradient = _flat(seen).mean(axis=0) - _flat(unseen).mean(axis=0)
@@ -151,7 +154,7 @@ def _finished(theta: Array, unseen: Array, seen: Array, posterior: Array, states
     whole = np.cov(flat_free.T).reshape(information.shape)
     best = np.diag(np.linalg.inv(whole + np.diag(1e-9 + 1e-6 * np.diag(whole))))
     fit = FieldFit(
-        theta, covariance, theta, theta, flat_free.mean(axis=0), whole, posterior, states, best / np.diag(inverse),
+        theta, covariance, theta, theta, flat_free.mean(axis=0), whole, posterior, *states, best / np.diag(inverse),
         np.cov(flat_told.T).reshape(information.shape), third,
     )  # fmt: skip
     ends = np.array([_ends(fit, place) for place in range(len(theta))])

@@ -151,3 +151,18 @@ def _placed(values: Array, cell: Array, phases: Array, margin: float) -> Nodes:
     edge = margin * float(np.hypot(*cell.T).min())
     inside = ((place >= edge) & (place <= np.array([height - 1, width - 1]) - edge)).all(axis=1)
     return Nodes(index[inside], np.asarray(place[inside]), cell)
+
+
+def neighbours_of(nodes: Nodes) -> Index:
+    """Return the pairs (P, 2) of nodes that are neighbours: no farther apart than 1.3 times the shortest vector."""
+    a, b = nodes.cell
+    steps = [(1, 0), (0, 1), (1, 1), (1, -1)]
+    near = [step for step in steps if np.hypot(*(step[0] * a + step[1] * b)) < 1.3 * nodes.spacing_px]
+    place = {(int(u), int(v)): number for number, (u, v) in enumerate(nodes.index)}
+    found = [
+        (number, place[u + du, v + dv])
+        for (u, v), number in place.items()
+        for du, dv in near
+        if (u + du, v + dv) in place
+    ]
+    return np.array(found, np.intp).reshape(-1, 2)
