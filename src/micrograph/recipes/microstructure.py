@@ -9,6 +9,7 @@ from micrograph.simulate.metallography import CONSTITUENTS, PARTICLE, Metallogra
 from micrograph.track.micrographs import ANSWERS, Micrographs
 from micrograph.train import TrainSettings
 from micrograph.validate.drawn_steels import DrawnSteels
+from micrograph.validate.label_flips import flip_loss
 from micrograph.validate.microstructure_checks import (
     calibration_error,
     denuded_error,
@@ -84,6 +85,7 @@ RECIPE = Recipe(
         object_vote(LOW, at_least=0.94),
         vote_gain(LOW),
         mean_overlap(LOW, at_least=0.75),
+        flip_loss(MetallographySampler(high_carbon=0.0), at_most=2.0),
         share_error(LOW, at_most=0.05),
         calibration_error(LOW, at_most=0.05),
         sizes_agree(HIGH, at_least=0.9),

@@ -99,15 +99,15 @@ class DrawnSteels:
     def _shaken(self, room: Image, rng: np.random.Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Return centres (N, 2) on a shaken hexagonal grid, radii of equal area (N,), and which are rounded squares."""
         mean = float(rng.uniform(*self.diameter_px))
-        pitch = mean * rng.uniform(1.7, 2.4)
+        pitch = mean * rng.uniform(2.0, 2.6)
         rows = np.arange(-pitch, self.side_px + pitch, 0.866 * pitch)
         grid = [
             (y, x + (n % 2) * pitch / 2) for n, y in enumerate(rows) for x in np.arange(-pitch, self.side_px, pitch)
         ]
-        centres = np.array(grid) + rng.uniform(-0.22, 0.22, (len(grid), 2)) * pitch
-        radii = np.clip(rng.gamma(9.0, mean / 18, len(grid)), 1.6, 0.3 * pitch)
+        centres = np.array(grid) + rng.uniform(-0.13, 0.13, (len(grid), 2)) * pitch
+        radii = rng.gamma(9.0, mean / 18, len(grid))
         at = np.clip(np.rint(centres), 0, self.side_px - 1).astype(np.intp)
-        fits = room[at[:, 0], at[:, 1]] > radii
+        fits = (room[at[:, 0], at[:, 1]] > radii) & (radii > 1.6) & (radii < 0.34 * pitch)
         return centres[fits], radii[fits], rng.random(int(fits.sum())) < 0.3
 
     def _lit(self, metal: Metal, rng: np.random.Generator) -> Image:
