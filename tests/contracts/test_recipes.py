@@ -50,6 +50,7 @@ OF_WHOLES = (
     "compressed-movie",
     "plasmon-spectra",
     "partial-scan",
+    "microstructure",
     "sem-superres",
     "crystal-defects",
     "segregation",
