@@ -25,6 +25,7 @@ from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.mixtures import mixture_figures
+from micrograph.report.micrographs import micro_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import told_spectra_figures
@@ -121,6 +122,8 @@ def example(recipe: Recipe) -> str:
         return 'map.dm4          # or .hspy, .emd, .npy with --energy-axis "0.01 eV, 0.2 eV" and --scan-step "2 nm"'
     if "rows" in recipe.task.takes:
         return "scan.mib          # or .blo, .xml (EMPAD), .h5, .zarr, .npy with --pattern-pixel and --scan-step"
+    if "phases" in recipe.task.answers:
+        return 'micrograph.tif --pixel-size "25 nm"      # or the scale that a SEM wrote; a folder of many micrographs'
     if "outlines" in recipe.task.answers:
         return 'movie.dm4 --frame-time "0.1 s"       # or .npy/.tif with --pixel-size "0.2 nm"'
     if "frame_time_s" in recipe.task.needs or len(recipe.over_time) > 1:
@@ -217,6 +220,8 @@ def gallery_picture(name: str) -> None:
         completed_picture(recipe)
     if name == "denoise":
         denoised_picture(recipe)
+    if name == "microstructure":
+        micrograph_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or recipe.model.weights is None:
         return
     if name in STRUCTURAL:
@@ -364,6 +369,15 @@ def scan_picture(recipe: Recipe) -> None:
     scan = random_scan(np.random.default_rng(5), 64, 64, 2e4)
     figures = scan_figures(None, Analyser(recipe).movie(scan.recording(1)))
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["centre-of-mass"]))
+
+
+def micrograph_picture(recipe: Recipe) -> None:
+    """Draw one simulated micrograph of ultrahigh-carbon steel with its constituents."""
+    data: Any = recipe.data
+    sample = replace(data, side_px=384, high_carbon=1.0, pixel_nm=(25.0, 25.0))(np.random.default_rng(12))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    found = micro_figures(recipe, load_predictor(str(recipe.model.weights))(frame), {})
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(found["constituents"]))
 
 
 def outlined_picture(recipe: Recipe) -> None:
