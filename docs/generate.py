@@ -24,8 +24,8 @@ from micrograph.infer.predictor import unaided
 from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
-from micrograph.report.mixtures import mixture_figures
 from micrograph.report.micrographs import micro_figures
+from micrograph.report.mixtures import mixture_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import told_spectra_figures
