@@ -183,10 +183,14 @@ def depth_of(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return how far every pixel (h, w) is from the border of its connected part, over the greatest in that part."""
     from scipy import ndimage as ndi
 
-    distance = ndi.distance_transform_edt(mask)
-    labels, number = ndi.label(mask)
-    greatest = np.concatenate([[1.0], ndi.maximum(distance, labels, np.arange(1, number + 1))])
-    return np.asarray(distance / np.maximum(greatest[labels], 1e-9), np.float32)
+    labels, _ = ndi.label(mask)
+    depth = np.zeros(mask.shape, np.float32)
+    for number, box in enumerate(ndi.find_objects(labels), start=1):
+        wide = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        inside = labels[wide] == number
+        distance = ndi.distance_transform_edt(inside)
+        depth[wide][inside] = (distance / max(float(distance.max()), 1e-9))[inside]
+    return depth
 
 
 def body_table(kind: str, outlines: Outlines, scores: Array, labels: Labels, pixel_nm: float) -> pd.DataFrame:

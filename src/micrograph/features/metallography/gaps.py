@@ -160,13 +160,13 @@ def _across(
     """Return middles, directions (degrees) and lengths of the shortest ways across from each place, up to `widest`."""
     angle = np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
     steps = np.arange(0.5, widest + 0.5, 0.5)
+    rim = int(np.ceil(widest)) + 1
+    banks = np.pad(~below, rim)
+    first = (rows + rim) * banks.shape[1] + columns + rim
     sides = []
     for sign in (-1.0, 1.0):
-        y = np.rint(rows[:, None, None] - sign * np.sin(angle)[:, None] * steps).astype(np.intp)
-        x = np.rint(columns[:, None, None] + sign * np.cos(angle)[:, None] * steps).astype(np.intp)
-        within = (y >= 0) & (x >= 0) & (y < below.shape[0]) & (x < below.shape[1])
-        open_ = below[np.clip(y, 0, below.shape[0] - 1), np.clip(x, 0, below.shape[1] - 1)]
-        ended = within & ~open_
+        down, right = _nearest(-sign * np.sin(angle)[:, None] * steps), _nearest(sign * np.cos(angle)[:, None] * steps)
+        ended = banks.ravel()[first[:, None, None] + (down * banks.shape[1] + right)]
         sides.append(np.where(ended.any(axis=2), steps[ended.argmax(axis=2)], 4 * widest))
     total = sides[0] + sides[1]
     # Lengths are whole half pixels: among directions that are alike the one in their middle is across.
@@ -180,6 +180,11 @@ def _across(
     turned = angle[best[kept]]
     y, x = rows[kept] - middle * np.sin(turned), columns[kept] + middle * np.cos(turned)
     return y, x, np.degrees(turned), length[kept]
+
+
+def _nearest(offsets: Array) -> NDArray[np.intp]:
+    """Return the nearest whole numbers, of halves the one farther from zero."""
+    return np.trunc(offsets + np.copysign(0.5 + 1e-9, offsets)).astype(np.intp)
 
 
 def _crossed(image: Image, level: float, widest: float, rough: Gaps) -> Gaps:

@@ -21,6 +21,8 @@ _SMOOTH = 2.0
 #: Free branches shorter than this many half widths, counted from the node, are spurs of thinning.
 _SPUR = 1.8
 _ROUNDS = 4
+#: Steps to the neighbours of a cell, those that share a side first.
+_RING = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 #: Share of half the width by which thinning draws a free end in.
 _DRAWN_IN = 0.85
 
@@ -71,13 +73,10 @@ def skeleton_of(chances: NDArray[np.floating], threshold: float = 0.5, least_px:
     thin = np.asarray(skeletonize(padded))[8:-8, 8:-8]  # type: ignore[no-untyped-call]
     distance = distance_transform_edt(padded)[8:-8, 8:-8]
     for _ in range(_ROUNDS):
-        pieces, nodes = _pieces(thin)
-        spurs = [piece for piece in pieces if _is_spur(piece, nodes, distance)]
-        if not spurs:
+        spurs = _spurs(thin, distance)
+        if not spurs.any():
             break
-        for piece in spurs:
-            thin[tuple(piece.cells.T)] = False
-        thin = np.asarray(skeletonize(thin))  # type: ignore[no-untyped-call]
+        thin = np.asarray(skeletonize(thin & ~spurs))  # type: ignore[no-untyped-call]
     pieces, nodes = _pieces(thin)
     branches = [_branch(piece, nodes, distance, chances) for piece in pieces]
     long = [one for one in branches if max(one.nodes) >= 0 or one.length_px >= least_px]
@@ -92,29 +91,50 @@ class _Piece:
     nodes: tuple[int, int]
 
 
-def _pieces(thin: Mask) -> tuple[list[_Piece], Array]:
-    """Return the branches of a skeleton (h, w) and the middles of its nodes."""
+def _parted(thin: Mask) -> tuple[NDArray[np.integer], int, NDArray[np.integer], int, Mask]:
+    """Return labels and number of the nodes and of the branches of a skeleton (h, w), and where its free ends are."""
     from scipy import ndimage as ndi
 
     around = ndi.convolve(thin.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - 1
     meeting, number = ndi.label(thin & (around >= 3), np.ones((3, 3)))
-    nodes = np.array(ndi.center_of_mass(meeting > 0, meeting, np.arange(1, number + 1))).reshape(-1, 2)
     labels, count = ndi.label(thin & (meeting == 0), np.ones((3, 3)))
+    return meeting, number, labels, count, np.asarray(thin & (around == 1))
+
+
+def _spurs(thin: Mask, distance: Array) -> Mask:
+    """Return the branches with a free end that are no longer than thinning makes of a band's rough border."""
+    from scipy import ndimage as ndi
+
+    meeting, _, labels, count, ends = _parted(thin)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    free = np.bincount(labels[ends], minlength=count + 1)
+    wide = ndi.maximum_filter(np.where(meeting > 0, distance, 0.0), 3)
+    at_node = np.zeros(count + 1)
+    np.maximum.at(at_node, labels[labels > 0], wide[labels > 0])
+    spur = (free == 1) & (at_node > 0) & (sizes < _SPUR * at_node)
+    spur[0] = False
+    return np.asarray(spur[labels])
+
+
+def _pieces(thin: Mask) -> tuple[list[_Piece], Array]:
+    """Return the branches of a skeleton (h, w) and the middles of its nodes."""
+    from scipy import ndimage as ndi
+
+    meeting, number, labels, count, _ = _parted(thin)
+    nodes = np.array(ndi.center_of_mass(meeting > 0, meeting, np.arange(1, number + 1))).reshape(-1, 2)
     padded = np.pad(meeting, 1)
-    order = np.argsort(labels, axis=None, kind="stable")
-    ends = np.searchsorted(labels.ravel()[order], np.arange(1, count + 2))
-    rows, columns = np.unravel_index(order, labels.shape)
-    cells = np.stack([rows, columns], 1)
+    rows, columns = np.nonzero(labels)
+    order = np.argsort(labels[rows, columns], kind="stable")
+    cells = np.stack([rows, columns], 1)[order]
+    ends = np.searchsorted(labels[rows, columns][order], np.arange(1, count + 2))
     return [_ordered(cells[ends[k] : ends[k + 1]], padded) for k in range(count)], nodes
 
 
 def _ordered(cells: NDArray[np.intp], meeting: NDArray[np.integer]) -> _Piece:
     """Return the cells of one branch in order from end to end, with the nodes at both; `meeting` has a rim of one."""
-    places = {(int(y), int(x)): k for k, (y, x) in enumerate(cells)}
-    near = [
-        [places[spot] for spot in _ring(y, x) if spot in places]
-        for y, x in ((int(cell[0]), int(cell[1])) for cell in cells)
-    ]
+    spots = [(y, x) for y, x in cells.tolist()]
+    places = {spot: k for k, spot in enumerate(spots)}
+    near = [[places[y + dy, x + dx] for dy, dx in _RING if (y + dy, x + dx) in places] for y, x in spots]
     start = next((k for k, found in enumerate(near) if len(found) <= 1), 0)
     walk, seen = [start], {start}
     while True:
@@ -135,25 +155,10 @@ def _ordered(cells: NDArray[np.intp], meeting: NDArray[np.integer]) -> _Piece:
     return _Piece(ordered, (min(first, default=-1), min(last, default=-1)))
 
 
-def _ring(y: int, x: int) -> list[tuple[int, int]]:
-    """Return the neighbours of a cell, those that share a side first."""
-    sides, corners = ((0, 1), (1, 0), (0, -1), (-1, 0)), ((1, 1), (1, -1), (-1, 1), (-1, -1))
-    return [(y + dy, x + dx) for dy, dx in (*sides, *corners)]
-
-
 def _touched(cell: NDArray[np.intp], meeting: NDArray[np.integer]) -> set[int]:
     """Return the numbers of the nodes that a cell touches."""
     around = meeting[cell[0] : cell[0] + 3, cell[1] : cell[1] + 3]
-    return {int(value) - 1 for value in np.unique(around) if value > 0}
-
-
-def _is_spur(piece: _Piece, nodes: Array, distance: Array) -> bool:
-    """Return whether a branch with a free end is no longer than thinning makes of a band's rough border."""
-    if (piece.nodes[0] >= 0) == (piece.nodes[1] >= 0):
-        return False
-    node = nodes[max(piece.nodes)]
-    wide = distance[tuple(np.rint(node).astype(int))]
-    return bool(len(piece.cells) < _SPUR * wide)
+    return {value - 1 for value in around.ravel().tolist() if value > 0}
 
 
 def _branch(piece: _Piece, nodes: Array, distance: Array, chances: NDArray[np.floating]) -> Branch:
