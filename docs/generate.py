@@ -25,6 +25,7 @@ from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.micrographs import micro_figures
+from micrograph.report.foils import foil_figures
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
@@ -34,6 +35,7 @@ from micrograph.report.tilts import tilt_figures
 from micrograph.report.volumes import volume_figures
 from micrograph.run import Analyser, Recipe, learned, presented
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
+from micrograph.simulate.crystal_defect_sampler import DefectImages
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
 from micrograph.simulate.scanned import random_scan
@@ -48,6 +50,7 @@ from micrograph.validate.denoise_scenes import vacancies
 from micrograph.validate.edx_scenes import DotMaps, DotSeries
 from micrograph.validate.height_scenes import HrtemScenes, hrtem_particles
 from micrograph.validate.tilt_checks import ASKED
+from micrograph.validate.two_beam import TwoBeamImages
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -220,6 +223,8 @@ def gallery_picture(name: str) -> None:
         completed_picture(recipe)
     if name == "denoise":
         denoised_picture(recipe)
+    if name == "crystal-defects":
+        foil_picture(recipe)
     if name == "microstructure":
         micrograph_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or recipe.model.weights is None:
@@ -232,6 +237,19 @@ def gallery_picture(name: str) -> None:
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
     (IMAGES / f"{name}.png").write_bytes(to_png(figure))
+
+
+def foil_picture(recipe: Recipe) -> None:
+    """Draw one simulated foil by two-beam theory with its dislocations, precipitates and voids."""
+    fields = DefectImages(
+        side_px=384, line_px=(5.0, 6.0), contrast_to_noise=(6.0, 7.0), strength=(0.3, 0.4), precipitate_px=(16.0, 22.0),
+        void_px=(14.0, 20.0), line_cover=(0.04, 0.05), precipitate_cover=(0.02, 0.03), void_cover=(0.02, 0.03), absent=0.0,
+    )  # fmt: skip
+    scene = TwoBeamImages(fields)(np.random.default_rng(12))
+    frame = Frame(scene.image, 0, Calibration(pixel_nm=scene.pixel_nm))
+    prediction = load_predictor(str(recipe.model.weights))(frame)
+    figure = foil_figures(recipe, prediction, recipe.objects(prediction))["defects"]
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def denoised_picture(recipe: Recipe) -> None:
