@@ -216,7 +216,8 @@ def train(
     voltage: Voltage = None,
     pixel_size: PixelSize = None,
     labels: Annotated[
-        Path | None, typer.Option(readable=False, help="Folder of images with your own masks or outlines.")
+        Path | None,
+        typer.Option(readable=False, help="Your own masks or outlines, or a folder with a sub-folder a class."),
     ] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="With --labels: learn from so many; the others are held out.")
@@ -231,12 +232,18 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a recipe's model, for its own range of samples, for your structure and microscope, or on your labels."""
-    from micrograph.apps import labelling, making, screen
+    from micrograph.apps import classing, labelling, making, screen
+    from micrograph.io.classed import has_classes
 
     own = making.Material(structure, zone_axis, voltage, pixel_size)
     if labels is not None:
         given = labelling.OwnLabels(labels, images, curve)
         labelling.check_alone(own)
+        if has_classes(labels):
+            with screen.progress("learning", quiet) as advance:
+                found = classing.train_on_classes(recipe, labels, out, curve=curve, seed=seed, progress=advance)
+            screen.classed(out, recipe, found)
+            return
         with screen.progress("training", quiet) as advance:
             report = labelling.train_on_labels(
                 recipe, given, out, steps=steps, seed=seed, resume=resume, progress=advance

@@ -150,7 +150,7 @@ def analyze_paths(
     """
     from micrograph.recipes import find_recipe, require_suited
 
-    recipe = find_recipe(request.recipe).with_settings(request.settings)
+    recipe = with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
     recordings = [open_calibrated(path, request) for path in paths]
     for recording in recordings:
         require_suited(recipe, recording.calibration)
@@ -260,11 +260,33 @@ def write_all(result: Result, progress: Advance = silent) -> Path:
     return write_report(result, progress=lambda done, total: progress(done, total, "drawing the movie"))
 
 
+def with_own_classes(recipe: Recipe, weights: Sequence[Path]) -> Recipe:
+    """Return the recipe, or what answers in its place where the weights hold a user's own classes."""
+    from micrograph.nets import find_weights, read_card
+    from micrograph.nets.prototype_spec import PrototypeSpec
+
+    nets = [read_card(find_weights(path)).get("net", {}) for path in weights if path.suffix == ".safetensors"]
+    own = [PrototypeSpec.from_dict(net) for net in nets if net.get("kind") == "prototypes"]
+    if not own:
+        return recipe
+    if len(weights) > 1:
+        raise BadInput(f"Weights of your own classes answer alone: give one of the {len(weights)} files.")
+    if own[0].view not in ("", recipe.name):
+        raise BadInput(
+            f"The weights '{weights[0].name}' were made for recipe '{own[0].view}': use them there, or train "
+            f"'{recipe.name}' on your folder of classes."
+        )
+    from micrograph.recipes.few_shot import with_classes
+
+    return with_classes(recipe, own[0])
+
+
 def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor | Predict:
     """Return the predictor of the given weights, or of the recipe's shipped ones; refuse weights of another kind."""
     from micrograph.infer import load_encoder, load_predictor
     from micrograph.infer.predictor import unaided
     from micrograph.nets import EncoderSpec, NoNet, find_weights, load
+    from micrograph.nets.prototype_spec import PrototypeSpec
     from micrograph.run import Searcher, SelfTaught
 
     if isinstance(recipe.learner, Searcher):
@@ -273,6 +295,13 @@ def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> 
         raise BadInput(f"Recipe '{recipe.name}' trains on each recording: give --set start=FILE in place of --weights.")
     if isinstance(recipe.model, NoNet):
         return unaided
+    if isinstance(recipe.model, PrototypeSpec):
+        from micrograph.infer.few_shot import load_prototypes
+
+        own = "views" in recipe.model.looks
+        return load_prototypes(
+            str(weights[0]), view=None if own else recipe.view, own=recipe.view if own else None, device=device
+        )
     if not weights and recipe.model.weights is None:
         raise BadInput(f"Recipe '{recipe.name}' ships no weights: train them and give them with --weights.")
     names = [str(path) for path in weights] or [str(recipe.model.weights)]

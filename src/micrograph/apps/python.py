@@ -107,8 +107,8 @@ def analyze(
     from micrograph.recipes import find_recipe
 
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    chosen = chosen.with_settings(settings or {})
     own = tuple(map(Path, weights))
+    chosen = jobs.with_own_classes(chosen, own).with_settings(settings or {})
     request = jobs.Request(chosen.name, weights=own, device=device, bin=bin, memory=memory, maps=maps, resume=resume)
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
     return jobs.analyze_opened(chosen, opened, request, into=None if out is None else Path(out))
@@ -164,14 +164,20 @@ def train(
 
     With `labels`, a folder of images with masks or outlines, the recipe's shipped weights learn on from them: from
     `images` of them, the others being held out. The scores before and after, and with `curve` what one more label
-    would bring, are in the card under 'labels'. `begin_from` names weights to learn on from.
+    would bring, are in the card under 'labels'. A folder with a sub-folder a class gives a recipe that sorts images
+    your own classes; accuracy, confusion and doubts are in the card under 'classes'. `begin_from` names weights to
+    learn on from.
     """
-    from micrograph.apps import labelling, making
+    from micrograph.apps import classing, labelling, making
+    from micrograph.io.classed import has_classes
     from micrograph.nets import load
 
     material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
     if labels is not None:
         labelling.check_alone(material)
+        if has_classes(labels):
+            classing.train_on_classes(recipe, Path(labels), Path(out), curve=curve, seed=seed)
+            return load(out)
         own = labelling.OwnLabels(Path(labels), images, curve)
         labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
         return load(out)

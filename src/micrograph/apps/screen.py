@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from micrograph.apps.classing import ClassReport
     from micrograph.apps.labelling import LabelReport
     from micrograph.live.shown import State
     from micrograph.nets import Checkpoint
@@ -259,6 +260,45 @@ def _one_more(curve: LearningCurve) -> str:
         f"short trainings gave {measured} labelled image{'s' * (curve.numbers[-1] != 1)}, about "
         f"{curve.a:.3g} n^-{curve.b:.2f}."
     )
+
+
+def classed(path: Path, recipe: str, report: ClassReport) -> None:
+    """Print what weights from a user's own classes are worth on images that were held out, and what is doubtful."""
+    for name, why in report.skipped:
+        say(f"skipped {name}: {why}")
+    total, groups = sum(report.images), sum(report.groups)
+    say(f"Learned {len(report.labels)} classes from {total} images in {groups} groups that show different things.")
+    table = _table("true class", "images", "groups", *(f"called {label}" for label in report.labels), "right")
+    for place, row in enumerate(report.confusion):
+        right = row[place] / sum(row) if sum(row) else float("nan")
+        counts = [str(report.images[place]), str(report.groups[place]), *map(str, row)]
+        table.add_row(report.labels[place], *counts, f"{100 * right:.0f} %")
+    _console().print(table)
+    one = report.accuracy
+    say(
+        f"Named rightly when their group was held out: {100 * one.value:.1f} % (95 %: {100 * one.low:.1f} to "
+        f"{100 * one.high:.1f} %)."
+    )
+    for label in report.alone:
+        say(f"Class '{label}' comes from one file: its numbers tell how well that file is known, not others.")
+    if report.unseen == report.unseen:
+        say(f"An image of a class without examples is told from the others with an AUROC of {report.unseen:.2f}.")
+    if len(report.curve) > 1:
+        points = ", ".join(f"{100 * share:.0f} % from {number}" for number, share in report.curve)
+        say(f"By groups a class: {points}.")
+    for first, second in report.doubles[:_MOST_DOUBTS]:
+        say(f"The same picture under two labels: {first} and {second}.")
+    for name, label, likely, share in report.mislabelled[:_MOST_DOUBTS]:
+        say(f"Looks mislabelled: {name} ('{label}') looks like '{likely}' ({100 * share:.0f} %).")
+    more = len(report.mislabelled) - _MOST_DOUBTS
+    if more > 0:
+        say(f"{more} more that look mislabelled are in {path.with_suffix('.json').name}.")
+    say(f"weights: {path}")
+    say(f"use: micrograph analyze {recipe} FILE --weights {path} -o results")
+
+
+#: So many doubtful images are named on the screen.
+_MOST_DOUBTS = 8
 
 
 def checks(recipe: str, results: Sequence[CheckResult]) -> None:

@@ -139,7 +139,7 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
     from micrograph.recipes import find_recipe
 
     request = asked.request
-    recipe = find_recipe(request.recipe).with_settings(request.settings)
+    recipe = jobs.with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
     idle = None if asked.until_idle is None else parse_positive(asked.until_idle, "s", name="--until-idle")
     given = Calibration().with_known(**jobs.parse_calibration(request.calibration))
     reception = Reception(_speed(asked.speed), idle_s=idle, signal=request.signal)
@@ -159,7 +159,7 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
         return engine, engine.close
     for what in fired_before(out) if request.resume else ():
         engine.board.fire(what)
-    triggers = Triggers(rules, engine, dry_run=asked.dry_run)
+    triggers = Triggers(rules, engine, dry_run=asked.dry_run, told=getattr(named, "told", None))
     engine.watchers = (triggers,)
 
     def close() -> None:

@@ -90,7 +90,7 @@ class EncoderPredictor:
         pixel = frame.calibration.pixel_nm
         if self.spec.pixel_nm is not None and pixel is None:
             raise MissingCalibration('The pixel size is unknown: give it with --pixel-size "0.0176 nm".')
-        views = _whole(frame) if self.view is None else self.view(frame)
+        views = whole_frame(frame) if self.view is None else self.view(frame)
         values = self.answers(views.images, views.known, pixel if self.view is None else None)
         distance = float(np.median(values["domain_distance"])) if len(views.images) else 0.0
         notes = () if distance <= 1 else (f"Unlike the model's training images (distance {distance:.1f}, border 1).",)
@@ -123,7 +123,7 @@ class EncoderPredictor:
         return map(self, frames)
 
 
-def _whole(frame: Frame) -> Views:
+def whole_frame(frame: Frame) -> Views:
     """Return the whole frame as the one view; what its calibration says is known, and what was recorded with it."""
     scale = {name: value for name, value in vars(frame.calibration).items() if isinstance(value, float | int)}
     return Views(frame.data[None], {**scale, **frame.known})

@@ -12,6 +12,7 @@ from micrograph.core import BrokenCheckpoint
 from micrograph.core.provenance import whole
 from micrograph.nets.blind_spec import BlindSpec
 from micrograph.nets.encoder_spec import EncoderSpec
+from micrograph.nets.prototype_spec import PrototypeSpec
 from micrograph.nets.spec import NetSpec
 from micrograph.nets.unrolled_spec import UnrolledSpec
 
@@ -27,7 +28,7 @@ _CARD = "card"
 class Checkpoint:
     """A trained network: its specification, its tensors ('net.*' weights, 'domain.*' statistics), and its card."""
 
-    spec: NetSpec | EncoderSpec | BlindSpec | UnrolledSpec
+    spec: NetSpec | EncoderSpec | BlindSpec | UnrolledSpec | PrototypeSpec
     state: Mapping[str, Tensor]
     card: Mapping[str, Any]
 
@@ -73,7 +74,9 @@ def load(path: str | Path) -> Checkpoint:
         raise BrokenCheckpoint(f"{found.name} is no readable weights file ({error}): train it again.") from error
 
 
-def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec | BlindSpec | UnrolledSpec:
+def _spec_of(net: Mapping[str, Any]) -> NetSpec | EncoderSpec | BlindSpec | UnrolledSpec | PrototypeSpec:
+    if net.get("kind") == "prototypes":
+        return PrototypeSpec.from_dict(net)
     if net.get("kind") == "blind":
         return BlindSpec.from_dict(net)
     if net.get("kind") == "unrolled":

@@ -49,6 +49,7 @@ RECIPES = (
     "microstructure",
     "sem-superres",
     "segregation",
+    "few-shot",
 )
 
 

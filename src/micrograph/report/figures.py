@@ -29,6 +29,7 @@ from micrograph.report.foils import foil_figures, is_foil
 from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.micrographs import is_micro, micro_figures
 from micrograph.report.mixtures import mixture_figures
+from micrograph.report.named import is_named, named_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
 from micrograph.report.restored import restored_figures
@@ -104,6 +105,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
             | finer_figures(recipe, prediction, tables)
             | volume_figures(prediction, tables)
         )
+    if is_named(tables):
+        return named_figures(recipe, prediction, tables)
     image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm
     if pixel_nm is None:
         return {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from micrograph.infer.encoders import View
     from micrograph.nets import EncoderSpec, NetSpec, NoNet
+    from micrograph.nets.prototype_spec import PrototypeSpec
     from micrograph.run.analyze import Result
     from micrograph.train import TrainSettings
     from micrograph.validate import Check
@@ -83,7 +84,7 @@ class Recipe:
     title: str
     task: Task
     data: Sampler | Learner | Searcher | Preparer | SelfTaught
-    model: NetSpec | EncoderSpec | NoNet
+    model: NetSpec | EncoderSpec | NoNet | PrototypeSpec
     objects: Callable[[Prediction], Tables]
     summary: Fold[Any]
     checks: tuple[Check, ...] = ()

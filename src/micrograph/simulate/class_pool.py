@@ -22,7 +22,7 @@ from micrograph.simulate.lattice_images import spots
 #: What an image of the pool may show: the kinds of families.
 KINDS = ("lattice", "defect", "boundary", "field", "particles", "texture", "diffraction")
 #: Families of each kind are drawn this often.
-_SHARES = (0.17, 0.33, 0.08, 0.12, 0.10, 0.12, 0.08)
+_SHARES = (0.18, 0.42, 0.07, 0.09, 0.08, 0.10, 0.06)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Change:
 
 @dataclass(frozen=True)
 class ClassPool:
-    """The pool. side_px: of its images; ways: classes of a family; electrons: of an image's bright pixels, a range."""
+    """The pool. side_px: of its images; ways: classes of a family; signal: bright pixels over noise (log-uniform)."""
 
     side_px: int = 64
     ways: int = 5
-    signal: tuple[float, float] = (1.0, 12.0)
+    signal: tuple[float, float] = (0.7, 12.0)
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return one image, whose truth is the place of its kind in `KINDS`."""
@@ -117,7 +117,7 @@ def random_net(rng: np.random.Generator, spacing: tuple[float, float] = (5.0, 13
         if nearest > 0.3 and not _is_honeycomb(cell, sites):
             break
     size = float(np.exp(rng.uniform(*np.log(spacing)))) / np.sqrt(nearest)
-    heights = np.where(rng.random(count) < 0.4, 1.0, rng.uniform(0.25, 1.0, count))
+    heights = np.where(rng.random(count) < 0.4, 1.0, rng.uniform(0.15, 1.0, count))
     spot = float(rng.uniform(0.2, 0.42)) * size * nearest
     return Net(cell * size, sites, heights / heights.max(), min(max(spot, 0.9), 3.5))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from micrograph.core.provenance import versions, whole
 from micrograph.nets import Checkpoint, Encoder, EncoderSpec, load, save
 from micrograph.nets.encoder import seen_by
 from micrograph.train.encoders import EncoderExamples, calibrate_encoder
+from micrograph.train.settings import EpisodeSettings
 
 Images = NDArray[np.float32]
 #: Called with (step, steps, running loss, running share of queries that are named rightly).
@@ -42,24 +43,6 @@ class Classes(Protocol):
     def domain(self) -> Mapping[str, tuple[float, float]]:
         """Return the ranges that a card shows."""
         ...
-
-
-@dataclass(frozen=True)
-class EpisodeSettings:
-    """How to train. An episode has `families` of `ways` classes each, `images` of each class, of which one to three
-    make the prototype. Of each family `kept` images a class are made, and `reuse` episodes see it, anew turned.
-    """
-
-    steps: int = 1500
-    families: int = 4
-    images: int = 5
-    kept: int = 10
-    reuse: int = 4
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    seed: int = 0
-    checkpoint_every: int = 100
-    begin_from: str | None = None
 
 
 @dataclass
@@ -233,14 +216,13 @@ def _schedule(progress: float) -> float:
 def _finished(
     net: Encoder, classes: Classes, spec: EncoderSpec, settings: EpisodeSettings, card: Mapping[str, Any]
 ) -> Checkpoint:
-    """Return the checkpoint, with the scatter of images within a class, taken on fresh families."""
-    fresh = EncoderExamples(classes, replace(spec), settings.seed + 1_000_003, 1)
+    """Return the checkpoint, with what fresh images tell of its domain."""
+    fresh = EncoderExamples(classes, spec, settings.seed + 1_000_003, 1)
     found = calibrate_encoder(net, spec, fresh, 400)
-    within = scatter_within(net, Shelf(classes, spec, replace(settings, seed=settings.seed + 2_000_003)), 40)
     state = {f"net.{key}": tensor for key, tensor in net.state_dict().items()}
     return Checkpoint(
         spec,
-        state | found.domain | {"within.covariance": torch.from_numpy(within).float()},
+        state | found.domain,
         {
             **card,
             "domain": dict(classes.domain()),
@@ -249,18 +231,3 @@ def _finished(
             "versions": versions(),
         },
     )
-
-
-@torch.no_grad()
-def scatter_within(net: Encoder, shelf: Shelf, families: int) -> NDArray[np.float64]:
-    """Return the covariance (D, D) of embeddings about the mean of their class, over so many fresh families."""
-    total, count = 0.0, 0
-    for number in range(families):
-        images, _ = shelf.classes.drawn(np.random.default_rng([shelf.settings.seed, 3, number]), 6)
-        flat = images.reshape(-1, *images.shape[-2:])
-        seen = np.stack([seen_by(shelf.spec, image, None) for image in flat])
-        embedding = net(torch.from_numpy(seen), torch.zeros(len(seen), 1))[1].numpy().astype(float)
-        groups = embedding.reshape(*images.shape[:2], -1)
-        away = (groups - groups.mean(axis=1, keepdims=True)).reshape(-1, groups.shape[-1])
-        total, count = total + away.T @ away, count + len(images) * (images.shape[1] - 1)
-    return np.asarray(total / count)

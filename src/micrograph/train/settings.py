@@ -22,3 +22,21 @@ class TrainSettings:
     precision: str = "auto"
     checkpoint_every: int = 200
     calibration_samples: int = 400
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How to train. An episode has `families` of `ways` classes each, `images` of each class, of which one to three
+    make the prototype. Of each family `kept` images a class are made, and `reuse` episodes see it, anew turned.
+    """
+
+    steps: int = 1500
+    families: int = 4
+    images: int = 5
+    kept: int = 10
+    reuse: int = 4
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    seed: int = 0
+    checkpoint_every: int = 100
+    begin_from: str | None = None

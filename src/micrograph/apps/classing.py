@@ -1,0 +1,351 @@
+"""Weights from a user's own examples of classes: grouped, held out, fitted, judged, and written with their card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.apps.jobs import Advance, silent
+from micrograph.apps.making import check_weights_path
+from micrograph.core import BadInput
+from micrograph.core.provenance import made_folder, versions
+from micrograph.features.alike import Alike, conflicts
+from micrograph.features.prototypes import (
+    Prior,
+    Prototypes,
+    border_of,
+    curve_of,
+    fit_prototypes,
+    held_out_scores,
+    left_out_distances,
+    looks_mislabelled,
+    map_temperature,
+)
+from micrograph.io.classed import ClassFolder, read_classes
+
+if TYPE_CHECKING:
+    from micrograph.infer.encoders import View
+    from micrograph.infer.few_shot import Features
+    from micrograph.run import Recipe
+    from micrograph.validate.intervals import Interval
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+#: A class that comes from one file alone is parted into so many pieces, one after the other.
+_PIECES = 4
+#: Images of a file that are read, at most, evenly spread: more of one file tell little that is new.
+MOST_OF_A_FILE = 200
+#: Names that are listed in a sentence.
+_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All images of all classes: names (N,), class (N,), group (N,); features (N, D) of each candidate, by name.
+
+    doubles: pairs of names that show the same under two classes; alone: classes that come from one file alone.
+    """
+
+    folder: ClassFolder
+    names: tuple[str, ...]
+    classes: Index
+    groups: Index
+    features: Mapping[str, Array]
+    doubles: tuple[tuple[str, str], ...]
+    alone: tuple[str, ...]
+
+    def each(self, of: Index) -> list[int]:
+        """Return for each class how many different values `of` (N,) it has."""
+        return [len(np.unique(of[self.classes == k])) for k in range(len(self.folder.labels))]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to look at images: the encoder, and its looks at a frame."""
+
+    name: str
+    features: Features
+    looks: tuple[str, ...]
+    view: View | None = None
+
+    def prior(self) -> Prior:
+        """Return what is known of its features beforehand."""
+        return self.features.prior.repeated(len(self.looks))
+
+    def fit(self, features: Array, classes: Index, groups: Index, number: int = 0) -> Prototypes:
+        """Return prototypes of its features."""
+        return fit_prototypes(features, classes, groups, self.prior(), number)
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """What weights from a user's own classes are worth on images whose group they had not seen.
+
+    images, groups: of each class; accuracy: share of held-out images that are named rightly; confusion (K, K): rows
+    true, columns named; curve: (groups a class, accuracy); unseen: AUROC of images of a class that was left out (NaN
+    with two classes); mislabelled: (image, its label, likelier label, probability), worst first; doubles: pairs that
+    show the same under two labels; alone: classes that come from one file, so that others are not known; looked: what
+    of an image is looked at, tried: the accuracy of each way that was tried.
+    """
+
+    labels: tuple[str, ...]
+    images: tuple[int, ...]
+    groups: tuple[int, ...]
+    accuracy: Interval
+    confusion: tuple[tuple[int, ...], ...]
+    curve: tuple[tuple[int, float], ...]
+    unseen: float
+    mislabelled: tuple[tuple[str, str, str, float], ...]
+    doubles: tuple[tuple[str, str], ...]
+    alone: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    looked: str
+    tried: Mapping[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for the card of the weights."""
+        return {
+            "labels": list(self.labels),
+            "images": list(self.images),
+            "groups": list(self.groups),
+            "accuracy": {"value": self.accuracy.value, "low": self.accuracy.low, "high": self.accuracy.high},
+            "confusion": [list(row) for row in self.confusion],
+            "curve": [list(point) for point in self.curve],
+            "unseen_auroc": None if np.isnan(self.unseen) else self.unseen,
+            "mislabelled": [list(one) for one in self.mislabelled],
+            "same_picture_two_labels": [list(pair) for pair in self.doubles],
+            "from_one_file": list(self.alone),
+            "skipped": [list(one) for one in self.skipped],
+            "looked": self.looked,
+            "tried": dict(self.tried),
+        }
+
+
+def train_on_classes(
+    name: str, folder: Path, out: Path, *, curve: bool = True, seed: int = 0, progress: Advance = silent
+) -> ClassReport:
+    """Learn a user's own classes from a folder with a sub-folder each, write weights and card to `out`, judge them.
+
+    Images that show the same, and frames of one file, are never learned from and judged by at once.
+    """
+    from micrograph.recipes import find_recipe
+
+    recipe = find_recipe(name)
+    check_weights_path(out)
+    require_classifying(recipe)
+    return learn_classes(
+        recipe, read_classes(folder, recipe.task.takes), out, curve=curve, seed=seed, progress=progress
+    )
+
+
+def require_classifying(recipe: Recipe) -> None:
+    """Refuse recipes that name no whole images."""
+    if not is_classifying(recipe):
+        from micrograph.recipes import RECIPES, find_recipe
+
+        known = [one for one in RECIPES if is_classifying(find_recipe(one))]
+        raise BadInput(
+            f"Recipe '{recipe.name}' does not sort whole images into classes, so a folder of classes does not suit "
+            f"it: those that do are {', '.join(known)}."
+        )
+
+
+def is_classifying(recipe: Recipe) -> bool:
+    """Return whether a recipe sorts what it sees into classes, so that these may be a user's own."""
+    from micrograph.nets import EncoderSpec, NoNet
+
+    if isinstance(recipe.model, EncoderSpec):
+        return recipe.model.weights is not None and any(head.kind == "class" for head in recipe.model.heads)
+    return isinstance(recipe.model, NoNet) and recipe.name == "lattice-types"
+
+
+def candidates(recipe: Recipe, sides: Sequence[int]) -> list[Candidate]:
+    """Return the ways to look at images of such shorter sides: the shared features, and those of the recipe itself."""
+    from micrograph.infer.encoders import whole_frame
+    from micrograph.infer.few_shot import SHARED, load_features, looks_for, shared_features
+    from micrograph.nets import EncoderSpec
+
+    found = []
+    if "image" in recipe.task.takes:
+        shared = shared_features()
+        found += [
+            Candidate(f"shared features: {', '.join(looks)}", shared, looks)
+            for looks in looks_for(sides, shared.spec.side)
+        ]
+    own = recipe.model
+    if isinstance(own, EncoderSpec) and own.weights not in (None, SHARED):
+        features = load_features(str(own.weights))
+        found.append(Candidate(f"features of {recipe.name}", features, ("views",), recipe.view or whole_frame))
+    return found
+
+
+def learn_classes(
+    recipe: Recipe, folder: ClassFolder, out: Path, *, curve: bool = True, seed: int = 0, progress: Advance = silent
+) -> ClassReport:
+    """Do what `train_on_classes` does, for a recipe and a folder at hand."""
+    from micrograph.infer.few_shot import as_checkpoint
+    from micrograph.nets import save
+    from micrograph.nets.prototype_spec import PrototypeSpec
+
+    sides = [min(one.recording.shape[-2:]) for one in folder.files]
+    ways = candidates(recipe, sides)
+    examples = read_examples(folder, ways, progress)
+    progress(len(examples.names), len(examples.names), "judging on images that are held out")
+    judged = [_judged(way, examples) for way in ways]
+    chosen = _best(judged)
+    way, head = ways[chosen], judged[chosen].head(examples, ways[chosen])
+    report = _report(examples, ways, judged, chosen, np.random.default_rng(seed), curve)
+    own = "views" in way.looks
+    spec = PrototypeSpec(folder.labels, way.features.spec, way.looks, recipe.name if own else "")
+    digests = folder.digests()
+    card = {
+        "recipe": recipe.name,
+        "classes": {**report.as_dict(), "digests": digests, "key": _key(digests), "side_px": int(np.median(sides))},
+        "features": way.name,
+        "confidence": {"class": head.temperature},
+        "versions": versions(),
+    }
+    made_folder(out.parent)
+    save(out, as_checkpoint(spec, way.features, head, card))
+    return report
+
+
+def read_examples(folder: ClassFolder, ways: Sequence[Candidate], progress: Advance = silent) -> Examples:
+    """Return the features of all images in all ways, and which of them belong together."""
+    alike, names, classes = Alike(), [], []
+    found: dict[str, list[Array]] = {way.name: [] for way in ways}
+    places = [(one, at) for one in folder.files for at in _taken(len(one.recording))]
+    for done, (one, at) in enumerate(places):
+        frame = one.recording.frame(at)
+        for way in ways:
+            found[way.name].append(way.features.of_frame(frame, way.looks, way.view))
+        alike.add(frame.data, f"{one.label}/{one.path}")
+        names.append(one.names()[at])
+        classes.append(folder.labels.index(one.label))
+        progress(done + 1, len(places), f"looking at {one.label}/{one.path.name}")
+    of = np.array(classes, np.intp)
+    groups, pairs = alike.groups()
+    groups, alone = _parted(folder.labels, of, groups, alike.files)
+    doubles = tuple((names[i], names[j]) for i, j in conflicts(pairs, of))
+    features = {name: np.array(rows) for name, rows in found.items()}
+    return Examples(folder, tuple(names), of, groups, features, doubles, alone)
+
+
+def _taken(number: int) -> list[int]:
+    """Return the images of a file that are read."""
+    places = np.linspace(0, number - 1, min(number, MOST_OF_A_FILE))
+    return [int(place) for place in np.unique(np.rint(places))]
+
+
+def _parted(
+    labels: Sequence[str], classes: Index, groups: Index, files: Sequence[str]
+) -> tuple[Index, tuple[str, ...]]:
+    """Return groups of which each class has two or more; a class of one file alone is parted in its order.
+
+    Raises `BadInput` for a class all of whose files show the same.
+    """
+    parted, alone = groups.copy(), []
+    for place, label in enumerate(labels):
+        mine = np.flatnonzero(classes == place)
+        if len(np.unique(groups[mine])) > 1:
+            continue
+        if len({files[at] for at in mine}) > 1:
+            raise BadInput(
+                f"All {len(mine)} images of class '{label}' show the same: put images of other places into it, so that "
+                "some can be learned from and others judged by."
+            )
+        alone.append(label)
+        pieces = min(_PIECES, len(mine))
+        parted[mine] = parted.max() + 1 + np.arange(len(mine)) * pieces // len(mine)
+    return np.unique(parted, return_inverse=True)[1].astype(np.intp), tuple(alone)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One way to look, judged: scores (N, K) and least distances (N,) of held-out images, and its temperature."""
+
+    scores: Array
+    least: Array
+    temperature: float
+    cost: Array
+
+    def head(self, examples: Examples, way: Candidate) -> Prototypes:
+        """Return the prototypes of all images, with the confidence that held-out ones gave."""
+        features = examples.features[way.name]
+        head = way.fit(features, examples.classes, examples.groups)
+        return replace(head, temperature=self.temperature, border=border_of(self.least))
+
+    def shares(self) -> Array:
+        """Return the calibrated probabilities (N, K) of held-out images."""
+        scaled = self.scores / self.temperature
+        e = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def _judged(way: Candidate, examples: Examples) -> Judged:
+    scores, least = held_out_scores(examples.features[way.name], examples.classes, examples.groups, way.fit)
+    found = Judged(scores, least, map_temperature(scores, examples.classes, way.features.prior.temperature), least)
+    own = found.shares()[np.arange(len(scores)), examples.classes]
+    return replace(found, cost=-np.log(np.maximum(own, 1e-12)))
+
+
+def _best(judged: Sequence[Judged]) -> int:
+    """Return the way that finds the true classes likeliest."""
+    return int(np.argmin([one.cost.mean() for one in judged]))
+
+
+def _crossed(judged: Sequence[Judged], groups: Index) -> Array:
+    """Return the probabilities (N, K) of held-out images, each by the way that is best on all other groups."""
+    total = np.array([one.cost.sum() for one in judged])
+    own = np.array([np.bincount(groups, one.cost) for one in judged])
+    best = (total[:, None] - own).argmin(axis=0)[groups]
+    return np.asarray(np.array([one.shares() for one in judged])[best, np.arange(len(groups))])
+
+
+def _report(
+    examples: Examples, ways: Sequence[Candidate], judged: Sequence[Judged], chosen: int, rng: np.random.Generator,
+    curve: bool,
+) -> ClassReport:  # fmt: skip
+    from micrograph.validate.intervals import share_interval
+    from micrograph.validate.metrics import auroc
+
+    labels, classes, groups = examples.folder.labels, examples.classes, examples.groups
+    shares, way = _crossed(judged, groups), ways[chosen]
+    named = shares.argmax(axis=1)
+    right = (named == classes).astype(int)
+    hits, trials = np.bincount(groups, right).astype(int), np.bincount(groups)
+    confusion = np.zeros((len(labels), len(labels)), int)
+    np.add.at(confusion, (classes, named), 1)
+    values = examples.features[way.name]
+    doubts = looks_mislabelled(shares, classes)
+    return ClassReport(
+        labels,
+        tuple(np.bincount(classes, minlength=len(labels)).tolist()),
+        tuple(examples.each(groups)),
+        share_interval(hits.tolist(), trials.tolist(), rng),
+        tuple(tuple(row) for row in confusion.tolist()),
+        tuple(curve_of(values, classes, groups, way.fit, rng)) if curve else (),
+        auroc(*left_out_distances(values, classes, groups, way.fit)[::-1]) if len(labels) > 2 else float("nan"),
+        tuple((examples.names[i], labels[classes[i]], labels[named[i]], float(shares[i].max())) for i in doubts),
+        examples.doubles,
+        examples.alone,
+        examples.folder.skipped,
+        way.name,
+        {
+            one.name: float((found.scores.argmax(axis=1) == classes).mean())
+            for one, found in zip(ways, judged, strict=True)
+        },
+    )
+
+
+def _key(digests: Mapping[str, str]) -> str:
+    """Return a digest of all files that were learned from."""
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
