@@ -6,11 +6,15 @@
     when summary.area_nm2 >= 5e3 for 2 frames: webhook https://lab.example/stop
     when frames.domain_distance > 1 for 10 frames: write
     when counts.count > 400: pause
+    when frames.p_bad >= 0.95 for 2 frames again after 1 frame at most 20 times: command pulse.sh {attempt}
 
 A value is TABLE.COLUMN, of the newest frame (`frames`, `objects`, ...) or of all frames so far (`summary`, ...);
 TABLE[COLUMN=TEXT] takes only the rows of that class; a column of many rows is averaged, or `.mean`, `.median`, `.min`,
 `.max`, `.sum` is asked for; `TABLE.count` is the number of rows where there is no column of that name. A rule fires
-when its condition has held in so many frames in a row, and again only after it has failed in between.
+when its condition has held in so many frames in a row, and again only after it has failed in between. With `again after
+N frames` it leaves out N frames after it has fired and then begins anew, whether or not its condition has failed; with
+`at most N times` it acts no more than so often, until its condition is known to have failed in so many frames in a row
+as it takes to fire. A value that is not known (a tip that cannot be told) neither fires nor counts as failed.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from micrograph.core import BadInput
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-ACTIONS = ("mark", "write", "pause", "command", "webhook")
+ACTIONS = ("mark", "write", "pause", "command", "webhook", "tell")
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -39,7 +43,9 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 }
 _RULE = re.compile(
     r"when\s+(?P<table>\w+)(\[(?P<key>\w+)=(?P<text>[^\]]+)\])?\.(?P<column>\w+)(\.(?P<of>mean|median|min|max|sum))?"
-    r"\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+?)(\s+for\s+(?P<frames>\d+)\s+frames?)?\s*:\s*(?P<action>\w+)(\s+(?P<rest>.+))?"
+    r"\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+?)(\s+for\s+(?P<frames>\d+)\s+frames?)?"
+    r"(\s+again\s+after\s+(?P<again>\d+)\s+frames?)?(\s+at\s+most\s+(?P<most>\d+)\s+times?)?"
+    r"\s*:\s*(?P<action>\w+)(\s+(?P<rest>.+))?"
 )
 
 
@@ -66,7 +72,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Rule:
-    """When `value` is beyond `limit` in `frames` frames in a row: do `action` with `argument`. `line` is as written."""
+    """When `value` is beyond `limit` in `frames` frames in a row: do `action` with `argument`. `line` is as written.
+
+    again: frames that are left out after a firing before it may fire anew, ``None``: only after it has failed; most:
+    how often it acts before it has failed, ``None``: without end.
+    """
 
     line: str
     value: Value
@@ -75,10 +85,38 @@ class Rule:
     frames: int
     action: str
     argument: str
+    again: int | None = None
+    most: int | None = None
 
     def holds(self, number: float) -> bool:
         """Return whether the condition is true of a value; it is not where the value is unknown."""
         return _COMPARE[self.sign](number, self.limit)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How a rule stands: frames in a row in which it held or is known to have failed, to leave out, times it fired.
+
+    `fired` begins anew when the rule has failed in so many frames in a row as it takes to fire; it goes one beyond
+    ``rule.most`` at most.
+    """
+
+    held: int = 0
+    failed: int = 0
+    rests: int = 0
+    fired: int = 0
+
+    def after(self, rule: Rule, number: float) -> Count:
+        """Return the count after one more frame in which the rule's value is `number`; NaN: it is not known."""
+        if self.rests:
+            return Count(rests=self.rests - 1, fired=self.fired)
+        if not rule.holds(number):
+            failed = self.failed + 1 if np.isfinite(number) else 0
+            return Count(failed=failed, fired=0 if failed >= rule.frames else self.fired)
+        held = self.held + 1
+        if held != rule.frames or (rule.most is not None and self.fired > rule.most):
+            return Count(held=held, fired=self.fired)
+        return Count(held if rule.again is None else 0, rests=rule.again or 0, fired=self.fired + 1)
 
 
 def read_rules(path: Path, tables: Mapping[str, tuple[str, ...]]) -> tuple[Rule, ...]:
@@ -119,7 +157,10 @@ def _rule(line: str, where: str, tables: Mapping[str, tuple[str, ...]]) -> Rule:
     if action not in ACTIONS:
         raise BadInput(f"{where}: '{action}' is no action: choose one of {', '.join(ACTIONS)}.")
     _require_argument(action, rest, where)
-    return Rule(line, value, found["sign"], limit, max(1, int(found["frames"] or 1)), action, rest)
+    again, most = (None if found[name] is None else int(found[name]) for name in ("again", "most"))
+    if most == 0:
+        raise BadInput(f"{where}: at most 0 times is never: give 1 or more.")
+    return Rule(line, value, found["sign"], limit, max(1, int(found["frames"] or 1)), action, rest, again, most)
 
 
 def _require_known(value: Value, where: str, tables: Mapping[str, tuple[str, ...]]) -> None:
@@ -143,5 +184,7 @@ def _require_argument(action: str, rest: str, where: str) -> None:
             raise BadInput(f"{where}: the command '{rest}' has an open quote.") from error
         if not words:
             raise BadInput(f"{where}: command needs the program to run.")
+    if action == "tell" and not rest:
+        raise BadInput(f"{where}: tell needs what the source is to be told, such as pulse.")
     if action in ("write", "pause") and rest:
         raise BadInput(f"{where}: {action} takes nothing after it, found '{rest}'.")

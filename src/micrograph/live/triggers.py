@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from micrograph.core import BadInput
 from micrograph.live.board import Row
-from micrograph.live.rules import Rule
+from micrograph.live.rules import Count, Rule
 from micrograph.live.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -29,15 +30,23 @@ _PATIENCE_S = 30.0
 _WAITING = 64
 
 
+#: Gives an order to a source that takes such, and returns what becomes of it.
+Told = Callable[[str], str]
+
+
 class Triggers:
     """A watcher that evaluates `rules` on every row and acts; with `dry_run` it only records what it would have done.
 
     Actions that may take long run beside the analysis, one after the other. Call `close` when the run has ended.
     """
 
-    def __init__(self, rules: tuple[Rule, ...], engine: Engine, *, dry_run: bool = False) -> None:
-        self._rules, self._engine, self._dry = rules, engine, dry_run
-        self._held = [0] * len(rules)
+    def __init__(
+        self, rules: tuple[Rule, ...], engine: Engine, *, dry_run: bool = False, told: Told | None = None
+    ) -> None:
+        if told is None and any(rule.action == "tell" for rule in rules):
+            raise BadInput("A rule tells the source something, but this source takes no orders: use command instead.")
+        self._rules, self._engine, self._dry, self._told = rules, engine, dry_run, told
+        self._counts = [Count() for _ in rules]
         self._todo: Waiting[tuple[Rule, dict[str, Any]]] = Waiting(_WAITING, "newest")
         self._worker = threading.Thread(target=self._act, daemon=True)
         self._worker.start()
@@ -46,9 +55,10 @@ class Triggers:
         """Evaluate every rule on the newest frame."""
         for number, rule in enumerate(self._rules):
             value = self._value(rule, row)
-            self._held[number] = self._held[number] + 1 if rule.holds(value) else 0
-            if self._held[number] == rule.frames:
-                self._fire(rule, row, value)
+            before = self._counts[number]
+            self._counts[number] = before.after(rule, value)
+            if self._counts[number].fired > before.fired:
+                self._fire(rule, row, value, self._counts[number].fired)
 
     def close(self) -> None:
         """Wait until every action that is due is done."""
@@ -59,7 +69,7 @@ class Triggers:
         name = rule.value.table
         return rule.value(row.tables[name] if name in row.tables else self._engine.board.table(name))
 
-    def _fire(self, rule: Rule, row: Row, value: float) -> None:
+    def _fire(self, rule: Rule, row: Row, value: float, attempt: int) -> None:
         times = row.tables["frames"].get("t_s")
         what = {
             "rule": rule.line,
@@ -68,9 +78,12 @@ class Triggers:
             "value": value,
             "action": rule.action,
             "argument": rule.argument,
+            "attempt": attempt,
             "unix_s": time.time(),
         }
-        if self._dry:
+        if rule.most is not None and attempt > rule.most:
+            self._record(what, f"not done: {rule.most} times did not help")
+        elif self._dry:
             self._record(what, "dry run")
         elif rule.action == "mark":
             self._record(what, "marked")
@@ -84,7 +97,10 @@ class Triggers:
     def _act(self) -> None:
         """Do what is due, one after the other."""
         for rule, what in self._todo:
-            outcome = _DO[rule.action](self._engine, rule.argument, what)
+            if rule.action == "tell" and self._told is not None:
+                outcome = self._told(_filled(rule.argument, what))
+            else:
+                outcome = _DO[rule.action](self._engine, rule.argument, what)
             self._record(what, outcome)
 
     def _record(self, what: Mapping[str, Any], outcome: str) -> None:
@@ -111,7 +127,7 @@ def _write(engine: Engine, argument: str, what: Mapping[str, Any]) -> str:
 
 
 def _command(engine: Engine, argument: str, what: Mapping[str, Any]) -> str:
-    """Run a program, without a shell; {frame}, {t_s} and {value} in its arguments are filled in."""
+    """Run a program, without a shell; {frame}, {t_s}, {value} and {attempt} in its arguments are filled in."""
     words = [_filled(word, what) for word in shlex.split(argument)]
     try:
         done = subprocess.run(words, capture_output=True, timeout=_PATIENCE_S, check=False)
@@ -132,7 +148,7 @@ def _webhook(engine: Engine, argument: str, what: Mapping[str, Any]) -> str:
 
 
 def _filled(word: str, what: Mapping[str, Any]) -> str:
-    for name in ("frame", "t_s", "value"):
+    for name in ("frame", "t_s", "value", "attempt"):
         word = word.replace("{" + name + "}", str(what[name]))
     return word
 

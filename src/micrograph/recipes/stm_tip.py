@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Frame, Prediction, Sample, Sites, Task
-from micrograph.features.surface.bright import SIDE, STEP_NM, bright_features
+from micrograph.features.surface.bright import STEP_NM, bright_features
 from micrograph.features.surface.tip_tables import (
     FEATURES,
     HISTORY,
@@ -28,14 +28,12 @@ from micrograph.nets import EncoderSpec
 from micrograph.nets.encoder_spec import classes
 from micrograph.run import Recipe
 from micrograph.simulate.foreign_surfaces import ForeignSurfaces
-from micrograph.simulate.stm import TIPS, StmScans
+from micrograph.simulate.stm import TIPS, StmScans, truth_at
 from micrograph.train import TrainSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: A feature is a dangling bond if one lies, or casts a ghost, so near (nm); the tip is not told so near to its change.
-_NEAR_NM, _CHANGED_NM = 0.9, 1.2
 #: Crop, truth of the tip and of what it shows.
 _Crop = tuple[NDArray[np.float16], float, float]
 
@@ -78,23 +76,10 @@ def _crops_of(maker: TipCrops, number: int) -> tuple[_Crop, ...]:
         return tuple((crop.astype(np.float16), np.nan, 1.0) for crop in found.crops[:6])
     scan = maker.scans(rng)
     found = bright_features(scan.image, scan.pixel_nm)
-    truths = [_truth(scan, place) for place in found.places * scan.pixel_nm]
+    truths = [truth_at(scan, place) for place in found.places * scan.pixel_nm]
     return tuple(
         (crop.astype(np.float16), *truth) for crop, truth in zip(found.crops, truths, strict=True) if truth is not None
     )
-
-
-def _truth(scan: Sample, place: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the truth of the tip and of the kind of a feature at `place` (y, x in nm)."""
-    away = float(place[0]) - scan.params["change_y_nm"]
-    if abs(away) < _CHANGED_NM:
-        return None
-    ending = "_after" if away > 0 else ""
-    sites = np.column_stack([scan.sites.y_nm, scan.sites.x_nm])
-    ghost = np.array([scan.params["apex_y_nm" + ending], scan.params["apex_x_nm" + ending]])
-    seen = np.concatenate([sites, sites + ghost]) if np.isfinite(ghost).all() else sites
-    near = len(seen) > 0 and float(np.min(np.hypot(*(seen - place).T))) < _NEAR_NM
-    return (scan.params["tip" + ending], 0.0) if near else (np.nan, 1.0)
 
 
 def look(frame: Frame) -> Views:
@@ -113,8 +98,8 @@ class TipState(TipSettings):
 
 MODEL = EncoderSpec(
     heads=(classes("tip", TIPS), classes("feature", KINDS, weight=0.5)),
-    side=SIDE,
-    base=10,
+    side=24,
+    base=8,
     levels=3,
     hidden=48,
     pool="grid",
@@ -137,6 +122,6 @@ RECIPE = Recipe(
     summary=TipHistory(),
     view=look,
     training=TrainSettings(
-        steps=6000, batch=64, reuse=4, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=1500
+        steps=4000, batch=64, reuse=4, learning_rate=4e-3, weight_decay=1e-2, precision="fp32", calibration_samples=1500
     ),
 )

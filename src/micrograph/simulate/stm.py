@@ -22,6 +22,9 @@ TIPS = ("sharp", "double", "blunt")
 #: Decay (1/nm) of the tunnelling current with distance, for a barrier of 4 eV.
 DECAY_PER_NM = 20.5
 
+#: How near (nm) a dangling bond, or its ghost, must lie; and how near to its change a tip has no state.
+_NEAR_NM, _CHANGED_NM = 0.9, 1.2
+
 
 @dataclass(frozen=True)
 class Tip:
@@ -179,6 +182,22 @@ class StmScans:
         noisy = image + noise * (rng.normal(0, 1, image.shape) + lines + wander)
         noisy += slope * (np.sin(turn) * y + np.cos(turn) * x)
         return noisy.astype(np.float32), {"noise_nm": noise, "snr": height / noise, "lag_nm": lag}
+
+
+def truth_at(scan: Sample, place_nm: Array) -> tuple[float, float] | None:
+    """Return the truth at a place (y, x): the tip's place in `TIPS`, and 0 for a dangling bond, 1 (tip NaN) for others.
+
+    A place is one of a dangling bond if such a bond lies near, or casts a ghost there; ``None`` where the tip changed.
+    """
+    away = float(place_nm[0]) - scan.params["change_y_nm"]
+    if abs(away) < _CHANGED_NM:
+        return None
+    ending = "_after" if away > 0 else ""
+    sites = np.column_stack([scan.sites.y_nm, scan.sites.x_nm])
+    ghost = np.array([scan.params["apex_y_nm" + ending], scan.params["apex_x_nm" + ending]])
+    seen = np.concatenate([sites, sites + ghost]) if np.isfinite(ghost).all() else sites
+    near = len(seen) > 0 and float(np.min(np.hypot(*(seen - place_nm).T))) < _NEAR_NM
+    return (scan.params["tip" + ending], 0.0) if near else (np.nan, 1.0)
 
 
 def _points(side: int, pixel: float, drift: tuple[float, float]) -> tuple[Array, Array]:

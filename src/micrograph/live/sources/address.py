@@ -1,4 +1,4 @@
-"""Where frames come from, written as text: folder:PATH, zmq://HOST:PORT or replay:FILE."""
+"""Where frames come from, written as text: folder:PATH, zmq://HOST:PORT, replay:FILE or simulated:stm-tip."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from micrograph.live.sources.files import merged
 from micrograph.live.sources.folder import FolderSource
 from micrograph.live.sources.lineup import Waits
 from micrograph.live.sources.replay import ReplaySource, Speed
+from micrograph.live.sources.simulated import simulated
 from micrograph.live.sources.zmq_stream import ZmqSource
 
 FORMS = "folder:PATH, zmq://HOST:PORT or replay:FILE"
@@ -57,6 +58,8 @@ def source_of(text: str, given: Calibration | None = None, reception: Reception 
             return ZmqSource(*_host_port(rest, text), given, reception.idle_s)
         case "replay":
             return _replay(rest, given, reception)
+        case "simulated":
+            return simulated(rest)
     advice = f" For a folder that is being written, write folder:{text}." if Path(text).is_dir() else ""
     advice = f" To play this recording, write replay:{text}." if Path(text).is_file() else advice
     raise BadInput(f"The source is '{text}': {FORMS} was expected.{advice}")
