@@ -32,7 +32,7 @@ class Bowl:
     hollow: float = 0.35
     dome: float = 0.17
     ridge: float = 0.22
-    ridges: float = 0.3
+    ridges: float = 0.38
 
     def up(self, y: Array, x: Array) -> Array:
         """Return the height of a molecule whose opening looks at the tip, a bright corner along +x."""
@@ -82,14 +82,14 @@ class MoleculeImages:
 
     couplings: h, K_polar, K_rotation, of `structures.molecule_states`. Ranges: spacing_px; snr: height of a rim over
     the noise of a pixel; blur: 1-sigma of the tip over the spacing; bend: 1-sigma of the smooth displacement over the
-    spacing; drift: shear and stretch, 1-sigma; scatter: 1-sigma of each molecule's place over the spacing; line: 1-sigma
-    of jumps between lines over the noise; offset_deg: how far rotation 0 is turned from a lattice vector.
+    spacing; drift: shear and stretch, 1-sigma; scatter: 1-sigma of each molecule's place over the spacing; line:
+    1-sigma of jumps between lines over the noise; offset_deg: how far rotation 0 is turned from a lattice vector.
     """
 
-    couplings: tuple[float, float, float] = (-0.6, -0.35, 0.55)
+    couplings: tuple[float, float, float] = (-0.6, -0.35, 0.62)
     shape: Bowl | Orbitals = Bowl()  # noqa: RUF009
     cells: int = 22
-    spacing_px: Range = (15.0, 20.0)
+    spacing_px: Range = (20.0, 26.0)
     snr: Range = (1.0, 5.0)
     blur: Range = (0.04, 0.07)
     bend: Range = (0.0, 0.2)

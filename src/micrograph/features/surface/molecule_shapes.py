@@ -25,6 +25,8 @@ _RADII, _SAMPLES, _ROUNDS, _TRIED = np.linspace(0.0, 0.5, 8), 3, 60, 6
 _EMPTY = 0.35
 #: How much likelier neighbours are taken to be turned alike while shapes are learned (log).
 _COUPLING = 0.4
+#: Parts of the molecules, each judged by shapes that the others gave.
+_FOLDS = 5
 #: Offsets of the first guess of rotations, of each polarity, in half steps.
 _OFFSETS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
@@ -94,7 +96,7 @@ def rings_of(image: NDArray[np.floating], nodes: Nodes, turns: Turns) -> Complex
 
 
 def _stretch(nodes: Nodes) -> Array:
-    """Return what makes of vectors in spacings vectors in px: with the scan's stretch where the lattice is hexagonal."""
+    """Return what makes of vectors in spacings vectors in px: stretched as the scan is, if the lattice is hexagonal."""
     a, b = nodes.cell
     spacing = float(np.sqrt(abs(np.linalg.det(nodes.cell)) * 2 / np.sqrt(3)))
     turn = float(np.arctan2(-a[0], a[1]))
@@ -125,12 +127,11 @@ def learn_shapes(rings: Complex, pairs: NDArray[np.intp], turns: Turns, polariti
     polarity = _normalised(logs[present]).sum(axis=2)
     starts = [_started(rings[present], polarity, offsets, turns) for offsets in _OFFSETS]
     ended = [_smoothed(rings[present], start, beside, turns) for start in starts]
-    best = max(ended, key=lambda one: one[0])
-    return finished(rings, best[1], best[2], turns, present)
+    return finished(rings, max(ended, key=lambda one: one[0])[1], turns, present)
 
 
-def _smoothed(own: Complex, weight: Array, beside: Any, turns: Turns) -> tuple[float, Complex, Complex]:
-    """Return bound, shapes and precision where neighbours are a little likelier to be turned alike (mean field)."""
+def _smoothed(own: Complex, weight: Array, beside: Any, turns: Turns) -> tuple[float, Array]:
+    """Return bound and weights where neighbours are a little likelier to be turned alike (mean field)."""
     total = -np.inf
     shapes, precision = _maximised(own, weight, turns)
     for turn in range(_ROUNDS):
@@ -144,7 +145,7 @@ def _smoothed(own: Complex, weight: Array, beside: Any, turns: Turns) -> tuple[f
         if turn > 5 and total - before < 0.02 * np.sqrt(len(own)):
             break
         shapes, precision = _maximised(own, weight, turns)
-    return total, shapes, precision
+    return total, weight
 
 
 def _alike(weight: Array, beside: Any) -> Array:
@@ -173,14 +174,23 @@ def _followed(own: Complex, weight: Array, turns: Turns, rounds: int) -> tuple[f
 
 def refined(rings: Complex, old: Shapes, posterior: Array, turns: Turns) -> Shapes:
     """Return the shapes learned once more, with what is now known of every molecule: posterior (N, P, K)."""
-    shapes, precision = _maximised(rings[old.present], posterior[old.present], turns)
-    return finished(rings, shapes, precision, turns, old.present)
+    return finished(rings, posterior[old.present], turns, old.present)
 
 
-def finished(rings: Complex, shapes: Complex, precision: Complex, turns: Turns, present: NDArray[np.bool_]) -> Shapes:
-    """Return the shapes in order (up first, rotation 0 a bright corner near its place) with all likelihoods."""
-    evidence = _evidence(rings, shapes, precision, turns)
-    evidence[~present] = 0.0
+def finished(rings: Complex, weight: Array, turns: Turns, present: NDArray[np.bool_]) -> Shapes:
+    """Return the shapes that follow from the weights (n, P, K) of the molecules that are there, and all likelihoods.
+
+    The likelihoods of each molecule come from shapes learned from others: from its own it would look surer than it is.
+    """
+    own = rings[present]
+    shapes, precision = _maximised(own, weight, turns)
+    evidence = np.zeros((len(rings), *weight.shape[1:]))
+    held = np.zeros((len(own), *weight.shape[1:]))
+    fold = np.arange(len(own)) % _FOLDS
+    for number in range(_FOLDS):
+        others, noise = _maximised(own[fold != number], weight[fold != number], turns)
+        held[fold == number] = _evidence(own[fold == number], others, noise, turns)
+    evidence[present] = held
     return Shapes(shapes, precision, evidence, _apart(shapes, precision, turns), present)
 
 

@@ -195,7 +195,7 @@ def _matched(shapes: Shapes, pairs: Index) -> Shapes:
 
 
 def _named(shapes: Shapes, nodes: Nodes, turns: Turns) -> tuple[list[Index], Array]:
-    """Return for each polarity which state has rotation 0, 1, ..., and the direction (P, K) of its corner in degrees."""
+    """Return for each polarity which state has rotation 0, 1, ..., and the direction (P, K) of its corner (degrees)."""
     a = nodes.cell[0]
     along = np.degrees(np.arctan2(-a[0], a[1]))
     full, step = 360.0 / turns.symmetry, turns.step_deg
