@@ -54,6 +54,7 @@ OF_WHOLES = (
     "sem-superres",
     "crystal-defects",
     "segregation",
+    "molecule-states",
     "few-shot",
 )
 

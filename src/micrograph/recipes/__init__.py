@@ -49,6 +49,7 @@ RECIPES = (
     "microstructure",
     "sem-superres",
     "segregation",
+    "molecule-states",
     "few-shot",
 )
 
