@@ -24,8 +24,8 @@ from micrograph.infer.predictor import unaided
 from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
-from micrograph.report.micrographs import micro_figures
 from micrograph.report.foils import foil_figures
+from micrograph.report.micrographs import micro_figures
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
@@ -36,6 +36,7 @@ from micrograph.report.volumes import volume_figures
 from micrograph.run import Analyser, Recipe, learned, presented
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
 from micrograph.simulate.crystal_defect_sampler import DefectImages
+from micrograph.simulate.gold_films import GoldFilms
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
 from micrograph.simulate.scanned import random_scan
@@ -221,6 +222,8 @@ def gallery_picture(name: str) -> None:
         volumes_picture(recipe)
     if name == "partial-scan":
         completed_picture(recipe)
+    if name == "sem-superres":
+        finer_picture(recipe)
     if name == "denoise":
         denoised_picture(recipe)
     if name == "crystal-defects":
@@ -266,6 +269,15 @@ def completed_picture(recipe: Recipe) -> None:
     """Draw one simulated partial scan of a lattice with the full image that comes of it."""
     scans = PartialScans(StemScenes(side=256, shares={"grains": 1.0}), ("jittered",), (0.05, 0.0501), (500.0, 501.0))
     frame = Frame(scans(np.random.default_rng(6)).image, 0, Calibration(pixel_nm=0.01))
+    found = load_predictor(str(recipe.model.weights), view=recipe.view)(frame)
+    for figure in restored_figures(recipe, found).values():
+        (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def finer_picture(recipe: Recipe) -> None:
+    """Draw one simulated image of a gold film with the finer one that comes of it."""
+    films = GoldFilms(side=112, electrons=(200.0, 201.0), probe_px=(1.5, 1.6))
+    frame = Frame(films(np.random.default_rng(6)).coarse, 0, Calibration(pixel_nm=4.0))
     found = load_predictor(str(recipe.model.weights), view=recipe.view)(frame)
     for figure in restored_figures(recipe, found).values():
         (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))

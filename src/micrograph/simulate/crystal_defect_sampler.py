@@ -93,7 +93,7 @@ class DefectImages:
     def scene(self, rng: np.random.Generator) -> DefectScene:
         """Return one image with all that is known of it."""
         foil, planted, drawn = self.foil(rng)
-        looks = self._looks(foil, drawn["line_px"], drawn["strength"], rng)
+        looks = self._looks(foil, drawn, rng)
         share, masks = transmitted(foil, looks)
         electrons = (drawn["contrast_to_noise"] / drawn["strength"]) ** 2 / float(np.median(share))
         image = exposed(share, electrons, rng, self.grainy)
@@ -176,28 +176,33 @@ class DefectImages:
                     break
         return tuple(bodies), per_px2
 
-    def _looks(self, foil: Foil, width_px: float, strength: float, rng: np.random.Generator) -> Looks:
+    def _looks(self, foil: Foil, drawn: Mapping[str, float], rng: np.random.Generator) -> Looks:
+        width_px, strength = drawn["line_px"], drawn["strength"]
         line = LineLook(
             strength=strength,
             fwhm_px=width_px,
-            dash=float(rng.choice([0.0, 1.0])) * float(rng.uniform(0.2, 0.95)),
+            dash=float(rng.choice([0.0, 1.0, 1.0])) * float(rng.uniform(0.2, 1.0)),
             fading=float(rng.choice([0.0, 1.0, 1.0])) * float(rng.uniform(0.8, 2.5)),
             beads=float(np.exp(rng.uniform(-1.0, 0.7))),
             phase=float(rng.uniform(0, 2 * np.pi)),
             offset=float(rng.uniform(0.0, 1.5)),
             swing=float(rng.uniform(0.0, 1.1)),
-            flank=float(rng.uniform(0.0, 0.45)),
+            flank=float(rng.uniform(0.0, 0.4)),
+            flank_width=float(rng.uniform(1.0, 3.0)),
         )
         widest = min([2.5, *(max(0.8, one.diameter_px / 6) for one in foil.voids)])
         fringe_px = float(np.clip(rng.uniform(0.1, 0.3) * width_px, 0.8, widest))
-        weakest = strength / _CLEAR
+        hollow = rng.random() < _HOLLOW  # little but the fringe shows, which is clear then
+        noise = strength / drawn["contrast_to_noise"]
+        weakest = max(0.25, 3 * noise) if hollow else strength / 10
         return Looks(
             line,
             self._background(foil, strength, rng),
-            float(np.clip(np.exp(rng.uniform(np.log(0.06), np.log(0.6))), 0.2 * weakest, 0.6)),
+            float(np.clip(np.exp(rng.uniform(np.log(0.06), np.log(0.6))), weakest, max(weakest, 0.6))),
             fringe_px,
             float(rng.choice([-1.0, 1.0])),
             float(rng.uniform(0.4, 1.3)),
+            0.15 if hollow else 1.0,
         )
 
     def _background(self, foil: Foil, strength: float, rng: np.random.Generator) -> Image:
@@ -216,8 +221,8 @@ class DefectImages:
         return np.asarray(np.clip(level * (1 + rough), 0.05, None), np.float32)
 
 
-#: How many times as strong as a line's darkness the fringe may at least be.
-_CLEAR = 2.0
+#: Share of images whose voids show little but their fringe.
+_HOLLOW = 0.25
 #: Contrast that bodies have at least, times their diameter over the noise of a pixel: 8 sigma or more in all.
 _CLEAR_BODY = 13.0
 #: How often a place is sought for a body, so that it does not lie on others of its kind.

@@ -37,7 +37,8 @@ class LineLook:
     strength: darkness of a steady line (share of the background); fwhm_px: width; dash: how far darkness falls once an
     extinction distance, 0..1; fading: how soon that ends away from the surfaces (share of the extinction distance;
     0: never); beads: below 1 the dark parts are short, above 1 long; phase: of the oscillation; offset, swing: distance
-    of the image from the core and how far it swings, in widths (1-sigma); flank: height of the bright flank.
+    of the image from the core and how far it swings, in widths (1-sigma); flank, flank_width: height and width (in
+    those of the dark line) of the bright flank.
     """
 
     strength: float = 0.3
@@ -49,6 +50,7 @@ class LineLook:
     offset: float = 0.8
     swing: float = 0.3
     flank: float = 0.1
+    flank_width: float = 1.0
 
     @property
     def sigma_px(self) -> float:
@@ -71,7 +73,7 @@ class LineLook:
             main = 0.75 * (np.exp(-0.5 * (u - 1.2) ** 2) + np.exp(-0.5 * (u + 1.2) ** 2))
         else:
             main = np.exp(-0.5 * u**2)
-        flank = self.flank * np.exp(-0.5 * (u + 2.3 * line.side) ** 2)
+        flank = self.flank * np.exp(-0.5 * ((u + (1.3 + self.flank_width) * line.side) / self.flank_width) ** 2)
         share: Array = self.strength * np.clip(line.order, 0.08, 1.0) * height * (main - flank)
         return share
 
@@ -86,7 +88,8 @@ class Looks:
     """All that shapes one image: lines, Fresnel fringes of voids, and the slow background.
 
     fringe: strength of the fringe at a void's border; fringe_px: its width; focus: +1 under, -1 over focus; inner: its
-    part inside the void over that outside; background: (H, W) share of the beam where there is no defect.
+    part inside the void over that outside; filled: share of a void's own contrast that is there; background: (H, W)
+    share of the beam where there is no defect.
     """
 
     line: LineLook
@@ -95,6 +98,7 @@ class Looks:
     fringe_px: float = 1.5
     focus: float = 1.0
     inner: float = 0.8
+    filled: float = 1.0
 
 
 def half_maximum(across: Array, profile: Array) -> tuple[float, float]:
@@ -178,5 +182,5 @@ def _void(share: Array, body: Body, looks: Looks) -> None:
     width = np.minimum(1.0, radius / (1.5 * looks.fringe_px))
     rim = np.exp(-0.5 * (u - 0.9) ** 2) - looks.inner * width * np.exp(-0.5 * (u + 0.9) ** 2)
     rim = rim - 0.25 * np.exp(-0.5 * (u - 2.9) ** 2)
-    more = -body.contrast * chord(body, distance, radius) * inner
+    more = -looks.filled * body.contrast * chord(body, distance, radius) * inner
     share[box] *= np.clip((1 + more) * (1 - looks.focus * looks.fringe * rim), 0.05, 3.0)
