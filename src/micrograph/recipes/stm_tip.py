@@ -122,6 +122,12 @@ RECIPE = Recipe(
     summary=TipHistory(),
     view=look,
     training=TrainSettings(
-        steps=4000, batch=64, reuse=4, learning_rate=4e-3, weight_decay=1e-2, precision="fp32", calibration_samples=1500
+        steps=4000,
+        batch=64,
+        reuse=4,
+        learning_rate=4e-3,
+        weight_decay=1e-2,
+        precision="32-true",
+        calibration_samples=1500,
     ),
 )

@@ -38,6 +38,7 @@ from micrograph.report.spectra import is_told, told_spectra_figures
 from micrograph.report.structures import is_structural, structural_figures
 from micrograph.report.surfaces import is_surface, surface_figures
 from micrograph.report.tilts import is_tilts, tilt_figures
+from micrograph.report.tips import is_tips, tip_figures, tip_history_figures
 from micrograph.report.tubes import is_tubes, tube_figures
 from micrograph.report.volumes import volume_figures
 
@@ -71,7 +72,7 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
     own = foil_figures if is_foil(tables) else outlined_figures
     found = own(recipe, prediction, tables) | movie_figures(prediction, tables)
     found |= crystal_figures(prediction, tables) | scan_figures(prediction, tables)
-    found |= mixture_figures(prediction, tables) | energy_figures(prediction, tables)
+    found |= mixture_figures(prediction, tables) | energy_figures(prediction, tables) | tip_history_figures(tables)
     if prediction is not None:
         found |= _frame_figures(recipe, prediction, tables)
     if "objects" in tables and len(tables["objects"]) and not _has_own(tables):
@@ -91,6 +92,7 @@ def _has_own(tables: Mapping[str, DataFrame]) -> bool:
         or is_outlined(tables)
         or is_structural(tables)
         or is_tilts(tables)
+        or is_tips(tables)
         or is_energies(tables)
         or "maps" in tables
         or is_told(tables)
@@ -117,6 +119,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
         found |= micro_figures(recipe, prediction, tables)
     elif is_tubes(tables):
         found |= tube_figures(recipe, prediction, tables)
+    elif is_tips(tables):
+        found |= tip_figures(recipe, prediction, tables)
     elif is_tilts(tables):
         found |= tilt_figures(recipe, prediction, tables)
     elif is_structural(tables):
