@@ -9,8 +9,8 @@ from micrograph.features.surface.molecules import (
     CORRELATIONS,
     MOLECULES,
     SEEN,
-    SHAPES,
     SUMMARY,
+    TEMPLATES,
     MoleculeSettings,
     OrderFold,
     nothing,
@@ -29,7 +29,7 @@ class Molecules(MoleculeSettings):
     """States of the molecules of a frame, and their order."""
 
     def __call__(self, prediction: Prediction) -> Mapping[str, "pd.DataFrame"]:
-        """Return the tables 'objects', 'correlations', 'shapes' and 'frames' of one frame."""
+        """Return the tables 'objects', 'correlations', 'templates' and 'frames' of one frame."""
         frame = prediction.frame
         try:
             return read_molecules(frame, self)
@@ -48,7 +48,7 @@ RECIPE = Recipe(
         answers={
             "objects": MOLECULES,
             "correlations": CORRELATIONS,
-            "shapes": SHAPES,
+            "templates": TEMPLATES,
             "frames": SEEN,
             "summary": SUMMARY,
         },

@@ -87,7 +87,7 @@ class MoleculeImages:
     """
 
     couplings: tuple[float, float, float] = (-0.6, -0.35, 0.62)
-    shape: Bowl | Orbitals = Bowl()  # noqa: RUF009
+    shape: Bowl | Orbitals = Bowl()
     cells: int = 22
     spacing_px: Range = (20.0, 26.0)
     snr: Range = (1.0, 5.0)

@@ -72,7 +72,7 @@ SEEN = (
     Column("apart_rotation", "", "how many 1-sigma of the noise one rotation is from the next"),
     Column("apart_polarity", "", "how many 1-sigma of the noise up is from down"),
 )
-SHAPES = (
+TEMPLATES = (
     Column("frame", "", "number of the frame"),
     Column("polarity", "", "up or down"),
     Column("y", "", "place over the spacing, row"),
@@ -294,7 +294,7 @@ def domains_of(rotation: Index, pairs: Index) -> Index:
 
 
 def read_molecules(frame: Frame, settings: MoleculeSettings) -> dict[str, pd.DataFrame]:
-    """Return the tables 'objects', 'correlations', 'shapes' and 'frames' of one frame."""
+    """Return the tables 'objects', 'correlations', 'templates' and 'frames' of one frame."""
     pixel = frame.calibration.pixel_nm
     assert pixel is not None
     found = find_states(frame, settings)
@@ -302,7 +302,7 @@ def read_molecules(frame: Frame, settings: MoleculeSettings) -> dict[str, pd.Dat
     return {
         "objects": objects,
         "correlations": _correlations(frame.index, found, pixel),
-        "shapes": _shape_table(frame.index, found, settings.turns),
+        "templates": _shape_table(frame.index, found, settings.turns),
         "frames": pd.DataFrame([_frame_row(frame.index, found, objects, pixel, settings)]),
     }
 
@@ -426,7 +426,7 @@ def _shape_table(number: int, found: States, turns: Turns) -> pd.DataFrame:
 
 def nothing(number: int, note: str) -> Mapping[str, pd.DataFrame]:
     """Return empty tables and the row of a frame without a lattice of molecules, with the reason."""
-    promised = {"objects": MOLECULES, "correlations": CORRELATIONS, "shapes": SHAPES}
+    promised = {"objects": MOLECULES, "correlations": CORRELATIONS, "templates": TEMPLATES}
     empty = {
         name: pd.DataFrame(columns=[one for column in columns for one in (column.name, column.sigma) if one])
         for name, columns in promised.items()
