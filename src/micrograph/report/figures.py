@@ -29,6 +29,7 @@ from micrograph.report.foils import foil_figures, is_foil
 from micrograph.report.heights import height_figures, is_heights
 from micrograph.report.micrographs import is_micro, micro_figures
 from micrograph.report.mixtures import mixture_figures
+from micrograph.report.molecules import is_molecules, molecule_figures
 from micrograph.report.named import is_named, named_figures
 from micrograph.report.outlined import is_outlined, outlined_figures
 from micrograph.report.over_time import movie_figures
@@ -94,6 +95,7 @@ def _has_own(tables: Mapping[str, DataFrame]) -> bool:
         or is_tilts(tables)
         or is_tips(tables)
         or is_energies(tables)
+        or is_molecules(tables)
         or "maps" in tables
         or is_told(tables)
         or is_finer(tables)
@@ -121,6 +123,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
         found |= tube_figures(recipe, prediction, tables)
     elif is_tips(tables):
         found |= tip_figures(recipe, prediction, tables)
+    elif is_molecules(tables):
+        found |= molecule_figures(prediction, tables)
     elif is_tilts(tables):
         found |= tilt_figures(recipe, prediction, tables)
     elif is_structural(tables):

@@ -12,6 +12,7 @@ from micrograph.core import Column
 from micrograph.draw import with_error
 from micrograph.report.energies import energy_headlines
 from micrograph.report.headline import Headline, interval_text
+from micrograph.report.molecules import valued_headlines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -63,6 +64,8 @@ def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]
         return [*_lattice(frames), *(_counted(row) for row in summary.to_dict("records"))]
     if {"name", "w_kT"} <= set(summary):
         return [*_lattice(frames), *energy_headlines(summary)]
+    if {"name", "value", "value_low"} <= set(summary):
+        return [*_lattice(frames), *valued_headlines(summary)]
     return [*_lattice(frames), *_plain(summary, about)]
 
 
