@@ -27,7 +27,7 @@ def test_a_gap_between_bars_is_found_where_it_is_as_wide_as_it_is(width: float, 
     image = bars(width, angle)
     gaps = seen_gaps(image, 8.0)
     gaps = gaps[narrowest(gaps, 6.0)]
-    gaps = gaps[((gaps.points > 20) & (gaps.points < 108)).all(axis=1)]
+    gaps = gaps[np.asarray(((gaps.points > 20) & (gaps.points < 108)).all(axis=1))]
     off = (gaps.x - 63.5) * np.cos(angle) - (gaps.y - 63.5) * np.sin(angle)
     assert len(gaps) > 8 and np.abs(off).max() < 0.3
     assert gaps.width == pytest.approx(width, abs=0.7)
@@ -56,7 +56,7 @@ def test_counts_speak_for_a_gap_that_is_there_and_not_for_one_that_is_made_up() 
     gaps = gaps[narrowest(gaps, 6.0)]
     for truth, low, high in ((with_gap, 5.0, np.inf), (without, -np.inf, 3.0)):
         counts = rng.poisson(binned(truth, 2)).astype(np.float32)
-        spoken = support(counts, binned(with_gap, 2), with_gap, gaps[np.abs(gaps.y - 64) < 40])
+        spoken = support(counts, binned(with_gap, 2), with_gap, gaps[np.asarray(np.abs(gaps.y - 64) < 40)])
         assert (spoken > low).all() and (spoken < high).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ _CUBIC = np.array([-0.0234375, 0.2265625, 0.8671875, -0.0703125], np.float32)
 #: Differences from what was measured are judged in boxes of so many recorded pixels a side, and told from so many
 #: 1-sigma of a box's mean square on.
 BOX, MOST = 5, 6.0
+#: One minus the tenth power of the sine of half the phase, as weights of eleven pixels.
+_SMOOTH = np.array([(number == 5) + (-1.0) ** number * math.comb(10, number) / 1024 for number in range(11)])
 #: Groups of pixels of like brightness through whose noise a line is drawn, and the share of each that is flattest.
 _GROUPS, _FLAT = 16, 0.5
 #: The quarter of all pixels with most structure is asked on its own.
@@ -40,6 +43,18 @@ def _finer_rows(image: Image) -> Image:
     for half, weights in enumerate((_CUBIC, _CUBIC[::-1])):
         found[half::2] = sum(weight * padded[half + step : half + step + rows] for step, weight in enumerate(weights))
     return found
+
+
+def without_finest(image: Image) -> Image:
+    """Return the image (H, W) without waves of two pixels, those of four nearly whole: ``1 - sin(pi f)^10`` of each.
+
+    No beam that is as wide as a pixel writes such waves, and no coarse pixels tell them.
+    """
+    from scipy.ndimage import correlate1d
+
+    for axis in (0, 1):
+        image = correlate1d(image, _SMOOTH, axis=axis, mode="mirror")
+    return np.asarray(image, np.float32)
 
 
 @dataclass(frozen=True)

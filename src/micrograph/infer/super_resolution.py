@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction
-from micrograph.features.super_resolution import FINER, agreement, finer
+from micrograph.features.super_resolution import FINER, agreement, finer, without_finest
 from micrograph.infer.encoders import Views
 from micrograph.nets import whitened
 
@@ -36,7 +36,8 @@ class FinerLook:
 
     def finished(self, prediction: Prediction) -> Prediction:
         """Return the prediction on its finer pixels, with a note where it does not say what was measured."""
-        agreed = agreement(prediction.frame.data, prediction.maps[IMAGE])
+        answer = without_finest(prediction.maps[IMAGE])
+        agreed = agreement(prediction.frame.data, answer)
         notes, flags = prediction.notes, prediction.flags
         if agreed.misfit_share > MOST_MISFIT or agreed.chi_square > MOST_CHI_SQUARE:
             notes += (
@@ -46,4 +47,4 @@ class FinerLook:
             )
             flags |= Flag.OUT_OF_DOMAIN
         pixel = prediction.pixel_nm / FINER
-        return replace(prediction, pixel_nm=pixel, notes=notes, flags=Flag(flags))
+        return replace(prediction, maps={IMAGE: answer}, pixel_nm=pixel, notes=notes, flags=Flag(flags))

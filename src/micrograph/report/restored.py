@@ -64,7 +64,7 @@ def _panels(before: Array | None, after: Array, first: str = "as recorded") -> d
     finer = 1 if before is None else after.shape[0] // before.shape[0]
     if before is None or finer < 1 or after.shape != tuple(finer * n for n in before.shape):
         return {"result": ScanMap(after, "as recorded", "gray", limits=grey)}
-    left = before - binned(after, finer)
+    left = before - binned(after.astype(np.float32), finer)
     said = "" if finer == 1 else ", averaged"
     return {
         first: ScanMap(_enlarged(before, finer), "as recorded", "gray", limits=grey),

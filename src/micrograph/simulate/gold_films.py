@@ -49,7 +49,7 @@ class GoldFilms:
     side: of the coarse image in pixels; radius_px: of the islands (log-uniform); gap_px: nearest distance of an island
     to those that were there before (log-uniform); joined: share of the islands that grow into another one instead;
     rough_px: by how much borders wander; thickness_px, edge_px: height of the gold and how far its rim is round;
-    probe_px: full width at half maximum of the beam; electrons: primaries in a coarse pixel (log-uniform).
+    probe_px: full width at half maximum of the beam, electrons: primaries in a coarse pixel (both log-uniform).
     """
 
     side: int = 128
@@ -96,7 +96,7 @@ class GoldFilms:
         """Return both images of a surface (4 H, 4 W) that gives so many secondaries per primary."""
         from scipy.ndimage import gaussian_filter
 
-        probe, electrons = _uniform(self.probe_px, rng), _log_uniform(self.electrons, rng)
+        probe, electrons = _log_uniform(self.probe_px, rng), _log_uniform(self.electrons, rng)
         blurred = gaussian_filter(yields, SIGMA_PER_FWHM * probe * POINTS, mode="nearest")
         finer = binned(blurred, POINTS)
         coarse = expose_sem(binned(finer, FINER), SemBeam(0.0, electrons), 1.0, rng)
@@ -161,7 +161,7 @@ class SpinodalFilms:
     def _followed(self, yields: Image, distance: Image, rng: np.random.Generator) -> SeenTwice:
         from scipy.ndimage import gaussian_filter
 
-        probe, electrons = _uniform(self.films.probe_px, rng), _log_uniform(self.films.electrons, rng)
+        probe, electrons = _log_uniform(self.films.probe_px, rng), _log_uniform(self.films.electrons, rng)
         tails, sigma = _uniform(self.tails, rng), SIGMA_PER_FWHM * probe * POINTS
         narrow, wide = (gaussian_filter(yields, times * sigma, mode="nearest") for times in (1.0, 3.0))
         finer = binned(np.asarray((1 - tails) * narrow + tails * wide, np.float32), POINTS)

@@ -58,24 +58,24 @@ def least_variation(image: Image, variance: float, weight: float) -> Image:
     scale = np.float32(np.sqrt(variance))
     target = image / scale
     guess, dual = finer(target), np.zeros((2, *(FINER * n for n in image.shape)), np.float32)
-    step, dual_step, weight = 1.0, 0.1, weight
+    step, dual_step = np.float32(1.0), np.float32(0.1)
     for _ in range(_ROUNDS):
         data = (binned(guess, FINER) - target).repeat(FINER, 0).repeat(FINER, 1)
-        new = guess - np.float32(step) * (data / FINER**2 - _divergence(dual))
-        dual += np.float32(dual_step) * _gradient(2 * new - guess)
-        dual /= np.maximum(1, np.sqrt((dual**2).sum(axis=0)) / np.float32(weight))
+        new = np.asarray(guess - step * (data / np.float32(FINER**2) - _divergence(dual)), np.float32)
+        dual = dual + dual_step * _gradient(2 * new - guess)
+        dual = np.asarray(dual / np.maximum(1, np.sqrt((dual**2).sum(axis=0)) / np.float32(weight)), np.float32)
         guess = new
     return np.asarray(guess * scale, np.float32)
 
 
 def _gradient(image: Image) -> Image:
-    found = np.zeros((2, *image.shape), np.float32)
+    found: Image = np.zeros((2, *image.shape), np.float32)
     found[0, :-1], found[1, :, :-1] = image[1:] - image[:-1], image[:, 1:] - image[:, :-1]
     return found
 
 
 def _divergence(field: Image) -> Image:
-    found = field[0] + field[1]
+    found: Image = field[0] + field[1]
     found[1:] -= field[0, :-1]
     found[:, 1:] -= field[1, :, :-1]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,8 @@ def levels_of(image: Image) -> Levels:
     if not high > low:
         return Levels(low, low)
     root = np.sqrt(np.clip(image[::2, ::2] - low, 0, high - low))
-    bright = root > threshold_otsu(root)
+    otsu: Any = threshold_otsu
+    bright = root > otsu(root)
     if not bright.any() or bright.all():
         return Levels(low, low)
     return Levels(*(float(np.median(image[::2, ::2][which])) for which in (~bright, bright)))
@@ -107,7 +109,8 @@ def gap_lines(image: Image, level: float, widest: float) -> Gaps:
 
     below = image < level
     far = distance_transform_edt(below)
-    rows, columns = np.nonzero(skeletonize(below) & (far <= widest / 2 + 1))
+    thinned: Any = skeletonize
+    rows, columns = np.nonzero(thinned(below) & (far <= widest / 2 + 1))
     y, x, angle, width = _across(below, widest, rows, columns)
     rough = Gaps(y, x, angle, width, np.zeros(len(y)), np.zeros(len(y)))
     return _crossed(image, level, widest, rough)
