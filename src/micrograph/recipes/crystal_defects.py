@@ -46,16 +46,16 @@ MODEL = NetSpec(
     weights="crystal-defects-1",
 )
 FIELDS = DefectImages()
-OWN = FoilTrial("new images", FIELDS, 60)
+OWN = FoilTrial("new images", FIELDS, 64)
 #: Half the dose; thicker foils, wider and narrower lines, steeper backgrounds than were learned from.
 FARTHER = FoilTrial(
     "half the dose and beyond",
-    replace(FIELDS, contrast_to_noise=(1.06, 8.5), line_px=(2.5, 13.0), thickness=(7.0, 10.0), tilted_background=0.5),
+    replace(FIELDS, contrast_to_noise=(1.41, 8.5), line_px=(2.5, 13.0), thickness=(7.0, 10.0), tilted_background=0.5),
     40,
 )
 TWO_BEAM = FoilTrial("two-beam theory", TwoBeamImages(), 40)
 #: Lines alone, whose mean length per area is known exactly.
-PLANTED = FoilTrial("planted", replace(FIELDS, curves=(1.0, 0.0, 0.0)), 240)
+PLANTED = FoilTrial("planted", replace(FIELDS, side_px=192, curves=(1.0, 0.0, 0.0)), 260)
 
 RECIPE = Recipe(
     name="crystal-defects",

@@ -60,7 +60,7 @@ class DefectImages:
 
     side_px: int = 256
     line_px: Range = (3.0, 11.0)
-    contrast_to_noise: Range = (1.5, 12.0)
+    contrast_to_noise: Range = (2.0, 12.0)
     strength: Range = (0.12, 0.85)
     precipitate_px: Range = (6.0, 50.0)
     void_px: Range = (6.0, 44.0)

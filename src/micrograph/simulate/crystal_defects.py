@@ -150,7 +150,7 @@ def transmitted(foil: Foil, looks: Looks) -> tuple[Image, Masks]:
 
 def _seen_by(direction: Array, g_angle: float) -> Array:
     """Return how strongly parts of a loop are seen that run in a `direction` (radians): least where g runs along."""
-    return np.asarray(0.45 + 0.55 * np.abs(np.sin(direction - g_angle)))
+    return np.asarray(0.5 + 0.5 * np.abs(np.sin(direction - g_angle)))
 
 
 def _absorb(share: Array, body: Body, foil: Foil) -> None:
