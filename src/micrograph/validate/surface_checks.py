@@ -180,7 +180,7 @@ def odd_places_true(trial: Surfaces, *, at_least: float) -> Check:
     return Check(f"missing and added atoms true, {trial.name}", measure, at_least, ">=", data=trial.name)
 
 
-def multislice_cells(*, at_least: float, repeats: int = 8, dose_e_per_A2: float = 1e5) -> Check:
+def multislice_cells(*, at_least: float, repeats: int = 6, dose_e_per_A2: float = 1e5) -> Check:
     """Build the check: share of multislice images of crystals whose cell has the right area, within 3 %."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
@@ -198,7 +198,7 @@ def multislice_cells(*, at_least: float, repeats: int = 8, dose_e_per_A2: float 
     return Check("unit cell, multislice", measure, at_least, ">=")
 
 
-def nothing_told(*, at_least: float, images: int = 40) -> Check:
+def nothing_told(*, at_least: float, images: int = 20) -> Check:
     """Build the check: share of images without a lattice (noise, disordered spots, steps) that are told to have none."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:

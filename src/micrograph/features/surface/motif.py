@@ -19,10 +19,10 @@ Mask = NDArray[np.bool_]
 
 #: Shifts are averaged over so many cells (1 sigma), from so many components up to this order.
 REACH_CELLS, _COMPONENTS, _ORDERS = 1.6, 12, 8
-#: Pixels of all cells that share one sample of the motif, at least; samples along a side, at most.
-_SHARED, _MOST_SAMPLES = 12, 96
+#: Pixels of all cells that share one sample of the motif, at least; samples along a side, and to a pixel, at most.
+_SHARED, _MOST_SAMPLES, _FINEST = 12, 96, 2.0
 #: Rounds of shift and motif.
-_ROUNDS = 3
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,10 @@ def _motif(image: Array, usable: Mask, cell: Array, place: Array) -> Array:
 
 
 def _sides(cell: Array, pixels: int) -> NDArray[np.intp]:
-    """Return how many samples a motif has along a and b: a pixel each, or more where few pixels share one."""
+    """Return how many samples a motif has along a and b: half a pixel each, or more where few pixels share one."""
     sides = np.linalg.norm(cell, axis=1)
     share = float(np.sqrt(pixels / _SHARED / sides.prod()))
-    return np.clip(np.rint(sides * min(1.0, share)), 3, _MOST_SAMPLES).astype(np.intp)
+    return np.clip(np.rint(sides * min(_FINEST, share)), 3, _MOST_SAMPLES).astype(np.intp)
 
 
 def sampled(motif: Array, place: Array) -> Array:
@@ -154,4 +154,4 @@ def sampled(motif: Array, place: Array) -> Array:
 
     filled = np.where(np.isfinite(motif), motif, np.nanmedian(motif))
     sides = np.array(motif.shape).reshape(2, *[1] * (place.ndim - 1))
-    return np.asarray(map_coordinates(filled, place * sides - 0.5, order=1, mode="grid-wrap"))
+    return np.asarray(map_coordinates(filled, place * sides - 0.5, order=3, mode="grid-wrap"))

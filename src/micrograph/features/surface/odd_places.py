@@ -56,18 +56,28 @@ def sites_of(motif: Array, cell: Array) -> Sites:
 
     sides = np.array(motif.shape)
     filled = np.where(np.isfinite(motif), motif, np.nanmedian(motif))
-    smooth = gaussian_filter(filled, 0.035 * sides, mode="wrap")
+    smooth = gaussian_filter(filled, 0.04 * sides, mode="wrap")
     least = float(smooth.min() + 0.4 * np.ptp(smooth))
-    reach = np.maximum(3, np.rint(0.12 * sides) // 2 * 2 + 1).astype(int)
+    reach = np.maximum(3, np.rint(0.18 * sides) // 2 * 2 + 1).astype(int)
     found = np.argwhere((maximum_filter(smooth, size=tuple(reach), mode="wrap") == smooth) & (smooth > least))
     order = np.argsort(-smooth[tuple(found.T)])
-    place = ((found[order] + 0.5) / sides).reshape(-1, 2)
+    place = ((found[order] + 0.5 + _between(smooth, found[order])) / sides).reshape(-1, 2) % 1.0
     images = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     steps = (place[:, None, None] - place[None, :, None] + images) @ cell
     away = np.linalg.norm(steps, axis=-1)
     near = away[away > 1e-9]
     apart = float(near.min()) if near.size else float(np.linalg.norm(cell, axis=1).min())
     return Sites(place, smooth[tuple(found[order].T)], apart)
+
+
+def _between(values: Array, places: NDArray[np.intp]) -> Array:
+    """Return where the parabolas through maxima (N, 2) and their neighbours have theirs, in samples from them."""
+    offset = np.zeros(places.shape)
+    for axis in range(2):
+        low, high = (np.roll(values, step, axis)[tuple(places.T)] for step in (1, -1))
+        bend = low + high - 2 * values[tuple(places.T)]
+        offset[:, axis] = np.where(bend < 0, 0.5 * (low - high) / np.where(bend < 0, bend, -1.0), 0.0)
+    return np.clip(offset, -0.5, 0.5)
 
 
 def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: float, least: float) -> Regions:
