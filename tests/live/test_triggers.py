@@ -16,7 +16,7 @@ import pytest
 from micrograph.core import BadInput, Flag
 from micrograph.live.board import Row
 from micrograph.live.engine import Engine
-from micrograph.live.rules import Value, read_rules
+from micrograph.live.rules import Count, Rule, Value, read_rules
 from micrograph.live.triggers import FIRED, Triggers, fired_before
 
 TABLES = {"objects": ("frame", "y_nm", "class"), "frames": ("count",), "summary": ("density_per_nm2",)}
@@ -47,6 +47,8 @@ def test_a_rule_is_read_as_it_is_written(tmp_path: Path) -> None:
         ("when frames.count > 3: command", "needs the program"),
         ("when frames.count > 3: command 'open", "open quote"),
         ("when frames.count > 3: pause now", "takes nothing"),
+        ("when frames.count > 3: tell", "needs what the source is to be told"),
+        ("when frames.count > 3 at most 0 times: mark", "at most 0 times"),
         ("# only a comment", "hold no line"),
     ],
 )
@@ -85,6 +87,37 @@ def test_a_rule_fires_once_when_it_has_held_long_enough_and_again_after_it_faile
     assert [line["frame"] for line in fired_before(tmp_path)] == [3, 8]
     assert [line["frame"] for line in engine.board.state.fired] == [3, 8]
     assert fired_before(tmp_path)[0]["t_s"] == 1.5
+
+
+def test_a_rule_may_fire_again_while_it_holds_but_no_more_than_so_often(toy: ModuleType, tmp_path: Path) -> None:
+    line = "when frames.count > 5 for 2 frames again after 1 frame at most 2 times: mark"
+    _, triggers = watched(toy, tmp_path, line)
+    for index in range(12):
+        triggers(row(index, 9))
+    triggers.close()
+    found = fired_before(tmp_path)
+    assert [one["frame"] for one in found] == [1, 4, 7] and [one["attempt"] for one in found] == [1, 2, 3]
+    assert [one["outcome"] for one in found] == ["marked", "marked", "not done: 2 times did not help"]
+
+
+def test_times_are_counted_anew_when_the_rule_is_known_to_have_failed_but_not_while_nothing_is_known() -> None:
+    rule = Rule("", Value("frames", "p_bad"), ">=", 0.95, 2, "mark", "", again=0, most=2)
+    count = Count()
+    for number in (1.0, 1.0, np.nan, np.nan, 1.0, np.nan, 1.0, 0.1):
+        count = count.after(rule, number)
+    assert count.fired == 1
+    assert count.after(rule, 0.1).fired == 0
+
+
+def test_a_source_is_told_and_one_that_takes_no_orders_is_refused(toy: ModuleType, tmp_path: Path) -> None:
+    line, heard = "when frames.count > 5: tell pulse {attempt}", []
+    with pytest.raises(BadInput, match="takes no orders"):
+        watched(toy, tmp_path, line)
+    engine = Engine(toy.recipe(), None, toy.predict, tmp_path)  # type: ignore[arg-type]
+    triggers = Triggers(read_rules(rules(tmp_path, line), TABLES), engine, told=lambda text: heard.append(text) or "ok")
+    triggers(row(0, 9))
+    triggers.close()
+    assert heard == ["pulse 1"] and fired_before(tmp_path)[0]["outcome"] == "ok"
 
 
 def test_pause_pauses_and_a_dry_run_does_not(toy: ModuleType, tmp_path: Path) -> None:

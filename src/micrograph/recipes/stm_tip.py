@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,18 @@ from micrograph.run import Recipe
 from micrograph.simulate.foreign_surfaces import ForeignSurfaces
 from micrograph.simulate.stm import TIPS, StmScans, truth_at
 from micrograph.train import TrainSettings
+from micrograph.validate.stm_checks import (
+    apex_error,
+    false_alarms,
+    foreign_auroc,
+    frame_accuracy,
+    loop_steps,
+    seconds_a_frame,
+    single_accuracy,
+    vote_calibration,
+    voted_accuracy,
+)
+from micrograph.validate.stm_scenes import TipScans, by_orbitals, narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +119,17 @@ MODEL = EncoderSpec(
     weights="stm-tip-1",
 )
 
+#: New scans of the training's kind; half their signal; pixels and second apices outside the training's ranges.
+SCANS = narrowed(StmScans())
+OWN = TipScans("new scans", SCANS, 1400)
+FAINT = TipScans("half the signal to noise", replace(SCANS, snr=(3.0, 20.0)), 300)
+BEYOND = TipScans(
+    "coarser pixels, nearer apices",
+    replace(SCANS, pixel_nm=(0.2, 0.25), tips=replace(SCANS.tips, offset_nm=(0.5, 0.6))),
+    300,
+)
+ORBITALS = TipScans("sums of orbitals", by_orbitals, 240)
+
 RECIPE = Recipe(
     name="stm-tip",
     title="State of the STM tip",
@@ -121,6 +144,23 @@ RECIPE = Recipe(
     objects=TipState(),
     summary=TipHistory(),
     view=look,
+    checks=(
+        single_accuracy(OWN, at_least=0.97),
+        voted_accuracy(OWN, at_least=0.995),
+        frame_accuracy(OWN, at_least=0.98),
+        vote_calibration(OWN, at_most=0.05),
+        false_alarms(OWN, at_most=0.01),
+        apex_error(OWN, at_most_nm=0.1),
+        foreign_auroc(OWN, at_least=0.95),
+        single_accuracy(FAINT, at_least=0.92),
+        voted_accuracy(FAINT, at_least=0.97),
+        single_accuracy(BEYOND, at_least=0.90),
+        voted_accuracy(BEYOND, at_least=0.95),
+        single_accuracy(ORBITALS, at_least=0.92),
+        voted_accuracy(ORBITALS, at_least=0.97),
+        loop_steps(at_most=10.0),
+        seconds_a_frame(SCANS, at_most_s=1.0),
+    ),
     training=TrainSettings(
         steps=4000,
         batch=64,

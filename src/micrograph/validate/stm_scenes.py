@@ -124,7 +124,7 @@ def looks_good(crop: NDArray[np.floating]) -> bool:
 
 
 #: Limits of the classical answer, the best ones for a thousand scans of the training's kind.
-_WIDE_NM, _LONG, _SECOND = 1.2, 1.45, 0.45
+_WIDE_NM, _LONG, _SECOND = 1.1, 1.5, 0.4
 
 
 def known_tip_limit(scan: Sample, rng: np.random.Generator) -> float:
@@ -166,9 +166,4 @@ def by_orbitals(rng: np.random.Generator) -> Sample:
 def narrowed(scans: StmScans) -> StmScans:
     """Return scans of the same kind of fields with five bonds and more, on few pixels."""
     surface = replace(scans.surface, dangling_per_nm2=(0.011, 0.016))
-    return replace(
-        scans,
-        surface=surface,
-        field_nm=(24.0, 32.0),
-        pixel_nm=(max(0.13, scans.pixel_nm[0]), max(0.2, scans.pixel_nm[1])),
-    )
+    return replace(scans, surface=surface, field_nm=(24.0, 32.0), pixel_nm=(0.13, 0.2))
