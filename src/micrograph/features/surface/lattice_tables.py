@@ -27,7 +27,7 @@ ODD_PLACES = (
     Column("id", "", "number of the place within the frame"),
     Column("y_nm", "nm", "middle, from the top"),
     Column("x_nm", "nm", "middle, from the left"),
-    Column("class", "", "missing (lower than the motif), added (higher) or island (larger than 0.6 cells)"),
+    Column("class", "", "missing (lower than the motif), added (higher) or island (larger than 0.6 cells and some atoms)"),
     Column("value", "", "largest difference from the motif, in the recording's unit (value_unit of the frame)"),
     Column("score", "", "the difference over the 1-sigma of the rest of the image"),
     Column("area_nm2", "nm^2", "area within half the least difference that counts"),
@@ -337,7 +337,9 @@ def _frame_row(frame: Frame, found: Surface, area: _Areas, settings: SurfaceSett
 def _cell_columns(cells: Cells, pixel_nm: float) -> dict[str, float]:
     (a, b, gamma), (da, db, dgamma) = cells.size[0], cells.size_sigma[0]
     area = abs(float(np.linalg.det(cells.vectors[0]))) * pixel_nm**2
-    spread = area * float(np.sqrt((da / a) ** 2 + (db / b) ** 2 + (np.radians(dgamma) / np.tan(np.radians(gamma))) ** 2))
+    spread = area * float(
+        np.sqrt((da / a) ** 2 + (db / b) ** 2 + (np.radians(dgamma) / np.tan(np.radians(gamma))) ** 2)
+    )
     values = (a * pixel_nm, da * pixel_nm, b * pixel_nm, db * pixel_nm, gamma, dgamma, area, spread)
     return {column.name: float(value) for column, value in zip(_CELL, values, strict=True)}
 
@@ -387,7 +389,9 @@ def _nothing(frame: Frame) -> dict[str, pd.DataFrame]:
     row = {column.name: np.nan for column in SEEN} | texts
     row |= {"frame": frame.index, "count": 0, "cells": 0.0, "sites": 0, "domain_distance": 0.0}
     row["flags"] = int(Flag.NO_FIT)
-    tables = {name: pd.DataFrame({c.name: pd.Series(dtype=_kind(c.name)) for c in columns}) for name, columns in empty.items()}
+    tables = {
+        name: pd.DataFrame({c.name: pd.Series(dtype=_kind(c.name)) for c in columns}) for name, columns in empty.items()
+    }
     return tables | {"frames": pd.DataFrame([row])}
 
 
@@ -412,9 +416,7 @@ class Sums:
 class SurfaceMeans:
     """Fold of frames into the mean cell and the densities of missing and added places."""
 
-    ignore: int = field(
-        default=int(Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME | Flag.NO_FIT), metadata={"setting": False}
-    )
+    ignore: int = field(default=int(Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME | Flag.NO_FIT), metadata={"setting": False})
 
     def start(self) -> Sums:
         """Return the state before the first frame."""

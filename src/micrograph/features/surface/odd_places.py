@@ -12,9 +12,9 @@ from micrograph.features.surface.motif import Followed
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: What a region is called: lower than the motif, higher, or larger than so many cells.
+#: What a region is called: lower than the motif, higher, or larger than so many cells and squares between sites.
 KINDS = ("missing", "added", "island")
-_ISLAND_CELLS = 0.6
+_ISLAND_CELLS, _ISLAND_SITES = 0.6, 2.5
 #: A region grows to where the difference falls below this share of the least that begins one.
 _GROWS = 0.5
 #: Smoothing (1 sigma) over the distance between neighbouring sites.
@@ -105,7 +105,7 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
         numbered = np.where(kept[found], renumbered[found], numbered).astype(np.int32)
         total += int(kept.sum())
     cell_px = abs(float(np.linalg.det(followed.cell)))
-    return _measured(smooth, numbered, total, noise, _ISLAND_CELLS * cell_px)
+    return _measured(smooth, numbered, total, noise, max(_ISLAND_CELLS * cell_px, _ISLAND_SITES * apart_px**2))
 
 
 def _beyond(seen: Array, periodic: Array, reach: int) -> Array:
