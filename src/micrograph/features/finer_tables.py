@@ -95,7 +95,10 @@ class FinerGaps:
 
     def gaps(self, answer: Image) -> Gaps:
         """Return the gaps of a finer image (2 H, 2 W)."""
-        lines = self.lines(answer)
+        return self.chosen(answer, self.lines(answer))
+
+    def chosen(self, answer: Image, lines: Gaps) -> Gaps:
+        """Return one place a gap out of all `lines` of a finer image: the narrowest, where the gap passes through."""
         lines = lines[passing(answer, levels_of(answer).high, lines)]
         return lines[narrowest(lines, self.apart_px)]
 

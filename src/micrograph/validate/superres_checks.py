@@ -94,7 +94,7 @@ def false_gaps(trial: FilmTrial, *, at_most: float) -> Check:
 def width_error(trial: FilmTrial, *, at_most: float) -> Check:
     """Build the check: root mean square error of the widths of known gaps that were found, in finer pixels.
 
-    Limit: of one who knows all but how much is missing between the banks.
+    Limit: of one who knows all but how much is missing between the banks, where that is to be seen at all.
     """
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:

@@ -124,7 +124,7 @@ def film_of(film: SeenTwice, predict: Callable[[Frame], Prediction], tuned: tupl
         rings={way: rings_of(image, film.truth) for way, image in ways.items() if way != "Lanczos"},
         squares={way: float(np.mean((image - film.truth).astype(float) ** 2)) for way, image in ways.items()},
         limit_missed=norm.cdf(_FALSE_ALARM_SIGMA - strength).tolist(),
-        limit_width=(known.width / strength).tolist(),
+        limit_width=(known.width / strength)[strength > _FALSE_ALARM_SIGMA].tolist(),
         told=told_up_to(film.coarse, variance),
         chi_square=float(np.mean((film.coarse - binned(answer, FINER)) ** 2 / exact)),
         at_edges=agreement(film.coarse, answer).chi_square,
@@ -154,7 +154,8 @@ def _scored(image: Image, film: SeenTwice, lines: Gaps, known: Gaps, prediction:
     from scipy.spatial import cKDTree
 
     finder = FinerGaps()
-    every, rows = finder.lines(image), finder.gaps(image)
+    every = finder.lines(image)
+    rows = finder.chosen(image, every)
     if prediction is not None:
         table = finder(prediction)["objects"]
         sure = table[table["flags"] == 0]
