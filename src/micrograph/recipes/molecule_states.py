@@ -1,7 +1,7 @@
 """States of bowl-shaped molecules in rows: up or down, and how they are turned.   doi:10.1038/s41524-017-0038-7"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from micrograph.core import BadInput, Prediction, Task
@@ -18,7 +18,18 @@ from micrograph.features.surface.molecules import (
 )
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.molecules import MoleculeImages
+from micrograph.simulate.molecules import MoleculeImages, Orbitals
+from micrograph.validate.molecule_checks import (
+    MoleculeTrial,
+    correlations_inside,
+    foreign_told,
+    neighbours_add,
+    polarity_right,
+    rotation_right,
+    seconds_a_frame,
+    state_calibration,
+    temperature_error,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +50,15 @@ class Molecules(MoleculeSettings):
             return nothing(frame.index, str(problem))
 
 
+IMAGES = MoleculeImages()
+#: Half the signal with a blunter tip and a lattice that is bent more; molecules of other shapes.
+OWN = MoleculeTrial("SNR 2", 14, replace(IMAGES, snr=(2.0, 2.001)))
+FAINT = MoleculeTrial("SNR 1", 10, replace(IMAGES, snr=(1.0, 1.001)))
+FARTHER = MoleculeTrial(
+    "SNR 1, blunt and bent", 6, replace(IMAGES, snr=(1.0, 1.001), blur=(0.08, 0.1), bend=(0.2, 0.4))
+)
+OTHER = MoleculeTrial("other molecules, SNR 2", 6, replace(IMAGES, snr=(2.0, 2.001), shape=Orbitals()))
+
 RECIPE = Recipe(
     name="molecule-states",
     title="States of molecules",
@@ -54,8 +74,24 @@ RECIPE = Recipe(
         },
         reference="doi:10.1038/s41524-017-0038-7",
     ),
-    data=MoleculeImages(),
+    data=IMAGES,
     model=NoNet(),
     objects=Molecules(),
     summary=OrderFold(),
+    checks=(
+        polarity_right(OWN, at_least=0.98),
+        rotation_right(OWN, at_least=0.95),
+        temperature_error(OWN, at_most=0.1),
+        correlations_inside(OWN, at_least=0.9),
+        state_calibration(OWN, at_most=0.05),
+        neighbours_add(FAINT, at_least=0.03),
+        rotation_right(FAINT, at_least=0.75),
+        temperature_error(FAINT, at_most=0.15),
+        state_calibration(FAINT, at_most=0.05),
+        polarity_right(FARTHER, at_least=0.95),
+        polarity_right(OTHER, at_least=0.95),
+        rotation_right(OTHER, at_least=0.85),
+        foreign_told(OWN, at_least=0.95),
+        seconds_a_frame(OWN, at_most_s=30.0),
+    ),
 )

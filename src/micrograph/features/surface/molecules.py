@@ -86,8 +86,9 @@ SUMMARY = (
     Column("value_high", "", "upper end of its 95 % interval"),
     Column("frames", "", "frames that count"),
 )
-#: Molecules turned less than this apart (in sigma of noise) cannot be told; probability below which one is doubted.
-_TOLD, _SURE = 1.2, 0.7
+#: How sure (0: not at all, 1) molecules by themselves are of their rotation where there is one to tell, the mean;
+#: probability below which one is doubted.
+_TOLD, _SURE = 0.35, 0.7
 #: Permutations of Moran's test, fewest molecules, shells of the correlations.
 _PERMUTATIONS, _FEWEST, _SHELLS = 999, 60, 6
 
@@ -353,8 +354,9 @@ def _frame_row(
         "domain_molecules": float(np.sum(sizes**2) / len(objects)) if len(sizes) else 1.0,
         "apart_rotation": float(found.shapes.apart[0].min()), "apart_polarity": found.shapes.apart[1],
     }  # fmt: skip
-    told = row["apart_rotation"] >= _TOLD
-    row["domain_distance"] = 0.0 if told else float(_TOLD / max(row["apart_rotation"], 1e-3))
+    sure = (float(found.alone.sum(axis=1).max(axis=1).mean()) - 1 / settings.rotations) / (1 - 1 / settings.rotations)
+    told = sure >= _TOLD
+    row["domain_distance"] = float(_TOLD / max(sure, 1e-3))
     row["flags"] = int(Flag.OK if told else Flag.OUT_OF_DOMAIN)
     row["notes"] = "" if told else "The molecules look alike however they are turned: rotations cannot be told."
     return row
@@ -408,8 +410,11 @@ def _shape_table(number: int, found: States, turns: Turns) -> pd.DataFrame:
     grid = np.linspace(-0.5, 0.5, 33)
     y, x = (part.ravel() for part in np.meshgrid(grid, grid, indexing="ij"))
     parts = []
-    for polarity, height in enumerate(found.shapes.heights(y, x, turns)):
-        inside = np.hypot(y, x) <= 0.5
+    inside = np.hypot(y, x) <= 0.5
+    for polarity, zero in enumerate(bright_angles(found.shapes, turns)):
+        back = np.radians(zero - found.angles[polarity, 0])
+        place = y * np.cos(back) - x * np.sin(back), x * np.cos(back) + y * np.sin(back)
+        height = found.shapes.heights(*place, turns)[polarity]
         parts.append(
             pd.DataFrame(
                 {
