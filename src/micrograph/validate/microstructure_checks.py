@@ -155,8 +155,8 @@ def strange_auroc(
         own = np.array([s.domain_distance for s in answers(trial, analyser, rng)])
         values: dict[str, Interval] = {}
         for name, draw in foreign:
-            strange = np.array([_distance(analyser, draw(rng)) for _ in range(len(own))])
-            pairs = list(zip(own, strange, strict=True))
+            strange = np.array([_distance(analyser, draw(rng)) for _ in range(len(own) // 2)])
+            pairs = list(zip(own[::2], strange, strict=False))
             values[name] = bootstrap(lambda drawn: auroc(*np.array(drawn).T), pairs, rng)
         worst = min(values.values(), key=lambda one: one.value)
         detail = ", ".join(f"{name} {one.value:.3f}" for name, one in values.items())
