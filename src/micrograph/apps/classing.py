@@ -28,7 +28,7 @@ from micrograph.features.prototypes import (
     looks_mislabelled,
     map_temperature,
 )
-from micrograph.io.classed import ClassFolder, read_classes
+from micrograph.io.classed import ClassFolder, has_classes, read_classes
 
 if TYPE_CHECKING:
     from micrograph.infer.encoders import View
@@ -146,6 +146,14 @@ def train_on_classes(
     )
 
 
+def suits(name: str, folder: Path) -> bool:
+    """Return whether the labels in a folder are classes of whole images: for this recipe, or by the look of it."""
+    from micrograph.recipes import find_recipe
+
+    recipe = find_recipe(name)
+    return is_classifying(recipe) or (has_classes(folder) and "core" not in recipe.model.names)
+
+
 def require_classifying(recipe: Recipe) -> None:
     """Refuse recipes that name no whole images."""
     if not is_classifying(recipe):
@@ -181,8 +189,8 @@ def candidates(recipe: Recipe, sides: Sequence[int]) -> list[Candidate]:
             for looks in looks_for(sides, shared.spec.side)
         ]
     own = recipe.model
-    if isinstance(own, EncoderSpec) and own.weights not in (None, SHARED):
-        features = load_features(str(own.weights))
+    if isinstance(own, EncoderSpec) and own.weights is not None and own.weights != SHARED:
+        features = load_features(own.weights)
         found.append(Candidate(f"features of {recipe.name}", features, ("views",), recipe.view or whole_frame))
     return found
 

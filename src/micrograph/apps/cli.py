@@ -233,13 +233,12 @@ def train(
 ) -> None:
     """Train a recipe's model, for its own range of samples, for your structure and microscope, or on your labels."""
     from micrograph.apps import classing, labelling, making, screen
-    from micrograph.io.classed import has_classes
 
     own = making.Material(structure, zone_axis, voltage, pixel_size)
     if labels is not None:
         given = labelling.OwnLabels(labels, images, curve)
         labelling.check_alone(own)
-        if has_classes(labels):
+        if classing.suits(recipe, labels):
             with screen.progress("learning", quiet) as advance:
                 found = classing.train_on_classes(recipe, labels, out, curve=curve, seed=seed, progress=advance)
             screen.classed(out, recipe, found)
@@ -330,6 +329,29 @@ def compress(
         planned = Coding(frames, masks, seed, step)
         said = coding.compress_file(asked, out, planned, resume=resume, progress=advance)
     screen.say(said)
+
+
+@app.command()
+def catalog(
+    folder: Annotated[Path, typer.Argument(readable=False, help="Folder below which results lie.")],
+    find: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Runs in whose name, input or settings it stands.")
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="QUANTITY", help="A column of the summaries, beside each other.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="With --compare: over this column of the runs.")
+    ] = None,
+    sql: Annotated[str | None, typer.Option(help="A SELECT over runs and RECIPE.TABLE, read by DuckDB.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", readable=False, help="Write the answer: .csv, .parquet, .png.")
+    ] = None,
+) -> None:
+    """List, find and compare the results of many runs, or ask about them in SQL."""
+    from micrograph.apps import catalogue, screen
+
+    screen.rows(catalogue.catalog(folder, catalogue.Question(find, compare, by, sql), out))
 
 
 STOPPED = "stopped; what was finished is kept (--resume goes on)."

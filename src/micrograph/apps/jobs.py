@@ -265,20 +265,21 @@ def with_own_classes(recipe: Recipe, weights: Sequence[Path]) -> Recipe:
     from micrograph.nets import find_weights, read_card
     from micrograph.nets.prototype_spec import PrototypeSpec
 
-    nets = [read_card(find_weights(path)).get("net", {}) for path in weights if path.suffix == ".safetensors"]
-    own = [PrototypeSpec.from_dict(net) for net in nets if net.get("kind") == "prototypes"]
+    cards = [read_card(find_weights(path)) for path in weights if path.suffix == ".safetensors"]
+    own = [card for card in cards if card.get("net", {}).get("kind") == "prototypes"]
     if not own:
         return recipe
     if len(weights) > 1:
         raise BadInput(f"Weights of your own classes answer alone: give one of the {len(weights)} files.")
-    if own[0].view not in ("", recipe.name):
+    spec, made_for = PrototypeSpec.from_dict(own[0]["net"]), own[0].get("recipe")
+    if recipe.name != made_for and (spec.view or recipe.name != "few-shot"):
         raise BadInput(
-            f"The weights '{weights[0].name}' were made for recipe '{own[0].view}': use them there, or train "
+            f"The weights '{weights[0].name}' were made for recipe '{made_for}': analyse with that one, or train "
             f"'{recipe.name}' on your folder of classes."
         )
     from micrograph.recipes.few_shot import with_classes
 
-    return with_classes(recipe, own[0])
+    return with_classes(recipe, spec)
 
 
 def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor | Predict:

@@ -169,13 +169,12 @@ def train(
     learn on from.
     """
     from micrograph.apps import classing, labelling, making
-    from micrograph.io.classed import has_classes
     from micrograph.nets import load
 
     material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
     if labels is not None:
         labelling.check_alone(material)
-        if has_classes(labels):
+        if classing.suits(recipe, Path(labels)):
             classing.train_on_classes(recipe, Path(labels), Path(out), curve=curve, seed=seed)
             return load(out)
         own = labelling.OwnLabels(Path(labels), images, curve)

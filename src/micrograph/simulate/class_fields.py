@@ -120,10 +120,30 @@ class _Kind:
 
 
 def textures(side: int, ways: int, rng: np.random.Generator) -> list[Draw]:
-    """Grains, fibres, layers, scratches and pillars, each family with one or with several of them."""
+    """Grains, fibres, layers, facets and pillars, each family with one or several of them; or surfaces in an SEM."""
+    if rng.random() < 0.35:
+        return _surfaces(side, ways, rng)
     kinds = [int(rng.integers(5))] * ways if rng.random() < 0.5 else rng.integers(0, 5, ways).tolist()
     makers = (_grains, _fibres, _layers, _crystals, _pillars)
     return [makers[kind](side, rng) for kind in kinds]
+
+
+def _surfaces(side: int, ways: int, rng: np.random.Generator) -> list[Draw]:
+    """Kinds of surfaces as a scanning electron microscope shows them, at one magnification."""
+    from micrograph.simulate.sem import secondary_yield
+    from micrograph.simulate.sem_textures import TEXTURES
+
+    names = rng.permutation(sorted(TEXTURES))[:ways]
+    unit = side * float(np.exp(rng.uniform(0, 0.8)))
+
+    def draw_of(name: str) -> Draw:
+        def draw(rng: np.random.Generator) -> Array:
+            surface = TEXTURES[name](side, unit, rng)
+            return np.asarray(secondary_yield(surface.height, surface.material, 1.0, escape_nm=1.5), np.float64)
+
+        return draw
+
+    return [draw_of(str(name)) for name in names]
 
 
 def _grains(side: int, rng: np.random.Generator) -> Draw:

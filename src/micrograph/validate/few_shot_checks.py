@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -270,15 +270,14 @@ def _least(features: Features, one: Episode, values: Array, strange: Array) -> A
 
 
 def episode_calibration(shots: int, at_most: float) -> Check:
-    """Return the check of the expected calibration error of the probabilities, without any held-out example."""
+    """Return the check of the calibration error of probabilities whose temperature the shots themselves gave."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         features, seed = features_in(analyser), int(rng.integers(2**32))
         scene = _scene(_Same(features), seed, 1.0)
         pairs: list[tuple[Array, Index]] = []
-        for one in episodes(scene.patches, shots, EPISODES, rng):
-            shares, _, truth = named(features, one, scene.network[one.family])
-            pairs.append((shares, truth))
+        for one in episodes(scene.patches, shots, EPISODES // 2, rng):
+            pairs.append(_sure(features, one, scene.network[one.family]))
 
         def error(drawn: list[tuple[Array, Index]]) -> float:
             shares, truth = (np.concatenate(part) for part in zip(*drawn, strict=True))
@@ -287,3 +286,18 @@ def episode_calibration(shots: int, at_most: float) -> Check:
         return Measurement.of(bootstrap(lambda drawn: error(list(drawn)), pairs, rng, resamples=200))
 
     return Check(f"expected calibration error, {shots} shots", measure, at_most, "<=", data=_PAIRED)
+
+
+def _sure(features: Features, one: Episode, values: Array) -> tuple[Array, Index]:
+    """Return the probabilities (5 Q, 5) of the queries, calibrated on shots that were held out, and their classes."""
+    from micrograph.features.prototypes import Prototypes, fit_prototypes, held_out_scores, map_temperature
+
+    def fit(learn: Array, classes: Index, groups: Index, number: int) -> Prototypes:
+        return fit_prototypes(learn, classes, groups, features.prior, number)
+
+    learn, classes = one.learn(values)
+    groups = np.arange(len(classes))
+    scores, _ = held_out_scores(learn, classes, groups, fit)
+    warmth = map_temperature(scores, classes, features.prior.temperature)
+    queries, truth = one.judge(values)
+    return replace(fit(learn, classes, groups, 0), temperature=warmth).probabilities(queries), truth
