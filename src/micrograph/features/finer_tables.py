@@ -40,7 +40,7 @@ GAPS = (
 )
 FINER_FRAMES = (
     Column("count", "", "gaps that the finer image shows"),
-    Column("supported", "", "gaps that the recorded counts speak for"),
+    Column("supported", "", "gaps from one recorded pixel on that the recorded counts speak for"),
     Column("mean_width_px", "px", "mean width of the supported gaps, in pixels of the finer image"),
     Column("chi_square", "", "mean square of recorded minus finer image over the noise, at edges: 1 is noise alone"),
     Column("misfit_share", "", "share of the recorded pixels about which the finer image is not what was recorded"),
@@ -61,8 +61,12 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class FinerGaps:
-    """Gaps up to `widest_px` (finer pixels) wide, one row every `apart_px` at most; `least_support` makes them sure."""
+    """Gaps up to `widest_px` (finer pixels) wide, one row every `apart_px` at most.
 
+    Sure are those from `narrowest_px` on, one recorded pixel, for which the counts speak with `least_support` sigma.
+    """
+
+    narrowest_px: float = 2.0
     widest_px: float = 8.0
     apart_px: float = 6.0
     least_support: float = 3.0
@@ -115,7 +119,8 @@ class FinerGaps:
         places = np.clip((gaps.points / FINER).astype(int), 0, np.array(recorded.shape) - 1)
         unlike = agreed.misfit[places[:, 0], places[:, 1]] > MOST
         rim = np.min([gaps.points, np.array(answer.shape) - 1 - gaps.points], axis=(0, 2), initial=np.inf)
-        flags = np.where((spoken < self.least_support) | unlike, int(Flag.LOW_CONFIDENCE), 0)
+        doubted = (spoken < self.least_support) | (gaps.width < self.narrowest_px) | unlike
+        flags = np.where(doubted, int(Flag.LOW_CONFIDENCE), 0)
         flags |= np.where(rim < _RIM_PX, int(Flag.EDGE), 0)
         pixel = prediction.pixel_nm if prediction.frame.calibration.pixel_nm is not None else np.nan
         floor = np.minimum(carbon, gaps.floor)
