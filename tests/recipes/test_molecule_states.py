@@ -31,7 +31,9 @@ def test_states_are_those_planted(result: Result) -> None:
 
     objects = result.tables["objects"]
     tree = cKDTree(np.column_stack([SAMPLE.sites.y_nm, SAMPLE.sites.x_nm]))
-    labels = [str(SAMPLE.sites.label[k]).split() for k in tree.query(objects[["y_nm", "x_nm"]].to_numpy())[1]]
+    labels = [
+        str(SAMPLE.sites.label[k]).split() for k in np.asarray(tree.query(objects[["y_nm", "x_nm"]].to_numpy())[1])
+    ]
     assert np.mean(objects["polarity"] == [one for one, _ in labels]) > 0.98
     zero = SAMPLE.params["turn_deg"] + SAMPLE.params["offset_deg"]
     off = (objects["rotation_deg"] - [zero + 30 * int(k) for _, k in labels] + 60) % 120 - 60

@@ -126,7 +126,7 @@ def map_figure(objects: DataFrame, title: str) -> Figure:
             part = rows[counted == is_one]
             if not len(part) or (lattice == 2 and not is_one):
                 continue
-            look = {"color": BLACK, "s": 0.2 * size} if lattice == 2 else {"color": color, "s": size}
+            look: dict[str, Any] = {"color": BLACK, "s": 0.2 * size} if lattice == 2 else {"color": color, "s": size}
             name = f"{part['class'].iloc[0]} ({len(part)})"
             axes.scatter(part["x_nm"], part["y_nm"], linewidth=0, label=name, **look)
     axes.set(aspect="equal")

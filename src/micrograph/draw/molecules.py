@@ -44,7 +44,7 @@ def molecules_figure(image: NDArray[np.float32], pixel_nm: float, objects: DataF
     show_image(axes, image, pixel_nm, title)
     size = _size_pt2(figure, objects, image.shape[1] * pixel_nm, 0.5)
     for rotation, rows in objects.groupby("rotation"):
-        color = TURNED[int(rotation) % len(TURNED)]
+        color = TURNED[int(str(rotation)) % len(TURNED)]
         for polarity, marker in (("up", "o"), ("down", "s")):
             part = rows[rows["polarity"] == polarity]
             if not len(part):

@@ -83,7 +83,7 @@ class LatticeGas:
         """Return the field on size x size cells that close on themselves."""
         u, v = np.divmod(np.arange(size * size), size)
         wide = self.on(np.stack([u, v], axis=1))
-        terms = []
+        terms: list[SiteTerm | PairTerm] = []
         offsets = [*self.shells[: 2 if self.contacts else None], *([self.contacts] if self.contacts else [])]
         shifts = [0] * (len(offsets) - bool(self.contacts)) + [size * size] * bool(self.contacts)
         for term in wide.terms:

@@ -125,8 +125,9 @@ def _by_clusters(surfaces: Surfaces, rng: np.random.Generator, turns: int = 60) 
 
 
 def _found(energies: DataFrame, column: str = "w_kT") -> NDArray[np.bool_]:
-    off = np.abs(energies[column] - energies["planted"]).to_numpy(float)
-    reach = np.maximum(_WITHIN * np.abs(energies["planted"]), _SIGMAS * energies["w_sigma_kT"]).to_numpy(float)
+    planted, sigma = energies["planted"].to_numpy(float), energies["w_sigma_kT"].to_numpy(float)
+    off = np.abs(energies[column].to_numpy(float) - planted)
+    reach = np.maximum(_WITHIN * np.abs(planted), _SIGMAS * sigma)
     return np.asarray(off <= reach)
 
 

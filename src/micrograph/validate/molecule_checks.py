@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ class Told:
     limit: Flags
     plain: Flags
     score: Array
-    frame: Mapping[str, float]
+    frame: Mapping[str, Any]
     correlations: pd.DataFrame
 
     @property
@@ -77,7 +77,7 @@ _FULL, _STEP = 120.0, 30.0
 
 def _told(sample: Sample, analyser: Analyser) -> Told:
     tables = analyser(sample.image, sample.pixel_nm)
-    objects, frame = tables["objects"], tables["frames"].iloc[0].to_dict()
+    objects, frame = tables["objects"], {str(key): value for key, value in tables["frames"].iloc[0].items()}
     down, turned = _truth(sample)
     match = _matched(sample, objects[["y_nm", "x_nm"]].to_numpy(float))
     true_down, true_turned = down[match], turned[match]
@@ -189,9 +189,8 @@ def neighbours_add(trial: MoleculeTrial, *, at_least: float) -> Check:
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         told = trial.answers(analyser, rng)
-        before, after = (
-            _share(told, lambda one, name=name: getattr(one, name)[:, 1]) for name in ("alone", "with_neighbours")
-        )
+        before = _share(told, lambda one: one.alone[:, 1])
+        after = before + gain(told)
         return Measurement.of(bootstrap(gain, told, rng), detail=f"{before:.4f} alone, {after:.4f} with neighbours")
 
     return Check(f"rotation gained by neighbours, {trial.name}", measure, at_least, ">=", data=trial.name)

@@ -266,9 +266,11 @@ def _energies(frame: int, one: Inverted) -> pd.DataFrame:
 def nothing(frame: int, note: str) -> Mapping[str, pd.DataFrame]:
     """Return empty tables and the row of a frame that cannot be inverted, with the reason."""
     columns = {"objects": SITES, "energies": ENERGIES}
-    empty = {name: pd.DataFrame(columns=[column.name for column in promised]) for name, promised in columns.items()}
-    row = {column.name: np.nan for column in SEEN} | {
-        column.sigma: np.nan for column in SEEN if column.sigma is not None
-    }
+    empty = {name: pd.DataFrame(columns=_names_of(promised)) for name, promised in columns.items()}
+    row: dict[str, Any] = dict.fromkeys(_names_of(SEEN), np.nan)
     row |= {"frame": frame, "count": 0, "domain_distance": 9.0, "flags": int(Flag.OUT_OF_DOMAIN), "notes": note}
     return {**empty, "frames": pd.DataFrame([row]), "_model": pd.DataFrame(columns=["frame", "kind", "du", "dv"])}
+
+
+def _names_of(promised: tuple[Column, ...]) -> list[str]:
+    return [name for column in promised for name in (column.name, column.sigma) if name]

@@ -186,8 +186,8 @@ def _finished(
     whole = np.cov(flat_free.T).reshape(information.shape)
     best = np.diag(np.linalg.inv(whole + np.diag(1e-9 + 1e-6 * np.diag(whole))))
     fit = FieldFit(
-        theta, covariance, theta, theta, flat_free.mean(axis=0), whole, posterior, *states, best / np.diag(inverse),
-        np.cov(flat_told.T).reshape(information.shape), third,
+        np.asarray(theta, np.float64), np.asarray(covariance, np.float64), theta, theta, flat_free.mean(axis=0), whole,
+        posterior, *states, np.asarray(best / np.diag(inverse)), np.cov(flat_told.T).reshape(information.shape), third,
     )  # fmt: skip
     ends = np.array([_ends(fit, place) for place in range(len(theta))])
     return FieldFit(**{**vars(fit), "low": ends[:, 0], "high": ends[:, 1]})

@@ -142,7 +142,7 @@ def _placed(values: Array, cell: Array, phases: Array, margin: float) -> Nodes:
     height, width = values.shape
     corners = np.array([[0, 0], [0, width], [height, 0], [height, width]], float) @ np.linalg.inv(cell)
     low, high = np.floor(corners.min(axis=0)).astype(int) - 2, np.ceil(corners.max(axis=0)).astype(int) + 2
-    index = np.stack(np.mgrid[low[0] : high[0] + 1, low[1] : high[1] + 1], axis=-1).reshape(-1, 2)
+    index = np.mgrid[low[0] : high[0] + 1, low[1] : high[1] + 1].reshape(2, -1).T
     place = index @ cell
     for _ in range(4):
         at = np.clip(place, 0, [height - 1, width - 1]).T

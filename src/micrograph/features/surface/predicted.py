@@ -79,7 +79,8 @@ def draw_grid(
     """Return surfaces drawn at all `TEMPERATURES` and `COMPOSITIONS`, and at the measured composition `shares`."""
     settings = settings or GridSettings()
     points = [(t, share) for share in (shares[0], *COMPOSITIONS) for t in TEMPERATURES]
-    order, histograms, kept = [], [], {}
+    order, histograms = [], []
+    kept: dict[float, NDArray[np.int8]] = {}
     model = gas.periodic(settings.size)
     known = np.ones(model.number, bool)
     for t, share in points:
