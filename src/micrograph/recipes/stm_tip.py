@@ -60,7 +60,7 @@ class TipCrops:
     scans: StmScans = field(default_factory=lambda: StmScans(changing=0.05))
     others: ForeignSurfaces = field(default_factory=ForeignSurfaces)
     foreign: float = 0.15
-    images: int = 5000
+    images: int = 3500
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return a crop (SIDE, SIDE), turned about at random, with the truth of its tip."""

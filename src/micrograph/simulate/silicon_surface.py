@@ -30,15 +30,15 @@ class SurfaceRanges:
     dark: missing dimers and dihydrides; adsorbates: bright, of a few bumps each; stepped: share of images with a step.
     """
 
-    dangling_per_nm2: Range = (0.006, 0.014)
+    dangling_per_nm2: Range = (0.003, 0.008)
     height_nm: Range = (0.10, 0.25)
     width_nm: Range = (0.22, 0.36)
     charged: float = 0.6
     halo_nm: Range = (0.01, 0.05)
     halo_width_nm: Range = (0.8, 1.8)
-    pairs: float = 0.06
+    pairs: float = 0.03
     dark_per_nm2: Range = (0.0, 0.02)
-    adsorbates_per_nm2: Range = (0.0, 0.002)
+    adsorbates_per_nm2: Range = (0.0, 0.001)
     rows_nm: Range = (0.01, 0.04)
     dimers_nm: Range = (0.0, 0.012)
     stepped: float = 0.15

@@ -110,7 +110,7 @@ class StmScans:
 
     surface: SurfaceRanges = field(default_factory=SurfaceRanges)
     tips: TipRanges = field(default_factory=TipRanges)
-    field_nm: Range = (18.0, 32.0)
+    field_nm: Range = (22.0, 40.0)
     pixel_nm: Range = (0.08, 0.2)
     side_px: tuple[int, int] = (112, 288)
     snr: Range = (6.0, 40.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class SimulatedMicroscope:
     """
 
     rng: np.random.Generator
-    scans: StmScans = field(default_factory=lambda: replace(StmScans(), pixel_nm=(0.12, 0.1201), side_px=(192, 192)))
+    scans: StmScans = field(default_factory=lambda: StmScans(pixel_nm=(0.18, 0.1801), side_px=(208, 208)))
     spoils: float = 0.02
     tip: Tip | None = None
     conditioned: int = 0

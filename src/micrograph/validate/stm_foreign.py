@@ -48,7 +48,7 @@ def silicon_7x7(rng: np.random.Generator) -> Image:
 def _is_adatom(place: Array) -> bool:
     """Return whether a seventh of the cell holds an adatom: six in each half, as triangles around its middle."""
     i, j = (round(7 * float(one)) for one in place)
-    first = {(1, 1), (3, 1), (1, 3), (4, 1), (1, 4), (2, 2)}
+    first = {(one, other) for one in (1, 3, 5) for other in (1, 3, 5) if one + other <= 6}
     second = {(7 - i, 7 - j) for i, j in first}
     return (i, j) in first | second
 

@@ -65,12 +65,12 @@ def _cluster(rng: np.random.Generator) -> Array:
     return np.concatenate([np.zeros((1, 3)), behind])
 
 
-def orbital_scan(state: str, rng: np.random.Generator, *, side_px: int = 144) -> OrbitalScan:
+def orbital_scan(state: str, rng: np.random.Generator, *, side_px: int = 192) -> OrbitalScan:
     """Return a scan of a new surface with a tip in the named state."""
-    pixel = float(rng.uniform(0.11, 0.18))
+    pixel = float(rng.uniform(0.14, 0.18))
     size, turn = side_px * pixel, float(rng.uniform(0, np.pi))
     axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    anywhere = rng.uniform(0, size, (max(5, rng.poisson(0.014 * size**2)), 2))
+    anywhere = rng.uniform(0, size, (max(5, rng.poisson(0.009 * size**2)), 2))
     cells = np.rint((anywhere @ axes.T) / (_ROWS, _DIMERS)) * (_ROWS, _DIMERS)
     cells[:, 0] += rng.choice([-_HALF, _HALF], len(cells))
     sites = cells @ axes

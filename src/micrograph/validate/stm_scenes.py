@@ -164,6 +164,6 @@ def by_orbitals(rng: np.random.Generator) -> Sample:
 
 
 def narrowed(scans: StmScans) -> StmScans:
-    """Return scans of the same kind of fields with five bonds and more, on few pixels."""
-    surface = replace(scans.surface, dangling_per_nm2=(0.011, 0.016))
-    return replace(scans, surface=surface, field_nm=(24.0, 32.0), pixel_nm=(0.13, 0.2))
+    """Return scans of the same kind, the larger fields with the more bonds, on the coarser pixels."""
+    surface = replace(scans.surface, dangling_per_nm2=(0.006, 0.008))
+    return replace(scans, surface=surface, field_nm=(34.0, 40.0), pixel_nm=(0.16, 0.2))

@@ -70,7 +70,7 @@ def _start(mean: Array) -> Array:
     smooth = gaussian_filter(mean, 1.0)
     away = np.hypot(y, x)
     # What a round feature leaves: the median of its ring is taken off.
-    ring = np.rint(away / STEP_NM).astype(int)
+    ring = (away / STEP_NM).astype(int)
     median = np.array([np.median(smooth[ring == number]) for number in range(ring.max() + 1)])
     left = np.where((away >= _NEAREST_NM) & (away <= _FARTHEST_NM), smooth - median[ring], -np.inf)
     at = np.unravel_index(int(left.argmax()), left.shape)
