@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from micrograph.core import Calibration, Frame, Prediction, Recording, SignalAxis
 from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
 from micrograph.draw.heights import heights_figure
+from micrograph.draw.named import named_figure
 from micrograph.features.coding_plan import Coding
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
+from micrograph.features.prototypes import fit_prototypes
 from micrograph.infer import load_encoder, load_predictor
+from micrograph.infer.few_shot import SMALL, shared_features
 from micrograph.infer.predictor import unaided
 from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
@@ -44,7 +48,7 @@ from micrograph.simulate.spectra import random_mixture
 from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
-from micrograph.validate import read_measured
+from micrograph.validate import few_shot_scenes, read_measured
 from micrograph.validate.coded_checks import encode
 from micrograph.validate.coded_scenes import Scenes, draw_scene
 from micrograph.validate.denoise_scenes import vacancies
@@ -224,6 +228,8 @@ def gallery_picture(name: str) -> None:
         completed_picture(recipe)
     if name == "sem-superres":
         finer_picture(recipe)
+    if name == "few-shot":
+        named_picture(recipe)
     if name == "denoise":
         denoised_picture(recipe)
     if name == "crystal-defects":
@@ -240,6 +246,21 @@ def gallery_picture(name: str) -> None:
     tables = recipe.objects(load_predictor(recipe.model.weights)(frame))
     figure = sites_figure(sample.image, sample.pixel_nm, tables["objects"], recipe.title, tables["defects"])
     (IMAGES / f"{name}.png").write_bytes(to_png(figure))
+
+
+def named_picture(recipe: Recipe) -> None:
+    """Draw one simulated defect of graphene, named by five examples of each of five."""
+    names, rng = ("perfect", "V1", "V2", "SW", "Si1C3"), np.random.default_rng(4)
+    family = few_shot_scenes.families()[0]
+    features = shared_features()
+    shots = [family.exposed(family.clean(name, 900 + n), rng)[0] for name in names for n in range(5)]
+    prior = features.prior.repeated(len(SMALL))
+    head = fit_prototypes(features.of_small(np.array(shots)), np.repeat(np.arange(5), 5), np.arange(25), prior)
+    image = family.exposed(family.clean("V2", 990), rng)[0]
+    chances = pd.DataFrame({"class": names, "probability": head.probabilities(features.of_small(image[None]))[0]})
+    called = str(chances["class"][chances["probability"].argmax()])
+    figure = named_figure(image, family.pixel_nm, chances, (f"{recipe.title}: five examples of each", called))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 
 def foil_picture(recipe: Recipe) -> None:
