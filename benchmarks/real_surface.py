@@ -57,8 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
         f"cell of {side:.3f} nm (asked {CELL_NM:.3f} within {100 * WITHIN:g} %: {'pass' if good else 'falls short'}), "
         f"b / a {row['b_nm'] / row['a_nm']:.3f}, gamma {row['gamma_deg']:.1f} degrees: {row['lattice']}\n"
         f"scan stretched by {row['scale_y']:.3f} along y, {row['scale_x']:.3f} along x, shear {row['scan_shear']:.3f}\n"
-        f"{int(row['sites'])} sites in the motif (12 adatoms), which explains {100 * row['explained']:.1f} % of the variance of "
-        f"{row['cells']:.0f} cells\n"
+        f"{int(row['sites'])} sites in the motif (12 adatoms), which explains "
+        f"{100 * row['explained']:.1f} % of the variance of {row['cells']:.0f} cells\n"
         + "".join(f"{kind}: {int((odd['class'] == kind).sum())}\n" for kind in ("missing", "added", "island"))
     )
 

@@ -351,7 +351,7 @@ def catalog(
     """List, find and compare the results of many runs, or ask about them in SQL."""
     from micrograph.apps import catalogue, screen
 
-    screen.rows(catalogue.catalog(folder, catalogue.Question(find, compare, by, sql), out))
+    screen.answer(catalogue.catalog(folder, catalogue.Question(find, compare, by, sql), out))
 
 
 STOPPED = "stopped; what was finished is kept (--resume goes on)."

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from micrograph.apps.classing import ClassReport
     from micrograph.apps.labelling import LabelReport
     from micrograph.live.shown import State
@@ -141,6 +143,18 @@ def catalogue(recipes: Sequence[Recipe]) -> None:
     for recipe in recipes:
         table.add_row(recipe.name, recipe.task.question, recipe.task.reference)
     _console().print(table)
+
+
+def answer(table: DataFrame, most: int = 200) -> None:
+    """Print a table, one row a line; of more rows than `most` the first."""
+    shown = _table(*map(str, table.columns))
+    for row in table.head(most).itertuples(index=False):
+        shown.add_row(
+            *("" if value != value else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row)
+        )
+    _console().print(shown)
+    if len(table) > most:
+        say(f"{len(table) - most} more rows: write them with -o FILE.csv")
 
 
 def card(recipe: Recipe) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -38,9 +38,10 @@ def surface_figure(
     for kind, (color, marker) in LOOKS.items():
         rows = odd[odd["class"] == kind]
         if len(rows):
-            look = {"marker": marker, "markersize": 13, "markeredgecolor": color, "markeredgewidth": 2.0}
+            look: dict[str, Any] = {"marker": marker, "markersize": 13, "markeredgecolor": color, "markeredgewidth": 2.0}
             axes.plot(rows["x_nm"], rows["y_nm"], linestyle="none", markerfacecolor="none", **look)
-            handles.append(Line2D([], [], linestyle="none", markerfacecolor="none", label=f"{kind} ({len(rows)})", **look))
+            label = f"{kind} ({len(rows)})"
+            handles.append(Line2D([], [], linestyle="none", markerfacecolor="none", label=label, **look))
     if cell is not None:
         middle = np.array(level.shape) * pixel_nm / 2 - cell.sum(axis=0) / 2
         corners = np.array([middle, middle + cell[0], middle + cell.sum(axis=0), middle + cell[1]])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from micrograph.core import Prediction
 from micrograph.draw.surfaces import cell_of, motif_figure, surface_figure
 from micrograph.features.levelling import Levelling
-from micrograph.features.surface.lattice_tables import SurfaceSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,9 +25,8 @@ def is_surface(tables: Mapping[str, DataFrame]) -> bool:
 
 def surface_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
     """Return the pictures 'surface' and, where it repeats, 'motif'."""
-    frame, settings = prediction.frame, recipe.objects
+    frame, settings = prediction.frame, cast("Any", recipe.objects)
     assert frame.calibration.pixel_nm is not None
-    assert isinstance(settings, SurfaceSettings)
     level = Levelling(settings.order, settings.lines, settings.scars)(frame.data)
     frames = tables["frames"]
     row = frames[frames["frame"] == frame.index]

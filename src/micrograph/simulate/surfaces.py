@@ -1,4 +1,4 @@
-"""Images of crystalline surfaces as a scanning probe shows them: any lattice and motif, defects, islands, a bent scan."""
+"""Images of crystalline surfaces under a scanning probe: any lattice and motif, defects, islands, a bent scan."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ADATOM_HEIGHTS = np.repeat([1.0, 0.95, 0.9, 0.85], 3)
 class SurfaceImages:
     """Random images of one surface each.
 
-    side_px: pixels a side; kinds: types of lattice, all as likely. Ranges: spacing_px (of the shortest vector,
-    log-uniform), atoms (in a cell), snr (of the motif's standard deviation over the noise of a pixel, log-uniform),
-    defects (share of the atoms that are missing or have one on top), bend (of the scan, root mean square, over the distance between atoms), tilt
-    (of the ground, edge to edge over the atoms' height), jumps (between lines, over the atoms' height). reconstructed:
-    share of images that show Si(111)-7x7; islands: share of images with islands; distortion: 1-sigma of each element
-    of the scan's stretch and shear.
+    side_px: pixels a side; kinds: types of lattice, all as likely. Ranges: spacing_px (of the shortest vector, log-
+    uniform), atoms (in a cell), snr (of the motif's standard deviation over the noise of a pixel, log-uniform),
+    defects (share of the atoms that are missing or have one on top), bend (of the scan, root mean square, over the
+    distance between atoms), tilt (of the ground, edge to edge over the atoms' height), jumps (between lines, over
+    the atoms' height). reconstructed: share of images that show Si(111)-7x7; islands: share of images with islands;
+    distortion: 1-sigma of each element of the scan's stretch and shear.
     """
 
     side_px: int = 224
@@ -130,9 +130,8 @@ class _Bent:
         self.side, self.creep = side, rng.normal(0, 1, 2)
         self.waves = rng.normal(0, 0.5, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
         grid = np.stack(np.meshgrid(*[np.linspace(0, side, 12)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
-        self.amount, self.straight = 1.0, np.zeros((3, 2))
         design = np.column_stack([np.ones(len(grid)), grid])
-        self.straight = np.linalg.lstsq(design, self._moved(grid), rcond=None)[0]
+        self.straight: Array = np.asarray(np.linalg.lstsq(design, self._moved(grid), rcond=None)[0], float)
         self.amount = amount_px / max(float(np.std(self._moved(grid) - design @ self.straight)), 1e-9)
 
     def _moved(self, points: Array) -> Array:

@@ -199,7 +199,7 @@ def multislice_cells(*, at_least: float, repeats: int = 6, dose_e_per_A2: float 
 
 
 def nothing_told(*, at_least: float, images: int = 20) -> Check:
-    """Build the check: share of images without a lattice (noise, disordered spots, steps) that are told to have none."""
+    """Build the check: share of images without a lattice (noise, disordered spots, steps) that have none told."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         told: list[bool] = []
@@ -230,5 +230,3 @@ def seconds_a_frame(sampler: SurfaceImages, *, at_most_s: float) -> Check:
         return sample.image, sample.pixel_nm
 
     return frame_seconds(draw, frames=8, at_most_s=at_most_s)
-
-

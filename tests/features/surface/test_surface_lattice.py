@@ -50,7 +50,8 @@ def test_seven_by_seven_is_one_cell_of_twelve_atoms_and_not_its_small_lattice() 
 
 
 def test_missing_and_added_atoms_are_found_where_they_are() -> None:
-    sampler = replace(CLEAN, reconstructed=0.0, kinds=("hexagonal",), atoms=(1, 1), defects=(0.04, 0.05), spacing_px=(11.0, 12.0))
+    plain = replace(CLEAN, reconstructed=0.0, kinds=("hexagonal",), atoms=(1, 1))
+    sampler = replace(plain, defects=(0.04, 0.05), spacing_px=(11.0, 12.0))
     sample = sampler(np.random.default_rng(8))
     tables = surface_tables(frame(sample.image), SurfaceSettings())
     objects = tables["objects"]
@@ -67,7 +68,8 @@ def test_noise_has_no_cell() -> None:
     tables = surface_tables(frame(np.random.default_rng(0).normal(size=(96, 96))), SurfaceSettings())
     assert len(tables["objects"]) == 0
     assert int(tables["frames"]["flags"].iloc[0]) == int(Flag.NO_FIT)
-    assert np.isnan(SurfaceMeans().result(SurfaceMeans().step(SurfaceMeans().start(), tables))["summary"]["a_nm"].iloc[0])
+    fold = SurfaceMeans()
+    assert np.isnan(fold.result(fold.step(fold.start(), tables))["summary"]["a_nm"].iloc[0])
 
 
 def test_a_plain_image_and_one_of_holes_have_no_cell() -> None:

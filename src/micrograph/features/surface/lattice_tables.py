@@ -27,7 +27,7 @@ ODD_PLACES = (
     Column("id", "", "number of the place within the frame"),
     Column("y_nm", "nm", "middle, from the top"),
     Column("x_nm", "nm", "middle, from the left"),
-    Column("class", "", "missing (lower than the motif), added (higher) or island (larger than 0.6 cells and some atoms)"),
+    Column("class", "", "missing (lower than the motif), added (higher), island (over 0.6 cells and some atoms)"),
     Column("value", "", "largest difference from the motif, in the recording's unit (value_unit of the frame)"),
     Column("score", "", "the difference over the 1-sigma of the rest of the image"),
     Column("area_nm2", "nm^2", "area within half the least difference that counts"),
@@ -348,7 +348,7 @@ def _densities(counts: Mapping[str, int], area_nm2: float) -> dict[str, float]:
     """Return the density of each kind with the ends of its 95 % interval (exact, of a Poisson number)."""
     from scipy.special import gammaincinv
 
-    found = {}
+    found: dict[str, float] = {}
     for kind, number in counts.items():
         low = float(gammaincinv(number, 0.025)) if number else 0.0
         found |= {
@@ -362,8 +362,8 @@ def _densities(counts: Mapping[str, int], area_nm2: float) -> dict[str, float]:
 def _scanner(cell_nm: Array, known: tuple[float, ...]) -> dict[str, float]:
     """Return how the scan stretches along y and x and shears, against a known cell; NaN without one.
 
-    Measured and known cell differ by a rotation, which is the sample's, and by a symmetric stretch, which is the scan's;
-    of the ways in which the known lattice may lie under the measured one that with the least stretch is taken.
+    Measured and known cell differ by a rotation, which is the sample's, and by a symmetric stretch, which is the
+    scan's; of the ways in which the known lattice may lie under the measured one that with the least stretch is taken.
     """
     names = ("scale_y", "scale_x", "scan_shear")
     if not known:
@@ -374,7 +374,7 @@ def _scanner(cell_nm: Array, known: tuple[float, ...]) -> dict[str, float]:
     orders = [np.array(order).reshape(2, 2) for order in np.ndindex(3, 3, 3, 3)]
     for order in (one - 1 for one in orders if abs(np.linalg.det(one - 1)) == 1):
         change = (np.linalg.inv(order @ true) @ cell_nm).T
-        u, sizes, v = np.linalg.svd(change)
+        u, sizes, _ = np.linalg.svd(change)
         if np.abs(np.log(sizes)).sum() < least:
             least, best = float(np.abs(np.log(sizes)).sum()), u @ np.diag(sizes) @ u.T
     return dict(zip(names, (float(best[0, 0]), float(best[1, 1]), float(best[0, 1])), strict=True))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -95,7 +94,7 @@ def _shift(image: Array, usable: Mask, cell: Array, shift: Array, motif: Array) 
         pull += weight * np.angle(product) / (-2 * np.pi) * g[:, None, None]
     small = 1e-3 * float(np.trace(normal.mean(axis=(2, 3)))) * np.eye(2)[:, :, None, None]
     solved = np.linalg.solve((normal + small).transpose(2, 3, 0, 1), pull.transpose(1, 2, 0)[..., None])[..., 0]
-    return np.stack([_spread(solved[..., axis], step, image.shape) for axis in range(2)])
+    return np.stack([_spread(np.asarray(solved[..., axis], float), step, image.shape) for axis in range(2)])
 
 
 def _blocks(shape: tuple[int, ...], step: int) -> tuple[int, int]:
@@ -145,7 +144,7 @@ def _sides(cell: Array, pixels: int) -> NDArray[np.intp]:
     """Return how many samples a motif has along a and b: half a pixel each, or more where few pixels share one."""
     sides = np.linalg.norm(cell, axis=1)
     share = float(np.sqrt(pixels / _SHARED / sides.prod()))
-    return np.clip(np.rint(sides * min(_FINEST, share)), 3, _MOST_SAMPLES).astype(np.intp)
+    return np.asarray(np.clip(np.rint(sides * min(_FINEST, share)), 3, _MOST_SAMPLES), np.intp)
 
 
 def sampled(motif: Array, place: Array) -> Array:

@@ -34,9 +34,10 @@ class Sites:
 
 @dataclass(frozen=True)
 class Regions:
-    """N regions: ``y_px, x_px`` middle, ``kind``, ``value`` extreme difference, ``score``, ``area_px``, ``cut`` by an edge.
+    """N regions: ``y_px, x_px`` middle, ``kind``, ``value`` extreme difference, ``score``, ``area_px``, ``cut``.
 
-    ``label`` (H, W) holds the number of each region from 1 on, 0 elsewhere; ``noise`` is the 1-sigma of the difference.
+    ``label`` (H, W) holds the number of each region from 1 on, 0 elsewhere; ``noise`` is the difference's 1-sigma;
+    ``cut`` regions reach an edge of the image.
     """
 
     y_px: Array

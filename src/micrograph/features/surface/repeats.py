@@ -199,7 +199,7 @@ def fitted_cell(image: Array, cell: Array) -> Array:
 
     simplex = np.vstack([np.zeros(4), np.eye(4)])
     found = minimize(lost, np.zeros(4), method="Nelder-Mead", options={"initial_simplex": simplex, "maxiter": 120})
-    best = np.linalg.inv(reciprocal + (found.x * steps).reshape(2, 2)).T
+    best: Array = np.asarray(np.linalg.inv(reciprocal + (found.x * steps).reshape(2, 2)).T, float)
     return np.asarray(reduction(best) @ best)
 
 
