@@ -51,11 +51,11 @@ OWN = FoilTrial("new images", FIELDS, 64)
 FARTHER = FoilTrial(
     "half the dose and beyond",
     replace(FIELDS, contrast_to_noise=(1.41, 8.5), line_px=(2.5, 13.0), thickness=(7.0, 10.0), tilted_background=0.5),
-    40,
+    32,
 )
-TWO_BEAM = FoilTrial("two-beam theory", TwoBeamImages(), 40)
+TWO_BEAM = FoilTrial("two-beam theory", TwoBeamImages(), 32)
 #: Lines alone, whose mean length per area is known exactly.
-PLANTED = FoilTrial("planted", replace(FIELDS, side_px=192, curves=(1.0, 0.0, 0.0)), 260)
+PLANTED = FoilTrial("planted", replace(FIELDS, side_px=192, curves=(1.0, 0.0, 0.0)), 210)
 
 RECIPE = Recipe(
     name="crystal-defects",

@@ -61,4 +61,5 @@ def line_length(chances: Image) -> float:
     from micrograph.features.metallography.line_network import network_of
     from micrograph.features.metallography.skeletons import skeleton_of
 
-    return float(sum(line.length_px for line in network_of(skeleton_of(chances)).lines))
+    mask = np.asarray(chances >= 0.5)
+    return float(sum(line.length_px for line in network_of(skeleton_of(chances, mask)).lines))

@@ -14,7 +14,7 @@ from micrograph.features.closed_curves import Border
 from micrograph.features.descriptors import shape_values
 from micrograph.features.instances import Labels, find_objects
 from micrograph.features.metallography.line_network import Line, Network, network_of
-from micrograph.features.metallography.skeletons import skeleton_of
+from micrograph.features.metallography.skeletons import followed, skeleton_of
 from micrograph.features.outlined import outline_table
 from micrograph.features.outlines import Outlines, outlines_of
 
@@ -107,7 +107,8 @@ class CrystalDefects:
 
     threshold: probability from which a pixel belongs to a kind; least_diameter_px: smaller bodies are left out;
     least_length_px: shorter pieces of lines are left out; least_score: bodies with a lower score are left out; rise:
-    how far two tops of the distance from the border must rise above the saddle between them to be two bodies.
+    how far two tops of the distance from the border must rise above the saddle between them to be two bodies; fainter:
+    lines are followed down to this share of the threshold.
     """
 
     threshold: float = 0.5
@@ -115,6 +116,7 @@ class CrystalDefects:
     least_length_px: float = 12.0
     least_score: float = 0.6
     rise: float = 0.2
+    fainter: float = 0.6
 
     def __post_init__(self) -> None:
         """Refuse a threshold that no probability can cross."""
@@ -129,9 +131,10 @@ class CrystalDefects:
         index = prediction.frame.index
         objects, outlines = self._bodies(prediction, begin)
         chances = prediction.maps[LINES]
-        network = network_of(skeleton_of(chances, self.threshold, self.least_length_px))
+        seen = followed(chances, self.threshold, self.fainter)
+        network = network_of(skeleton_of(chances, seen, self.least_length_px))
         lines, points = line_tables(network, chances.shape, pixel, index, begin)
-        points["width_nm"] = _widths(chances >= self.threshold, network) * pixel
+        points["width_nm"] = _widths(seen, network) * pixel
         counted = objects["class"].to_numpy(str)[objects["counted"].to_numpy(np.int64) == 1]
         area = float(chances.size) * pixel**2
         length = float(lines["length_nm"].sum())

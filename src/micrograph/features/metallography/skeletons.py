@@ -61,12 +61,22 @@ class Skeleton:
     nodes_px: Array
 
 
-def skeleton_of(chances: NDArray[np.floating], threshold: float = 0.5, least_px: float = 8.0) -> Skeleton:
-    """Return the skeleton of what is above `threshold` in a map (h, w); free pieces under `least_px` are left out."""
+def followed(chances: NDArray[np.floating], threshold: float = 0.5, fainter: float = 0.6) -> Mask:
+    """Return what is above `threshold` in a map (h, w), and what hangs on it above `fainter` times the threshold."""
+    from scipy.ndimage import label
+
+    faint = np.asarray(chances >= fainter * threshold)
+    labels, number = label(faint, np.ones((3, 3)))
+    held = np.zeros(number + 1, bool)
+    held[labels[chances >= threshold]] = True
+    return np.asarray(held[labels] & faint)
+
+
+def skeleton_of(chances: NDArray[np.floating], mask: Mask, least_px: float = 8.0) -> Skeleton:
+    """Return the skeleton of a mask (h, w) of bands in a map (h, w); free pieces under `least_px` are left out."""
     from scipy.ndimage import distance_transform_edt
     from skimage.morphology import skeletonize
 
-    mask = np.asarray(chances >= threshold)
     if not mask.any():
         return Skeleton((), np.zeros((0, 2)))
     padded = np.pad(mask, 8, mode="edge")  # a band that leaves the image is not thinned from its end
