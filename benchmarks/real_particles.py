@@ -21,7 +21,8 @@ import pandas as pd
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from micrograph.apps.labelling import STEPS, OwnLabels, compare_all, learn_labels, read_all
+from micrograph.apps.labelling import STEPS, OwnLabels, learn_labels
+from micrograph.apps.outlining import compare_all, read_all
 from micrograph.infer import load_predictor
 from micrograph.io.masks import LabelledImage, read_labels
 from micrograph.recipes import find_recipe

@@ -8,54 +8,59 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from micrograph.apps.jobs import Advance, silent
+from micrograph.apps.label_splits import Split, curve_numbers, own_split, split_images, taken
 from micrograph.apps.making import check_weights_path
-from micrograph.core import BadInput, Calibration, Frame, Sampler
+from micrograph.apps.outlining import Outlined, network_of, read_all, region_of, simulated_by
+from micrograph.apps.painting import paints, read_painted
+from micrograph.core import BadInput, Sampler
 from micrograph.core.provenance import digest, made_folder
 
 if TYPE_CHECKING:
     from micrograph.apps.making import Material
     from micrograph.infer import Predictor
     from micrograph.io.masks import LabelledImage
-    from micrograph.nets import Checkpoint, NetSpec
+    from micrograph.nets import Checkpoint
     from micrograph.run import Recipe
     from micrograph.train.labelled_masks import Labelled
+    from micrograph.validate.class_scores import ClassScores
     from micrograph.validate.mask_scores import Compared, LearningCurve, MaskScores
 
 #: Steps of a training, and of each of those that make the learning curve; peak of the learning rate where weights
 #: that know something learn on.
 STEPS, CURVE_STEPS, LEARNING_RATE = 1500, 200, 1e-3
-#: Share of the images that are held out of the training, and of the image where there is only one.
-_HELD_OUT, _HELD_OUT_OF_ONE = 0.25, 0.4
 
 
 @dataclass(frozen=True)
 class OwnLabels:
     """The folder of labels; images: how many of them to learn from (the others are held out); curve: whether to say
-    what one more would bring, which takes as long again.
+    what one more would bring, which takes as long again; classes: names of what is painted,
+    ``name=0,0,255; other=2``, for recipes that name every pixel.
     """
 
     folder: Path
     images: int | None = None
     curve: bool = True
+    classes: str = ""
 
 
 @dataclass(frozen=True)
 class LabelReport:
     """What a training from labels learned from, and its scores on what was held out.
 
-    before: the weights it began from, ``None`` where it began anew; curve: ``None`` where it was not asked for.
+    before: the weights it began from, ``None`` where it began anew or with other classes; curve: ``None`` where it was
+    not asked for.
     """
 
     learned_from: tuple[str, ...]
     held_out: tuple[str, ...]
     objects: int
     before: MaskScores | None
-    after: MaskScores
+    after: MaskScores | ClassScores
     curve: LearningCurve | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,20 +75,50 @@ class LabelReport:
         }
 
 
-@dataclass(frozen=True)
-class Split:
-    """Labelled images by name: those to learn from, and those that are held out."""
+class Subject(Protocol):
+    """What is learned from labels: the recipe whose network and settings are used, samples, and how it is judged."""
 
-    learn: Mapping[str, Labelled]
-    held_out: Mapping[str, Labelled]
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe whose network learns."""
+        ...
+
+    @property
+    def begins_from(self) -> str | None:
+        """Weights that go on to learn."""
+        ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether those weights know what is to be learned, and only learn more of it."""
+        ...
+
+    def sampler(self, own: Sequence[Labelled], number: float) -> Sampler:
+        """Return what makes training images of `own` images, `number` in all."""
+        ...
+
+    def compare(self, predict: Predictor, images: Mapping[str, Labelled]) -> list[Compared]:
+        """Return the comparison of what a model finds in every image with its labels."""
+        ...
+
+    def scores(self, compared: Sequence[Compared], rng: np.random.Generator) -> MaskScores | ClassScores:
+        """Return the scores of compared images."""
+        ...
+
+    def objects_in(self, images: Sequence[Labelled]) -> int:
+        """Return how many objects are labelled."""
+        ...
+
+    def about(self) -> dict[str, Any]:
+        """Return what the card tells beside the scores."""
+        ...
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """How to train: the recipe whose network, simulated images and settings are used, and what is kept where."""
+    """How to train: what is learned, how long, and what is kept where."""
 
-    recipe: Recipe
-    begins_from: str | None
+    subject: Subject
     steps: int
     seed: int
     resume: bool
@@ -96,27 +131,26 @@ class Lesson:
         """
         from micrograph.nets import load, read_card
         from micrograph.train import TrainSettings, train
-        from micrograph.train.labelled_masks import LabelledMasks, Mixed, mirrored_out, own_share
+        from micrograph.train.labelled_masks import mirrored_out
 
+        recipe, begins_from = self.subject.recipe, self.subject.begins_from
         if self.resume and out.is_file() and read_card(out).get("labels", {}).get("key") == self.key:
             return load(out)
-        simulated = simulated_by(self.recipe)
-        spread = tuple(mirrored_out(one, network_of(self.recipe).patch) for one in own)
-        sampler = Mixed(LabelledMasks(spread, region_of(self.recipe)), simulated, own_share(number))
-        settings = self.recipe.training or TrainSettings()
-        settings = replace(settings, steps=self.steps, seed=self.seed, calibration_samples=100)
-        if self.begins_from is not None:
+        spread = tuple(mirrored_out(one, network_of(recipe).patch) for one in own)
+        settings = replace(recipe.training or TrainSettings(), steps=self.steps, seed=self.seed)
+        settings = replace(settings, calibration_samples=min(100, settings.calibration_samples))
+        if begins_from is not None and self.subject.goes_on:
             settings = replace(settings, learning_rate=LEARNING_RATE)
-        domain = getattr(simulated, "domain", dict)
+        domain = getattr(recipe.data, "domain", dict)
         return train(
-            sampler,
-            network_of(self.recipe),
+            self.subject.sampler(spread, number),
+            network_of(recipe),
             settings,
             out,
             resume=self.resume,
             progress=lambda done, total, loss: progress(done, total, f"loss {loss:.4f}"),
-            card={"recipe": self.recipe.name, "domain": domain(), "labels": {"key": self.key}},
-            begin_from=self.begins_from,
+            card={"recipe": recipe.name, "domain": domain(), "labels": {"key": self.key}},
+            begin_from=begins_from,
         )
 
 
@@ -140,9 +174,10 @@ def train_on_labels(
 
     recipe = find_recipe(name)
     check_weights_path(out)
-    region_of(recipe)
     simulated_by(recipe)
-    images = read_labels(own.folder)
+    if not paints(recipe):
+        region_of(recipe)
+    images = read_labels(own.folder, several=paints(recipe))
     return learn_labels(recipe, images, own, out, steps=steps, seed=seed, resume=resume, progress=progress)
 
 
@@ -167,137 +202,42 @@ def learn_labels(
     progress: Advance = silent,
 ) -> LabelReport:
     """Do what `train_on_labels` does, for a recipe and labelled images at hand."""
-    read, bin_ = read_all(recipe, images)
-    split = split_images(read, own.images)
-    begins_from = recipe.model.weights or recipe.begins_from
+    subject, read, bin_ = _subject(recipe, images, own)
+    split = own_split(images, read, own.images) or split_images(read, own.images)
     steps = steps or STEPS
-    digests = {one.name: one.digests() for one in images}
-    key = _key(recipe, digests, own.images, begins_from, steps, seed)
+    digests = {f"{one.name}, {one.source.name}": one.digests() for one in images}
+    key = _key(subject, digests, own.images, own.classes, steps, seed)
     made_folder(out.parent)
-    lesson = Lesson(recipe, begins_from, steps, seed, resume, key)
+    lesson = Lesson(subject, steps, seed, resume, key)
     numbers = curve_numbers(len(split.learn)) if own.curve else ()
     short = replace(lesson, steps=min(steps, CURVE_STEPS))
     total = steps + len(numbers) * short.steps
     number, learn = len(split.learn), list(split.learn.values())
     checkpoint = lesson.learned(learn, number, out, _part_of(progress, 0, total))
-    before = None if begins_from is None else _judged(recipe, begins_from, split, seed)
-    after = _judged(recipe, out, split, seed)
+    before = None
+    if subject.goes_on and subject.begins_from is not None:
+        before = _judged(subject, subject.begins_from, split, seed)
+    after = _judged(subject, out, split, seed)
     curve = None
     if numbers:
         curve = _curve(short, split, numbers, out, _Bar(progress, steps, total))
-    objects = sum(len(np.unique(one.labels)) - 1 for one in learn)
+    objects = subject.objects_in(learn)
     report = LabelReport(tuple(split.learn), tuple(split.held_out), objects, before, after, curve)
-    _write(out, checkpoint, {**report.as_dict(), "key": key, "bin": bin_, "digests": digests})
+    _write(out, checkpoint, {**report.as_dict(), **subject.about(), "key": key, "bin": bin_, "digests": digests})
     return report
 
 
-def network_of(recipe: Recipe) -> NetSpec:
-    """Return the network of a recipe that outlines objects."""
-    from micrograph.nets import NetSpec
+def _subject(
+    recipe: Recipe, images: Sequence[LabelledImage], own: OwnLabels
+) -> tuple[Subject, dict[str, Labelled], int]:
+    """Return what is learned, the images by name, and how far they were binned."""
+    from micrograph.io.class_masks import read_names
 
-    assert isinstance(recipe.model, NetSpec)
-    return recipe.model
-
-
-def region_of(recipe: Recipe) -> str:
-    """Return the name of the mask that a recipe's network learns beside 'core'; refuse recipes that outline nothing."""
-    names = [head.name for head in recipe.model.heads if head.kind == "region" and head.name != "core"]
-    if "core" not in recipe.model.names or len(names) != 1:
-        from micrograph.recipes import RECIPES, find_recipe
-
-        known = [one for one in RECIPES if "core" in find_recipe(one).model.names and find_recipe(one).training]
-        raise BadInput(
-            f"Recipe '{recipe.name}' learns no masks of objects, so --labels does not suit it: those that do are "
-            f"{', '.join(known) or 'none'}."
-        )
-    return names[0]
-
-
-def simulated_by(recipe: Recipe) -> Sampler:
-    """Return what simulates images for a recipe."""
-    from micrograph.run import Learner, Preparer, Searcher, SelfTaught
-
-    if isinstance(recipe.data, Learner | Searcher | Preparer | SelfTaught):
-        raise BadInput(f"Recipe '{recipe.name}' learns from each recording when that is analysed, not from labels.")
-    return recipe.data
-
-
-def read_all(recipe: Recipe, images: Sequence[LabelledImage]) -> tuple[dict[str, Labelled], int]:
-    """Return all images with their labels by name, binned as recordings are for the recipe, and that binning."""
-    from micrograph.train.labelled_masks import Labelled, binned
-
-    read = {}
-    for one in images:
-        labels, names = one.objects()
-        frame = one.frame()
-        read[one.name] = Labelled(frame.data, labels, names, frame.calibration.pixel_nm or 1.0)
-    number = suitable_bin(recipe, list(read.values()))
-    return {name: binned(one, number) for name, one in read.items()}, number
-
-
-def suitable_bin(recipe: Recipe, images: Sequence[Labelled]) -> int:
-    """Return how far labelled images may be binned for a recipe's network: the rule of recordings, for all of them."""
-    from micrograph.run.binning import BINS, LEAST_SIDE, alike_px, is_wide_enough, small_diameter
-
-    diameter = float(np.median([small_diameter(one.labels) for one in images]))
-    alike = float(np.median([alike_px(one.image) for one in images]))
-    side, model = min(min(one.image.shape) for one in images), network_of(recipe)
-    fits = (n for n in BINS if side // n >= LEAST_SIDE and is_wide_enough(model, n, diameter / n, alike))
-    return next(fits, 1)
-
-
-def split_images(images: Mapping[str, Labelled], learn: int | None) -> Split:
-    """Return which images to learn from, `learn` of them or three quarters, spread evenly over all, and the others.
-
-    Of a single image the larger part is learned from, the other held out.
-    """
-    if learn is not None and not 1 <= learn <= len(images):
-        raise BadInput(f"--images is {learn}: there are {len(images)} labelled images to learn from.")
-    if len(images) == 1 or learn == len(images):
-        return _split_within(images)
-    number = learn or len(images) - max(1, round(_HELD_OUT * len(images)))
-    names = list(images)
-    chosen = (
-        {names[i] for i in np.rint(np.linspace(0, len(names) - 1, number)).astype(int)} if number > 1 else {names[0]}
-    )
-    return Split(
-        {name: one for name, one in images.items() if name in chosen},
-        {name: one for name, one in images.items() if name not in chosen},
-    )
-
-
-def _split_within(images: Mapping[str, Labelled]) -> Split:
-    """Return the first part of every image to learn from, and its last part."""
-    learn = {name: part(one, 0, 1 - _HELD_OUT_OF_ONE) for name, one in images.items()}
-    held = {f"{name} (held-out part)": part(one, 1 - _HELD_OUT_OF_ONE, 1) for name, one in images.items()}
-    for name, one in (*learn.items(), *held.items()):
-        if not (one.labels > 0).any():
-            raise BadInput(
-                f"{name} has all its labels in one place, so that none is left to judge the model by: label objects "
-                "all over the image, or a second image."
-            )
-    return Split(learn, held)
-
-
-def part(one: Labelled, first: float, last: float) -> Labelled:
-    """Return the part of a labelled image between two shares of its longer side."""
-    axis = int(one.image.shape[1] >= one.image.shape[0])
-    begin, end = (round(share * one.image.shape[axis]) for share in (first, last))
-    cut = (slice(None), slice(begin, end)) if axis else (slice(begin, end), slice(None))
-    return replace(one, image=np.ascontiguousarray(one.image[cut]), labels=np.ascontiguousarray(one.labels[cut]))
-
-
-def curve_numbers(images: int) -> tuple[float, ...]:
-    """Return of how many images each short training learns: parts of an image where there are fewer than three."""
-    return {1: (0.25, 0.5, 1.0), 2: (0.5, 1.0, 2.0)}.get(images, (1.0, float((images + 1) // 2), float(images)))
-
-
-def taken(images: Sequence[Labelled], number: float) -> list[Labelled]:
-    """Return so many of the images, spread evenly; below one, that part of the first."""
-    if number < 1:
-        return [part(images[0], 0, number)]
-    places = np.rint(np.linspace(0, len(images) - 1, int(number))).astype(int) if number > 1 else [0]
-    return [images[place] for place in places]
+    if not paints(recipe):
+        if own.classes:
+            raise BadInput(f"--classes suits recipes that name every pixel: '{recipe.name}' outlines objects.")
+        return Outlined(recipe), *read_all(recipe, images)
+    return *read_painted(recipe, images, read_names(own.classes, own.folder)), 1
 
 
 def _curve(lesson: Lesson, split: Split, numbers: Sequence[float], out: Path, bar: _Bar) -> LearningCurve:
@@ -311,33 +251,16 @@ def _curve(lesson: Lesson, split: Split, numbers: Sequence[float], out: Path, ba
         weights = kept / f"{number:g}.safetensors"
         some = taken(list(split.learn.values()), number)
         lesson.learned(some, number, weights, bar.part(place * lesson.steps))
-        compared.append(compare_all(lesson.recipe, load_predictor(weights), split.held_out))
+        compared.append(lesson.subject.compare(load_predictor(weights), split.held_out))
     shutil.rmtree(kept)
     return learning_curve(numbers, compared, np.random.default_rng(lesson.seed))
 
 
-def compare_all(recipe: Recipe, predict: Predictor, images: Mapping[str, Labelled]) -> list[Compared]:
-    """Return the comparison of what a model finds in every image with its labels."""
-    from micrograph.features.instances import find_objects
-    from micrograph.validate.mask_scores import compare
-
-    region, stage = region_of(recipe), recipe.objects
-    limits = {name: getattr(stage, name) for name in ("threshold", "rise") if hasattr(stage, name)}
-    least = round(np.pi / 4 * getattr(stage, "least_diameter_px", 4.0) ** 2)
-    found = []
-    for index, one in enumerate(images.values()):
-        maps = predict(Frame(one.image, index, Calibration(pixel_nm=one.pixel_nm))).maps
-        objects = find_objects(maps[region], maps["core"], least_px=least, **limits)
-        found.append(compare(one.labels, objects.labels))
-    return found
-
-
-def _judged(recipe: Recipe, weights: str | Path, split: Split, seed: int) -> MaskScores:
+def _judged(subject: Subject, weights: str | Path, split: Split, seed: int) -> Any:
     from micrograph.infer import load_predictor
-    from micrograph.validate.mask_scores import mask_scores
 
-    compared = compare_all(recipe, load_predictor(weights), split.held_out)
-    return mask_scores(compared, np.random.default_rng(seed))
+    compared = subject.compare(load_predictor(weights), split.held_out)
+    return subject.scores(compared, np.random.default_rng(seed))
 
 
 @dataclass(frozen=True)
@@ -357,12 +280,13 @@ def _part_of(progress: Advance, done: int, total: int) -> Advance:
     return lambda now, _, note: progress(done + now, total, note)
 
 
-def _key(recipe: Recipe, *what: object) -> str:
+def _key(subject: Subject, *what: object) -> str:
     """Return a digest of all that decides what is learned."""
     from micrograph.nets import find_weights
 
-    begins = [digest(find_weights(one)) for one in what if isinstance(one, str)]
-    text = json.dumps([recipe.name, recipe.model.as_dict(), *what, *begins], sort_keys=True)
+    begins = subject.begins_from
+    from_ = "" if begins is None else digest(find_weights(begins))
+    text = json.dumps([subject.recipe.name, subject.recipe.model.as_dict(), *what, from_], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Frame, Recording
 from micrograph.core.provenance import digest
+from micrograph.io.class_masks import ClassNames, class_mask
 from micrograph.io.drawn import Drawn, coco_objects, labelme_objects, painted, read_json, yolo_objects
 from micrograph.io.files import existing, natural
 from micrograph.io.opening import READERS, open_recording
@@ -25,11 +26,13 @@ Kind = Literal["mask", "labelme", "coco", "yolo"]
 ReadObjects = Callable[[tuple[int, int]], tuple[Labels, tuple[str, ...]]]
 
 #: Folders that hold labels, folders that hold images.
-LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "segmentation", "gt")
+LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "annot", "segmentation", "gt")
 IMAGE_FOLDERS = ("images", "image", "raw", "frames", "imgs", "img")
 #: Words that tell a mask's name from its image's.
-_WORD = r"(?:mask|masks|label|labels|seg|segmentation|annotation|gt|instances)"
+_WORD = r"(?:mask|masks|label|labels|seg|segmentation|annot|annotation|annotations|gt|instances)"
 _MASK_NAME = re.compile(rf"[_\-. ]{_WORD}$", re.IGNORECASE)
+#: Folders by which a data set says itself what is to be learned from, what chosen by, what judged by.
+_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _ROLE = re.compile(rf"(?:^|[_\-. ])(?:{_WORD}|images?|img|raw|frames?)(?=$|[_\-. \d])", re.IGNORECASE)
 _SUFFIXES = frozenset((*READERS, ".dm3", ".dm4", ".ser", ".mrc", ".emd", ".hspy")) - {".npz"}
 
@@ -58,6 +61,11 @@ class LabelledImage:
         """Height and width in pixels."""
         return self.recording.shape[0], self.recording.shape[1]
 
+    @property
+    def split(self) -> str:
+        """'train', 'val' or 'test' where the image lies in a folder of that name, else ''."""
+        return _SPLITS.get(self.path.parent.name.lower(), "")
+
     def frame(self) -> Frame:
         """Read the image."""
         return self.recording.frame(self.position)
@@ -72,13 +80,30 @@ class LabelledImage:
         Raises `BadInput` for labels of another size than the image, or without any object.
         """
         labels, names = self.read(self.shape)
+        self._require_same_size(labels)
+        if not names:
+            raise BadInput(f"{self.source.name} holds no object: label some in {self.name}, or take both files away.")
+        return labels, names
+
+    def _require_same_size(self, labels: Labels) -> None:
         if labels.shape != self.shape:
             raise BadInput(
                 f"{self.source.name} has {labels.shape[0]} x {labels.shape[1]} pixels, but its image {self.path.name} "
                 f"has {self.shape[0]} x {self.shape[1]}: labels were expected on the image's own pixels."
             )
-        if not names:
-            raise BadInput(f"{self.source.name} holds no object: label some in {self.name}, or take both files away.")
+
+    def classes(self, known: ClassNames) -> tuple[Labels, tuple[str, ...]]:
+        """Read the class (H, W) of every pixel, and the names of the classes 0 .. K - 1; -1 is not to be learned.
+
+        Masks hold a colour or number a class; of outlines the names are the classes, and 0 is what they leave.
+        """
+        if isinstance(self.read, _Mask):
+            labels, names = class_mask(self.read.path, self.read.number, known)
+        else:
+            objects, called = self.read(self.shape)
+            names = tuple(dict.fromkeys((known.rest, *sorted(set(called)))))
+            labels = np.array([0, *(names.index(name) for name in called)], np.int32)[objects]
+        self._require_same_size(labels)
         return labels, names
 
     def digests(self) -> dict[str, str]:
@@ -86,12 +111,13 @@ class LabelledImage:
         return {"image": digest(self.path), "labels": digest(self.source)}
 
 
-def read_labels(folder: str | Path) -> list[LabelledImage]:
+def read_labels(folder: str | Path, *, several: bool = False) -> list[LabelledImage]:
     """Return the labelled images of a folder, in natural order of their names; other images in it are left alone.
 
     What is understood: mask pictures beside their images (NAME_mask.png, NAME-label.tif) or in a folder 'masks',
-    'labels', 'annotations' of their own; labelme and COCO JSON; YOLO outlines (.txt). Images are what
-    `open_recording` reads. Pixels of labels are read later, by `LabelledImage.objects`.
+    'labels', 'annotations', 'train_annot' of their own; labelme and COCO JSON; YOLO outlines (.txt). Images are what
+    `open_recording` reads. Pixels of labels are read later, by `LabelledImage.objects` or `classes`. An image may have
+    `several` files of labels, one a class.
 
     Raises `BadInput`, in one sentence that names the file, for labels without image or labels that cannot be read.
     """
@@ -106,7 +132,8 @@ def read_labels(folder: str | Path) -> list[LabelledImage]:
             f"{root} holds no labels among its {len(files)} files: masks (NAME_mask.png, or a folder 'masks'), "
             "labelme or COCO JSON, or YOLO outlines were expected."
         )
-    _refuse_doubles(found)
+    if not several:
+        _refuse_doubles(found)
     return sorted(found, key=lambda one: (natural(str(one.path)), one.position))
 
 
@@ -122,7 +149,12 @@ def _is_image(path: Path, root: Path) -> bool:
 
 
 def _in_folder(path: Path, root: Path, names: Sequence[str]) -> bool:
-    return any(part.lower() in names for part in path.relative_to(root.parent).parts[:-1])
+    return any(is_named(part, names) for part in path.relative_to(root.parent).parts[:-1])
+
+
+def is_named(folder: str, names: Sequence[str]) -> bool:
+    """Return whether a folder's name is one of `names`, or ends in one that labels have: 'train_annot'."""
+    return folder.lower() in names or (names is LABEL_FOLDERS and _MASK_NAME.search(folder) is not None)
 
 
 class _Images:

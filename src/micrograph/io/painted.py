@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.io.opening import open_recording
 from micrograph.io.pictures import PICTURES, Picture
+from micrograph.io.quiet import quiet
 
 Labels = NDArray[np.int32]
 #: A mask has no more colours than this; a photograph or a mask that was saved as JPEG has.
@@ -21,7 +22,48 @@ _BLACK_OR_WHITE = 0.9
 
 def mask_frames(path: Path) -> int:
     """Return how many masks a file holds."""
-    return 1 if path.suffix.lower() in PICTURES else len(open_recording(path))
+    return 1 if is_picture(path) else len(open_recording(path))
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a mask's file is one picture: of a kind that always is, or a TIFF that begins in colours."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return path.suffix.lower() in PICTURES
+    import tifffile
+
+    try:
+        with quiet(), tifffile.TiffFile(path) as tiff:
+            first = tiff.series[0]
+            colours, table = first.axes.endswith("S"), tiff.pages[0].photometric == tifffile.PHOTOMETRIC.PALETTE
+            return bool(colours or table) and len(first.shape) == 2 + colours
+    except (tifffile.TiffFileError, IndexError, OSError):
+        return False
+
+
+def stored(path: Path, frame: int) -> NDArray[Any]:
+    """Return what a file stores as mask number `frame`: numbers (H, W) or colours (H, W, C).
+
+    A picture with a table of colours is what that means, or the numbers themselves where it holds greys alone.
+    """
+    if not is_picture(path):
+        return np.asarray(open_recording(path).read(frame))
+    if path.suffix.lower() in PICTURES:
+        from PIL import Image
+
+        values = np.asarray(Picture(path)[()])
+        with Image.open(path) as image:
+            numbers = np.asarray(image) if image.mode == "P" else None
+    else:
+        import tifffile
+
+        with quiet(), tifffile.TiffFile(path) as tiff:
+            values = tiff.series[0].asarray()
+            numbers = values if values.ndim == 2 else None
+            if numbers is not None:
+                values = np.moveaxis(np.asarray(tiff.pages[0].colormap)[:, numbers] >> 8, 0, -1)  # type: ignore[union-attr]
+    if numbers is not None and (np.ptp(values[..., :3].astype(np.int64), axis=-1) == 0).all():
+        return numbers
+    return values
 
 
 def mask_objects(path: Path, frame: int = 0) -> tuple[Labels, tuple[str, ...]]:
@@ -30,8 +72,7 @@ def mask_objects(path: Path, frame: int = 0) -> tuple[Labels, tuple[str, ...]]:
     Two values: everything connected is an object. More: every value is an object, unless values come in many pieces;
     then a value is a kind, and its pieces are objects. Colours: connected parts of one colour; grey is background.
     """
-    picture = path.suffix.lower() in PICTURES
-    values = np.asarray(Picture(path)[()]) if picture else np.asarray(open_recording(path).read(frame))
+    values = stored(path, frame)
     if values.ndim == 3:
         values, names = _colours(values, path.name)
         return _pieces(values, names)

@@ -49,14 +49,14 @@ class LabelledMasks:
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return one field with the masks `region` and 'core', and the objects' centroids as sites."""
         one = self.images[int(rng.integers(len(self.images)))]
-        turn = np.eye(2) if rng.random() < self.unturned else self._turn(rng)
+        turn = np.eye(2) if rng.random() < self.unturned else self.turn(rng)
         image, covered, labels = self._field(one, turn, rng)
-        image = self._seen_otherwise(image, rng)
+        image = self.seen_otherwise(image, rng)
         masks = {self.region: covered, "core": normalised_depth(labels)}
         zoom = float(np.sqrt(abs(np.linalg.det(turn))))
         return Sample(image, one.pixel_nm, _sites(labels, one), masks, {"zoom": zoom})
 
-    def _turn(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def turn(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return a turn by any angle with a zoom and perhaps a mirror, as (2, 2)."""
         angle, zoom = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(*np.log(self.zoom)))
         cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
@@ -83,7 +83,7 @@ class LabelledMasks:
         labels = turned(one.labels, 0)
         return turned(one.image, 1).astype(np.float32), covered.astype(np.float32), labels.astype(np.int32)
 
-    def _seen_otherwise(self, image: Image, rng: np.random.Generator) -> Image:
+    def seen_otherwise(self, image: Image, rng: np.random.Generator) -> Image:
         """Return the image with other grey values, illumination, sharpness and noise."""
         from scipy.ndimage import gaussian_filter
 

@@ -110,14 +110,17 @@ def _loss(net: nn.Module, batch: Sequence[Tensor], spec: NetSpec | EncoderSpec) 
 
 
 def loss_of(logits: Tensor, targets: Tensor, spec: NetSpec) -> Tensor:
-    """Binary cross-entropy; on spots the bright pixels weigh up to five times as much. Images: their likelihood."""
+    """Binary cross-entropy; on spots the bright pixels weigh up to five times as much. Images: their likelihood.
+
+    Where a target is negative, nobody knows: there the answer costs nothing.
+    """
     total = logits.new_zeros(())
     for number, (channel, head) in enumerate(zip(spec.first, spec.heads, strict=True)):
         target = targets[:, number]
         if head.kind == "image":
             total = total + image_loss(logits[:, channel], logits[:, channel + 1], target)
             continue
-        weight = 1 + 4 * target if head.kind == "spots" else torch.full_like(target, 0.3)
+        weight = 1 + 4 * target if head.kind == "spots" else 0.3 * (target >= 0).to(target)
         total = total + functional.binary_cross_entropy_with_logits(logits[:, channel], target, weight)
     return total
 
