@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from micrograph.draw.charts import label_axes
 from micrograph.draw.image import contrast, dress_picture, extent_nm, picture_ratio
-from micrograph.draw.style import BLACK, BLUE, GREY, ORANGE, RED, SKY, new_figure
+from micrograph.draw.style import BLACK, BLUE, GREY, ORANGE, RED, SKY, YELLOW, new_figure
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,8 +22,17 @@ Array = NDArray[np.float64]
 _COLOURS = (BLACK, BLUE, ORANGE)
 
 
-def gaps_figure(image: NDArray[np.float32], pixel_nm: float | None, gaps: DataFrame, title: str) -> Figure:
-    """Return the finer image (H, W) with a line across every gap: solid where the counts speak for it, else dotted."""
+def gaps_figure(
+    image: NDArray[np.float32],
+    pixel_nm: float | None,
+    gaps: DataFrame,
+    title: str,
+    misfit: NDArray[np.bool_] | None = None,
+) -> Figure:
+    """Return the finer image (H, W) with a line across every gap: solid where the counts speak for it, else dotted.
+
+    Places of a coarser map `misfit` are outlined: there the image does not say what was recorded.
+    """
     figure = new_figure(picture_ratio(image.shape))
     axes = figure.subplots()
     low, high = contrast(image)
@@ -39,6 +48,10 @@ def gaps_figure(image: NDArray[np.float32], pixel_nm: float | None, gaps: DataFr
         label = f"{name} by the counts ({int(chosen.sum())})" if name == "supported" else f"doubted ({chosen.sum()})"
         drawn = LineCollection(list(lines[chosen]), colors=colour, linestyles=style, linewidths=1.8, label=label)
         axes.add_collection(drawn)
+    if misfit is not None and misfit.any():
+        y, x = ((np.arange(n) + 0.5) * image.shape[0] / misfit.shape[0] - 0.5 for n in misfit.shape)
+        axes.contour(x * step, y * step, misfit, levels=[0.5], colors=[YELLOW], linewidths=1.2)
+        axes.plot([], [], color=YELLOW, label="not what was recorded")
     dress_picture(axes, title, image.shape[1] * pixel_nm if pixel_nm else None)
     left, right, bottom, top = extent_nm(image.shape, step)
     axes.set(xlim=(left, right), ylim=(bottom, top))

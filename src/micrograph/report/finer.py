@@ -10,7 +10,7 @@ import numpy as np
 from micrograph.core import Prediction
 from micrograph.core.frame import binned
 from micrograph.draw.finer import gaps_figure, power_figure
-from micrograph.features.super_resolution import FINER, agreement, spectrum_of, told_up_to
+from micrograph.features.super_resolution import FINER, MOST, agreement, spectrum_of, told_up_to
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +33,10 @@ def finer_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, D
     number = f"frame {prediction.frame.index}"
     objects = tables["objects"]
     own = objects[objects["frame"] == prediction.frame.index] if "frame" in objects else objects
-    found = {"gaps": gaps_figure(answer, pixel, own, f"Gaps of the finer image: {number}")}
-    noise = float(agreement(recorded, answer).noise.variance(binned(answer, FINER)).mean(dtype=np.float64))
+    agreed = agreement(recorded, answer)
+    title = f"Gaps of the finer image: {number}"
+    found = {"gaps": gaps_figure(answer, pixel, own, title, agreed.misfit > MOST)}
+    noise = float(agreed.noise.variance(binned(answer, FINER)).mean(dtype=np.float64))
     was, now = spectrum_of(recorded), spectrum_of(answer, 64)
     curves = {
         "as recorded": (was.per_px / FINER, was.power),

@@ -86,6 +86,8 @@ CAPTIONS = {
     "endmembers": "Any mixture is also told where no spectrum is pure: these are the purest that the map holds.",
     "scree": "Counts are weighted so that noise is white; above the line no noise comes.",
     "restored": "Recorded and result in one scale of grey; the residual should show nothing but noise.",
+    "gaps": "A line across every gap of the finer image: whole where the recorded counts speak for it, else dotted.",
+    "power": "What lies beyond half a cycle a recorded pixel was not measured: it follows from learned shapes.",
     "told": "Every place was told by what was learned from the other half of the map; it was not seen itself.",
     "molecules": "Colour: how each molecule is turned; circle: up, square: down; small where the state is doubted.",
     "domains": "Neighbours that are turned alike; the largest domains in colour.",
