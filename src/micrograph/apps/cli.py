@@ -222,6 +222,12 @@ def train(
     images: Annotated[
         int | None, typer.Option(min=1, help="With --labels: learn from so many; the others are held out.")
     ] = None,
+    classes: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="With --labels: what is painted, 'secondary=0,0,255; tertiary=red; rest=matrix'."
+        ),
+    ] = "",
     curve: Annotated[bool, typer.Option(help="With --labels: measure what one more label would bring.")] = True,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
     seed: Seed = 0,
@@ -236,7 +242,7 @@ def train(
 
     own = making.Material(structure, zone_axis, voltage, pixel_size)
     if labels is not None:
-        given = labelling.OwnLabels(labels, images, curve)
+        given = labelling.OwnLabels(labels, images, curve, classes)
         labelling.check_alone(own)
         if classing.suits(recipe, labels):
             with screen.progress("learning", quiet) as advance:
@@ -352,6 +358,24 @@ def catalog(
     from micrograph.apps import catalogue, screen
 
     screen.answer(catalogue.catalog(folder, catalogue.Question(find, compare, by, sql), out))
+
+
+@app.command()
+def crate(
+    folder: Annotated[Path, typer.Argument(readable=False, help="Folder with the results of one run.")],
+    title: Annotated[str | None, typer.Option(help="Title of the work.")] = None,
+    author: Annotated[str | None, typer.Option(help="Name of who made it.")] = None,
+    orcid: Annotated[str | None, typer.Option(help="The author's ORCID, https://orcid.org/...")] = None,
+    license: Annotated[
+        str | None, typer.Option(help="Address of the licence, https://...")
+    ] = None,
+) -> None:
+    """Describe the results of a run for repositories: RO-Crate metadata, with units and digests, beside them."""
+    from micrograph.apps import screen
+    from micrograph.share import About, write_crate
+
+    about = About(title, author, orcid) if license is None else About(title, author, orcid, license)
+    screen.say(f"written: {write_crate(folder, about)}")
 
 
 STOPPED = "stopped; what was finished is kept (--resume goes on)."
