@@ -23,10 +23,11 @@ from micrograph.features.coding_plan import Coding
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
 from micrograph.features.prototypes import fit_prototypes
 from micrograph.infer import load_encoder, load_predictor
-from micrograph.infer.few_shot import SMALL, shared_features
+from micrograph.infer.few_shot import shared_features
 from micrograph.infer.predictor import unaided
 from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
+from micrograph.nets.prototype_spec import SMALL
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.foils import foil_figures
 from micrograph.report.micrographs import micro_figures
@@ -36,6 +37,7 @@ from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import told_spectra_figures
 from micrograph.report.structures import structural_figures
 from micrograph.report.tilts import tilt_figures
+from micrograph.report.tips import tip_figures
 from micrograph.report.volumes import volume_figures
 from micrograph.run import Analyser, Recipe, learned, presented
 from micrograph.simulate import Either, NanotubeSampler, ParticleSampler, PoreSampler, StemSampler
@@ -46,6 +48,7 @@ from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assemb
 from micrograph.simulate.scanned import random_scan
 from micrograph.simulate.spectra import random_mixture
 from micrograph.simulate.stem_scenes import StemScenes
+from micrograph.simulate.stm import StmScans
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import few_shot_scenes, read_measured
@@ -236,6 +239,8 @@ def gallery_picture(name: str) -> None:
         foil_picture(recipe)
     if name == "microstructure":
         micrograph_picture(recipe)
+    if name == "stm-tip":
+        tip_picture(recipe)
     if not isinstance(recipe.data, StemSampler) or len(recipe.over_time) > 1 or recipe.model.weights is None:
         return
     if name in STRUCTURAL:
@@ -273,6 +278,15 @@ def foil_picture(recipe: Recipe) -> None:
     frame = Frame(scene.image, 0, Calibration(pixel_nm=scene.pixel_nm))
     prediction = load_predictor(str(recipe.model.weights))(frame)
     figure = foil_figures(recipe, prediction, recipe.objects(prediction))["defects"]
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def tip_picture(recipe: Recipe) -> None:
+    """Draw one simulated scan by a double tip with what its dangling bonds say."""
+    scans = StmScans(states=(0.0, 1.0, 0.0), snr=(20.0, 21.0), pixel_nm=(0.12, 0.1201), field_nm=(30.0, 30.01))
+    scan = scans(np.random.default_rng(3))
+    prediction = Prediction(Frame(scan.image, 0, Calibration(pixel_nm=scan.pixel_nm)), {}, {}, scan.pixel_nm)
+    (figure,) = tip_figures(recipe, prediction, recipe.objects(prediction)).values()
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 

@@ -110,11 +110,17 @@ def test_times_are_counted_anew_when_the_rule_is_known_to_have_failed_but_not_wh
 
 
 def test_a_source_is_told_and_one_that_takes_no_orders_is_refused(toy: ModuleType, tmp_path: Path) -> None:
-    line, heard = "when frames.count > 5: tell pulse {attempt}", []
+    line = "when frames.count > 5: tell pulse {attempt}"
+    heard: list[str] = []
+
+    def hear(text: str) -> str:
+        heard.append(text)
+        return "ok"
+
     with pytest.raises(BadInput, match="takes no orders"):
         watched(toy, tmp_path, line)
     engine = Engine(toy.recipe(), None, toy.predict, tmp_path)  # type: ignore[arg-type]
-    triggers = Triggers(read_rules(rules(tmp_path, line), TABLES), engine, told=lambda text: heard.append(text) or "ok")
+    triggers = Triggers(read_rules(rules(tmp_path, line), TABLES), engine, told=hear)
     triggers(row(0, 9))
     triggers.close()
     assert heard == ["pulse 1"] and fired_before(tmp_path)[0]["outcome"] == "ok"

@@ -33,7 +33,7 @@ def tip_figure(
     show_image(axes, level, pixel_nm, words)
     for name, rows in features.groupby("class", sort=True):
         mark, color = _MARKS.get(str(name), "o"), COLORS.get(str(name), "white")
-        open_mark = {"facecolors": "none", "edgecolors": color} if mark != "x" else {"color": color}
+        open_mark: dict[str, Any] = {"facecolors": "none", "edgecolors": color} if mark != "x" else {"color": color}
         axes.scatter(rows["x_nm"], rows["y_nm"], s=130, marker=mark, linewidths=1.8, zorder=4,
                      label=f"{name} ({len(rows)})", **open_mark)  # fmt: skip
     if len(features):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Frame, Prediction, Sample, Sites, Task
+from micrograph.core import Prediction, Sample, Sites, Task
 from micrograph.features.surface.bright import STEP_NM, bright_features
+from micrograph.features.surface.tip_look import Look, describe, fit
 from micrograph.features.surface.tip_tables import (
     FEATURES,
     HISTORY,
@@ -20,16 +21,13 @@ from micrograph.features.surface.tip_tables import (
     SEEN,
     TipHistory,
     TipSettings,
-    bright_in,
     read_tip,
 )
-from micrograph.infer.encoders import Views
-from micrograph.nets import EncoderSpec
-from micrograph.nets.encoder_spec import classes
+from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.simulate.foreign_surfaces import ForeignSurfaces
+from micrograph.simulate.silicon_surface import SurfaceRanges
 from micrograph.simulate.stm import TIPS, StmScans, truth_at
-from micrograph.train import TrainSettings
 from micrograph.validate.stm_checks import (
     apex_error,
     false_alarms,
@@ -46,21 +44,26 @@ from micrograph.validate.stm_scenes import TipScans, by_orbitals, narrowed
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Scans with many bonds, pairs and adsorbates.
+CROWDED = StmScans(
+    SurfaceRanges((0.006, 0.014), pairs=0.06, adsorbates_per_nm2=(0.0, 0.002)), field_nm=(18.0, 32.0), changing=0.05
+)
 #: Crop, truth of the tip and of what it shows.
 _Crop = tuple[NDArray[np.float16], float, float]
 
 
 @dataclass(frozen=True)
 class TipCrops:
-    """Crops to learn from: a bright feature of one of `images` scans, or, in a share `foreign`, of other surfaces.
+    """Crops to fit to: a bright feature of one of `images` scans, or, in a share `foreign`, of other surfaces.
 
-    Scans are simulated when first asked for, levelled and searched as real ones are, and kept.
+    There are more bonds, pairs and adsorbates than elsewhere, so that neighbours are well known. Scans are
+    simulated when first asked for, levelled and searched as real ones are, and kept.
     """
 
-    scans: StmScans = field(default_factory=lambda: StmScans(changing=0.05))
+    scans: StmScans = CROWDED
     others: ForeignSurfaces = field(default_factory=ForeignSurfaces)
     foreign: float = 0.15
-    images: int = 3500
+    images: int = 2500
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Return a crop (SIDE, SIDE), turned about at random, with the truth of its tip."""
@@ -76,6 +79,36 @@ class TipCrops:
     def domain(self) -> dict[str, tuple[float, float]]:
         """Return the ranges that a card shows."""
         return self.scans.domain()
+
+    def fitted(self) -> Look:
+        """Return the discriminants that the crops of all images call for; those that ship were made so."""
+        crops, tips, kinds, medians, states = [], [], [], [], []
+        for number in range(self.images):
+            found = _crops_of(self, number)
+            crops += [crop for crop, _, _ in found]
+            tips += [tip for _, tip, _ in found]
+            kinds += [kind for _, _, kind in found]
+            for median, state in _medians(found, np.random.default_rng([72, number])):
+                medians.append(median)
+                states.append(state)
+        described, tip, kind = describe(np.array(crops)), np.array(tips), np.array(kinds, np.intp)
+        bonds = kind == 0
+        return Look(
+            fit(described[bonds], tip[bonds].astype(np.intp), len(TIPS)),
+            fit(described, kind, len(KINDS)),
+            fit(describe(np.array(medians)), np.array(states, np.intp), len(TIPS)),
+        )
+
+
+def _medians(found: tuple[_Crop, ...], rng: np.random.Generator) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """Yield medians of some of an image's dangling bonds with the state of their tip, three times."""
+    bonds = np.array([crop for crop, _, kind in found if kind == 0], float)
+    states = {tip for _, tip, kind in found if kind == 0}
+    if len(bonds) < 3 or len(states) > 1:
+        return
+    for _ in range(3):
+        some = rng.permutation(len(bonds))[: int(rng.integers(3, min(len(bonds), 8) + 1))]
+        yield np.median(bonds[some], axis=0), next(iter(states))
 
 
 @functools.lru_cache(maxsize=8192)
@@ -94,30 +127,14 @@ def _crops_of(maker: TipCrops, number: int) -> tuple[_Crop, ...]:
     )
 
 
-def look(frame: Frame) -> Views:
-    """Return what the network sees of a frame: the crop of every bright feature."""
-    return Views(bright_in(frame).crops)
-
-
 @dataclass(frozen=True)
 class TipState(TipSettings):
-    """The state of the tip in one frame, by the votes of its features."""
+    """The state of the tip in one frame, by its features together."""
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'frames' and 'parts' of one frame."""
         return read_tip(prediction, self)
 
-
-MODEL = EncoderSpec(
-    heads=(classes("tip", TIPS), classes("feature", KINDS, weight=0.5)),
-    side=24,
-    base=8,
-    levels=3,
-    hidden=48,
-    pool="grid",
-    contrast="none",
-    weights="stm-tip-1",
-)
 
 #: New scans of the training's kind; half their signal; pixels and second apices outside the training's ranges.
 SCANS = narrowed(StmScans())
@@ -140,10 +157,9 @@ RECIPE = Recipe(
         reference="doi:10.1021/acsnano.8b02208",
     ),
     data=TipCrops(),
-    model=MODEL,
+    model=NoNet(),
     objects=TipState(),
     summary=TipHistory(),
-    view=look,
     checks=(
         single_accuracy(OWN, at_least=0.97),
         voted_accuracy(OWN, at_least=0.995),
@@ -160,14 +176,5 @@ RECIPE = Recipe(
         voted_accuracy(ORBITALS, at_least=0.97),
         loop_steps(at_most=10.0),
         seconds_a_frame(SCANS, at_most_s=1.0),
-    ),
-    training=TrainSettings(
-        steps=4000,
-        batch=64,
-        reuse=4,
-        learning_rate=4e-3,
-        weight_decay=1e-2,
-        precision="32-true",
-        calibration_samples=1500,
     ),
 )

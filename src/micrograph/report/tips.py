@@ -33,7 +33,7 @@ def tip_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, Dat
     bright = bright_in(frame)
     voting = objects["class"].to_numpy(str) != OTHER
     together = np.median(bright.crops[voting], axis=0) if len(bright) == len(voting) and voting.any() else None
-    told = {**rows.iloc[0].to_dict(), "together": together, "step_nm": STEP_NM}
+    told = {**{str(name): value for name, value in rows.iloc[0].items()}, "together": together, "step_nm": STEP_NM}
     words = f"{recipe.title}, frame {frame.index}: {told['class']}"
     return {"tip": tip_figure(bright.level, bright.pixel_nm, objects, told, words)}
 

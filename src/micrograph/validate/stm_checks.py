@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.features.surface.tip_vote import ALIKE
 from micrograph.simulate.stm import StmScans
 from micrograph.simulate.stm_tip_loop import SimulatedMicroscope
 from micrograph.validate.checks import Analyser, Check, Measurement
@@ -61,7 +62,8 @@ def voted_accuracy(trial: TipScans, *, at_least: float) -> Check:
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         judged = [one for one in trial.judged(analyser, rng) if one.can_vote]
-        right = [(one.voted() < 0.5) == one.is_good for one in judged]
+        right = [(one.together < 0.5) == one.is_good for one in judged]
+        aware = np.mean([(one.voted(ALIKE) < 0.5) == one.is_good for one in judged])
         naive = np.mean([(one.voted(0.0) < 0.5) == one.is_good for one in judged])
         majority = np.mean([one.right[:VOTERS].mean() > 0.5 for one in judged])
         single = float(np.mean([one.right[:VOTERS].mean() for one in judged]))
@@ -70,7 +72,8 @@ def voted_accuracy(trial: TipScans, *, at_least: float) -> Check:
             clopper_pearson(sum(right), len(right)),
             limit=_independent(single),
             baseline=float(plain),
-            detail=f"{len(right)} scans; one bond {single:.4f}, majority {majority:.4f}, sum of evidence {naive:.4f}; "
+            detail=f"{len(right)} scans; one bond {single:.4f}, majority {majority:.4f}, sum of evidence {naive:.4f}, "
+            f"less what they share {aware:.4f}; "
             f"errors of bonds in a scan correlate by {_correlation(judged):.2f}",
         )
 
@@ -104,13 +107,15 @@ def vote_calibration(trial: TipScans, *, at_most: float) -> Check:
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         judged = [one for one in trial.judged(analyser, rng) if one.can_vote]
 
-        def error(drawn: Sequence[Judged], alike: float | None = None) -> float:
-            bad = [one.voted(alike) for one in drawn]
+        def error(drawn: Sequence[Judged], naive: bool = False) -> float:
+            bad = [one.voted(0.0) if naive else one.together for one in drawn]
             sure = [max(p, 1 - p) for p in bad]
             right = [(p < 0.5) == one.is_good for p, one in zip(bad, drawn, strict=True)]
             return expected_calibration_error(sure, right)
 
-        return Measurement.of(bootstrap(error, judged, rng, resamples=200), limit=0.0, baseline=error(judged, 0.0))
+        return Measurement.of(
+            bootstrap(error, judged, rng, resamples=200), limit=0.0, baseline=error(judged, naive=True)
+        )
 
     return Check(f"calibration error of votes, {trial.name}", measure, at_most, "<=", data=trial.name)
 

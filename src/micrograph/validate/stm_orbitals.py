@@ -46,10 +46,10 @@ def tip_atoms(state: str, rng: np.random.Generator) -> tuple[Array, tuple[float,
         return _cluster(rng), nowhere
     if state == "double":
         away, turn = rng.uniform(0.7, 1.9), rng.uniform(0, 2 * np.pi)
-        second = (*_cluster(rng), away * np.sin(turn), away * np.cos(turn), rng.uniform(0, 0.06))
+        second = _cluster(rng) + np.array([away * np.sin(turn), away * np.cos(turn), rng.uniform(0, 0.06)])
         return np.concatenate([_cluster(rng), second]), (-float(second[0, 0]), -float(second[0, 1]))
     # A flat facet of close-packed atoms, a little tilted and rough.
-    i, j = np.mgrid[-4:5, -4:5].reshape(2, -1)
+    i, j = (one.ravel() for one in np.mgrid[-4:5, -4:5])
     flat = 0.29 * np.column_stack([i * np.sqrt(3) / 2, j + i / 2])
     turn, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.55, 0.75)
     flat = flat[np.hypot(*flat.T) <= radius] @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Sample, Sites
-from micrograph.features.surface.bright import SIDE, STEP_NM, bright_features
+from micrograph.core import Calibration, Frame, Sample, Sites
+from micrograph.features.surface.bright import SIDE, STEP_NM
+from micrograph.features.surface.tip_look import shipped
+from micrograph.features.surface.tip_tables import bright_in
 from micrograph.features.surface.tip_vote import STATES, evidence_of, vote
 from micrograph.simulate.silicon_surface import SiliconSurface
 from micrograph.simulate.stm import TIPS, StmScans, Tip, constant_current, random_tip, truth_at
@@ -27,14 +29,16 @@ VOTERS = 5
 class Judged:
     """One scan: its true state, what each of its dangling bonds says (N, 3), their weights (N,), the row of the frame.
 
-    plain: whether a classical look at each of these bonds calls the tip good; limit: how often the best test of each
-    bond is right that knows both the tip and a bad or good one instead.
+    together: probability of a bad tip by `VOTERS` of them together; plain: whether a classical look at each of these
+    bonds calls the tip good; limit: how often the best test of each bond is right that knows both the tip and a bad or
+    good one instead.
     """
 
     state: str
     p: Array
     weight: Array
     row: dict[str, object]
+    together: float
     plain: NDArray[np.bool_]
     limit: float
     apex_nm: tuple[float, float]
@@ -49,11 +53,9 @@ class Judged:
         """Whether each bond (N,) alone says rightly if the tip is good."""
         return np.asarray((self.p[:, 0] >= 0.5) == self.is_good)
 
-    def voted(self, alike: float | None = None, most: int = VOTERS) -> float:
-        """Return the probability of a bad tip by a vote of the first bonds; `alike` 0 is the naive vote."""
-        evidence = evidence_of(self.p[:most], self.weight[:most])
-        p = vote(evidence) if alike is None else vote(evidence, alike)
-        return 1 - float(p[0])
+    def voted(self, alike: float) -> float:
+        """Return the probability of a bad tip by the evidence of `VOTERS` bonds; `alike` 0 is the naive vote."""
+        return 1 - float(vote(evidence_of(self.p[:VOTERS], self.weight[:VOTERS]), alike)[0])
 
     @property
     def can_vote(self) -> bool:
@@ -91,13 +93,15 @@ def judge(scan: Sample, analyser: Analyser, rng: np.random.Generator) -> Judged:
     bonds = np.array([truth is not None and truth[1] == 0 for truth in truths], bool)
     p = objects[["p_sharp", "p_double", "p_blunt"]].to_numpy(float)[bonds]
     weight = (objects["p_dangling"] / np.maximum(objects["distance"], 1.0) ** 2).to_numpy(float)[bonds]
-    found = bright_features(scan.image, scan.pixel_nm)
+    found = bright_in(Frame(scan.image, 0, Calibration(pixel_nm=scan.pixel_nm)))
     plain = np.array([looks_good(crop) for crop in found.crops], bool)[bonds]
     state = TIPS[int(scan.params["tip"])]
     order = rng.permutation(len(p))
     limit = known_tip_limit(scan, rng) if "noise_nm" in scan.params else np.nan
     apex = (scan.params.get("apex_y_nm", np.nan), scan.params.get("apex_x_nm", np.nan))
-    return Judged(state, p[order], weight[order], dict(row), plain[order], limit, apex)
+    crops = found.crops[bonds][order][:VOTERS]
+    together = 1 - float(shipped().joint(crops)[0]) if len(crops) == VOTERS else np.nan
+    return Judged(state, p[order], weight[order], dict(row), together, plain[order], limit, apex)
 
 
 def looks_good(crop: NDArray[np.floating]) -> bool:

@@ -21,7 +21,7 @@ def bumps(*places: tuple[float, float, float], side: int = 200) -> np.ndarray:
     image = 0.02 * y - 0.01 * x + np.random.default_rng(0).normal(0, 0.002, (side, side))
     for at_y, at_x, height in places:
         image += height * np.exp(-((y - at_y) ** 2 + (x - at_x) ** 2) / (2 * 0.3**2))
-    return image.astype(np.float32)
+    return np.asarray(image, np.float32)
 
 
 def test_bright_features_are_found_where_they_are_whatever_the_tilt_and_the_unit() -> None:

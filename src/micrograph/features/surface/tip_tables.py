@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Column, Flag, Frame, Prediction
 from micrograph.features.surface.apices import Ghost, find_ghost
 from micrograph.features.surface.bright import Bright, bright_features
-from micrograph.features.surface.tip_vote import STATES, Part, evidence_of, parts_of
+from micrograph.features.surface.tip_look import Look, describe, shipped
+from micrograph.features.surface.tip_vote import STATES, Part, evidence_of, parts_of, vote
 
 Array = NDArray[np.float64]
 
 #: What is said of a tip that too few features tell of, and of a feature that is no dangling bond.
 CANNOT, OTHER = "cannot tell", "other"
-#: What a feature may be, as the network names it.
+#: What a feature may be.
 KINDS = ("dangling bond", OTHER)
+#: From so many dangling bonds on their median is looked at.
+_TOGETHER = 3
 _P = ("p_sharp", "p_double", "p_blunt")
 _PROBABILITIES = (
     Column("p_sharp", "", "probability that the tip has one sharp apex"),
@@ -38,7 +41,9 @@ FEATURES = (
     *_PROBABILITIES,
     Column("p_dangling", "", "probability that the feature is a dangling bond"),
     Column("clear", "", "how many robust standard deviations the feature stands out of the surface"),
-    Column("distance", "", "distance from what the network was trained on; above 1 it is out of domain"),
+    Column(
+        "distance", "", "distance from the features that the discriminant was fitted to; above 1 it is out of domain"
+    ),
     Column("flags", "", "doubts, see the conventions"),
 )
 SEEN = (
@@ -47,7 +52,7 @@ SEEN = (
     Column("score", "", "probability of the likeliest state"),
     *_PROBABILITIES,
     Column("p_bad", "", "probability that the tip is double or blunt; empty where it cannot be told"),
-    Column("p_naive", "", "the same if the features were independent, for comparison"),
+    Column("p_naive", "", "the same by the single features as if they were independent, for comparison"),
     Column("agree", "", "share of the voting features whose own class is that of the tip"),
     Column("share", "", "share of the bright features that are dangling bonds as in the training, one more against"),
     Column("parts", "", "2 where the tip changed within the scan, else 1"),
@@ -114,7 +119,7 @@ def _bright_in(content: bytes, shape: tuple[int, int], pixel_nm: float) -> Brigh
 
 @dataclass(frozen=True)
 class Votes:
-    """The features of a frame with what a network says of each, in the order of time where they vote.
+    """The features of a frame with what is said of each, in the order of time where they vote.
 
     voting (M,): numbers of the features that vote; parts: see `parts_of`, of these.
     """
@@ -127,28 +132,33 @@ class Votes:
     share: float
 
     @staticmethod
-    def of(bright: Bright, values: Mapping[str, Array], scan: str) -> Votes:
-        """Return the votes of features for which a network gave `values`."""
-        p, dangling, distance = values["tip"], values["feature"][:, 0], values["domain_distance"]
+    def of(bright: Bright, look: Look, scan: str) -> Votes:
+        """Return what a look at the crops says of features that are told in time from the top, or from the bottom."""
+        described = describe(bright.crops)
+        p, dangling = look.tip.probabilities(described), look.kind.probabilities(described)[:, 0]
+        distance = look.kind.distance(described)
         known = dangling / np.maximum(distance, 1.0) ** 2
         voting = np.flatnonzero(known >= 0.5)
         order = bright.places[voting, 0] * (1 if scan == "down" else -1)
         voting = voting[np.argsort(order, kind="stable")]
-        evidence = evidence_of(p[voting], known[voting])
-        return Votes(p, dangling, distance, voting, parts_of(evidence), float(known.sum() / (len(known) + 1)))
+        parts = tuple(
+            replace(part, p=look.joint(bright.crops[voting[part.first : part.last]]))
+            if part.last - part.first >= _TOGETHER
+            else part
+            for part in parts_of(evidence_of(p[voting], known[voting]))
+        )
+        return Votes(p, dangling, distance, voting, parts, float(known.sum() / (len(known) + 1)))
 
     def naive_bad(self) -> float:
         """Return the probability of a bad tip in the last part if its features were independent."""
-        from micrograph.features.surface.tip_vote import vote
-
         chosen = self.voting[self.parts[-1].first : self.parts[-1].last]
         return 1 - float(vote(evidence_of(self.p[chosen], self.dangling[chosen]), alike=0.0)[0])
 
 
-def read_tip(prediction: Prediction, settings: TipSettings) -> dict[str, pd.DataFrame]:
-    """Return the tables 'objects', 'frames' and 'parts' of one frame."""
+def read_tip(prediction: Prediction, settings: TipSettings, look: Look | None = None) -> dict[str, pd.DataFrame]:
+    """Return the tables 'objects', 'frames' and 'parts' of one frame; without a `look` by the one that ships."""
     frame, bright = prediction.frame, bright_in(prediction.frame)
-    votes = Votes.of(bright, prediction.values, settings.scan)
+    votes = Votes.of(bright, look or shipped(), settings.scan)
     told = [_told(part, votes, settings) for part in votes.parts]
     return {
         "objects": _objects(frame, bright, votes),

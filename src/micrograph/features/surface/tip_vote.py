@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: States of a tip, as the network names them, and how common each was in its training.
+#: States of a tip, and how common each was among the scans that the discriminants were fitted to.
 STATES = ("sharp", "double", "blunt")
 PRIOR = np.array([0.5, 0.3, 0.2])
 #: Share of the evidence that features of one image have in common.
@@ -39,7 +39,7 @@ class Part:
 
 
 def evidence_of(p: Array, weight: Array) -> Array:
-    """Return the weighted log likelihoods (N, 3) of the states that probabilities (N, 3) of a network hold."""
+    """Return the weighted log likelihoods (N, 3) of the states that probabilities (N, 3) hold."""
     held = np.clip(p, (1 - _MOST) / 2, None)
     return np.asarray(weight[:, None] * (np.log(held / held.sum(axis=1, keepdims=True)) - np.log(PRIOR)))
 
