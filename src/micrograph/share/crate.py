@@ -34,7 +34,7 @@ Entity = dict[str, Any]
 
 @dataclass(frozen=True)
 class About:
-    """What only the people know: a title, who made it (name and, where known, an ORCID address), and the licence (its address, or words)."""
+    """What only the people know: a title, who made it, the address of their ORCID, and of the licence (or words)."""
 
     title: str | None = None
     author: str | None = None
