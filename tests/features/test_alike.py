@@ -22,7 +22,7 @@ def groups(*images: Image) -> list[int]:
     alike = Alike()
     for number, image in enumerate(images):
         alike.add(image, f"{number}.tif")
-    return alike.groups()[0].tolist()
+    return [int(group) for group in alike.groups()[0]]
 
 
 def test_different_images_stay_apart() -> None:

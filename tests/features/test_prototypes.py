@@ -45,7 +45,7 @@ def test_round_classes_are_named_as_well_as_their_overlap_allows() -> None:
 
 
 def test_one_example_a_class_is_enough_to_begin() -> None:
-    features, classes, groups = clouds(40, 9.0)
+    features, classes, _ = clouds(40, 9.0)
     first = np.array([0, 40, 80])
     named = head(features[first], classes[first], np.arange(3)).probabilities(features).argmax(axis=1)
     assert np.mean(named == classes) > 0.95

@@ -23,12 +23,14 @@ from micrograph.features.prototypes import (
     border_of,
     curve_of,
     fit_prototypes,
+    folds_of,
     held_out_scores,
     left_out_distances,
     looks_mislabelled,
     map_temperature,
 )
 from micrograph.io.classed import ClassFolder, has_classes, read_classes
+from micrograph.nets.prototype_spec import SMALL
 
 if TYPE_CHECKING:
     from micrograph.infer.encoders import View
@@ -43,15 +45,16 @@ Index = NDArray[np.intp]
 _PIECES = 4
 #: Images of a file that are read, at most, evenly spread: more of one file tell little that is new.
 MOST_OF_A_FILE = 200
-#: Names that are listed in a sentence.
-_NAMED = 4
+#: Groups of each class, and of all, from which it is tried whether the features do better when they learn on.
+MANY_EACH, MANY = 20, 200
 
 
 @dataclass(frozen=True)
 class Examples:
     """All images of all classes: names (N,), class (N,), group (N,); features (N, D) of each candidate, by name.
 
-    doubles: pairs of names that show the same under two classes; alone: classes that come from one file alone.
+    doubles: pairs of names that show the same under two classes; alone: classes that come from one file alone;
+    seen: the images as the shared encoder sees them, as wholes (N, s, s) and in their middles.
     """
 
     folder: ClassFolder
@@ -61,6 +64,7 @@ class Examples:
     features: Mapping[str, Array]
     doubles: tuple[tuple[str, str], ...]
     alone: tuple[str, ...]
+    seen: NDArray[np.float32]
 
     def each(self, of: Index) -> list[int]:
         """Return for each class how many different values `of` (N,) it has."""
@@ -93,7 +97,8 @@ class ClassReport:
     true, columns named; curve: (groups a class, accuracy); unseen: AUROC of images of a class that was left out (NaN
     with two classes); mislabelled: (image, its label, likelier label, probability), worst first; doubles: pairs that
     show the same under two labels; alone: classes that come from one file, so that others are not known; looked: what
-    of an image is looked at, tried: the accuracy of each way that was tried.
+    of an image is looked at, tried: the accuracy of each way that was tried; tuned: whether the features learned on,
+    in which case the accuracy is that of a quarter of the groups, which they have not seen.
     """
 
     labels: tuple[str, ...]
@@ -109,6 +114,7 @@ class ClassReport:
     skipped: tuple[tuple[str, str], ...]
     looked: str
     tried: Mapping[str, float]
+    tuned: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for the card of the weights."""
@@ -126,6 +132,7 @@ class ClassReport:
             "skipped": [list(one) for one in self.skipped],
             "looked": self.looked,
             "tried": dict(self.tried),
+            "tuned": self.tuned,
         }
 
 
@@ -211,6 +218,10 @@ def learn_classes(
     chosen = _best(judged)
     way, head = ways[chosen], judged[chosen].head(examples, ways[chosen])
     report = _report(examples, ways, judged, chosen, np.random.default_rng(seed), curve)
+    better = learned_on(examples, way, seed, progress)
+    if better is not None:
+        way, head = better.way, better.head
+        report = replace(report, **better.told(examples, report, np.random.default_rng(seed)))
     own = "views" in way.looks
     spec = PrototypeSpec(folder.labels, way.features.spec, way.looks, recipe.name if own else "")
     digests = folder.digests()
@@ -230,11 +241,15 @@ def read_examples(folder: ClassFolder, ways: Sequence[Candidate], progress: Adva
     """Return the features of all images in all ways, and which of them belong together."""
     alike, names, classes = Alike(), [], []
     found: dict[str, list[Array]] = {way.name: [] for way in ways}
+    seen: list[NDArray[np.float32]] = []
     places = [(one, at) for one in folder.files for at in _taken(len(one.recording))]
     for done, (one, at) in enumerate(places):
         frame = one.recording.frame(at)
         for way in ways:
             found[way.name].append(way.features.of_frame(frame, way.looks, way.view))
+        square = max(frame.data.shape) <= 1.15 * min(frame.data.shape)
+        if len(places) >= MANY and ways[0].looks == SMALL and square:
+            seen.append(ways[0].features.seen_small(frame.data))
         alike.add(frame.data, f"{one.label}/{one.path}")
         names.append(one.names()[at])
         classes.append(folder.labels.index(one.label))
@@ -244,7 +259,7 @@ def read_examples(folder: ClassFolder, ways: Sequence[Candidate], progress: Adva
     groups, alone = _parted(folder.labels, of, groups, alike.files)
     doubles = tuple((names[i], names[j]) for i, j in conflicts(pairs, of))
     features = {name: np.array(rows) for name, rows in found.items()}
-    return Examples(folder, tuple(names), of, groups, features, doubles, alone)
+    return Examples(folder, tuple(names), of, groups, features, doubles, alone, np.array(seen, np.float32))
 
 
 def _taken(number: int) -> list[int]:
@@ -265,7 +280,7 @@ def _parted(
         mine = np.flatnonzero(classes == place)
         if len(np.unique(groups[mine])) > 1:
             continue
-        if len({files[at] for at in mine}) > 1:
+        if len({files[at] for at in mine.tolist()}) > 1:
             raise BadInput(
                 f"All {len(mine)} images of class '{label}' show the same: put images of other places into it, so that "
                 "some can be learned from and others judged by."
@@ -352,6 +367,79 @@ def _report(
             for one, found in zip(ways, judged, strict=True)
         },
     )
+
+
+@dataclass(frozen=True)
+class Better:
+    """Features that learned on from three quarters of the groups, and do better on the last one: `held` (N,) says
+    which images these are, shares (M, K) what they are; groups (M,) of them.
+    """
+
+    way: Candidate
+    head: Prototypes
+    held: NDArray[np.bool_]
+    shares: Array
+    accuracy: float
+
+    def told(self, examples: Examples, report: ClassReport, rng: np.random.Generator) -> dict[str, Any]:
+        """Return what a report says of these features instead."""
+        from micrograph.validate.intervals import share_interval
+
+        classes, groups, named = examples.classes[self.held], examples.groups[self.held], self.shares.argmax(axis=1)
+        of = np.unique(groups, return_inverse=True)[1]
+        hits, trials = np.bincount(of, named == classes).astype(int).tolist(), np.bincount(of).tolist()
+        confusion = np.zeros((len(report.labels),) * 2, int)
+        np.add.at(confusion, (classes, named), 1)
+        return {
+            "accuracy": share_interval(hits, trials, rng),
+            "confusion": tuple(tuple(row) for row in confusion.tolist()),
+            "looked": f"{self.way.name}, learned on",
+            "tried": {**report.tried, f"{self.way.name}, learned on": self.accuracy},
+            "tuned": True,
+        }
+
+
+def learned_on(examples: Examples, way: Candidate, seed: int, progress: Advance) -> Better | None:
+    """Return features that learned on, where there are many images and the gain on held-out groups is no chance."""
+    if way.looks != SMALL or len(examples.seen) != len(examples.names):
+        return None
+    if min(examples.each(examples.groups)) < MANY_EACH or len(np.unique(examples.groups)) < MANY:
+        return None
+    from micrograph.infer.few_shot import features_of
+    from micrograph.train.fine_tuning import TuneSettings, tuned
+    from micrograph.validate.intervals import bootstrap
+
+    held = np.isin(examples.groups, folds_of(examples.classes, examples.groups, most=4)[0])
+    learn = np.flatnonzero(~held)
+    whole, middle = examples.seen[:, 0], examples.seen[:, 1]
+    both = np.concatenate([whole[learn], middle[learn]]), np.tile(examples.classes[learn], 2)
+    made = tuned(
+        way.features.checkpoint, *both, TuneSettings(seed=seed), lambda done, all_: progress(done, all_, "learning on")
+    )
+    other = replace(way, features=features_of(made))
+    features = other.features.of_seen_small(examples.seen)
+    before, after = (_split_judged(one, values, examples, held) for one, values in (
+        (way, examples.features[way.name]), (other, features)
+    ))  # fmt: skip
+    truth, groups = examples.classes[held], examples.groups[held]
+    gain = (after.scores.argmax(axis=1) == truth).astype(float) - (before.scores.argmax(axis=1) == truth)
+    of = np.unique(groups, return_inverse=True)[1]
+    each = (np.bincount(of, gain) / np.bincount(of)).tolist()
+    if not bootstrap(lambda drawn: float(np.mean(drawn)), each, np.random.default_rng(seed)).low > 0:
+        return None
+    head = other.fit(features, examples.classes, examples.groups)
+    head = replace(head, temperature=after.temperature, border=border_of(after.least))
+    right = float((after.scores.argmax(axis=1) == truth).mean())
+    return Better(other, head, held, after.shares(), right)
+
+
+def _split_judged(way: Candidate, features: Array, examples: Examples, held: NDArray[np.bool_]) -> Judged:
+    """Return how prototypes of the images that are not held out judge those that are."""
+    _, inside = np.unique(examples.groups[~held], return_inverse=True)
+    head = way.fit(features[~held], examples.classes[~held], inside, len(examples.folder.labels))
+    scores, least = head.scores(features[held]), head.distances(features[held]).min(axis=1)
+    warmth = map_temperature(scores, examples.classes[held], way.features.prior.temperature)
+    return Judged(scores, least, warmth, least)
 
 
 def _key(digests: Mapping[str, str]) -> str:

@@ -109,7 +109,7 @@ def _thumb(image: NDArray[np.float32]) -> Array:
     small = _resized(image, THUMB)
     small = small - small.mean()
     length = float(np.sqrt((small**2).sum()))
-    return small / length if length > 0 else small
+    return np.asarray(small / length if length > 0 else small, float)
 
 
 def _detail(image: NDArray[np.float32]) -> NDArray[np.complex64]:
@@ -135,7 +135,7 @@ def _signature(spectrum: NDArray[np.complex64]) -> Array:
     """Return what tells images of the same detail wherever it lies, of unit length: products of neighbouring waves."""
     product = spectrum[1:25, 1:24] * np.conj(spectrum[:24, 1:24]) * np.conj(spectrum[1:25, :23])
     flat = np.concatenate([product.real.ravel(), product.imag.ravel()]).astype(float)
-    return flat / max(float(np.linalg.norm(flat)), 1e-12)
+    return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-12), float)
 
 
 def _resized(image: NDArray[np.float32], side: int) -> Array:

@@ -35,7 +35,7 @@ class Prior:
 
     def repeated(self, times: int) -> Prior:
         """Return the prior of so many such features side by side."""
-        return replace(self, covariance=np.kron(np.eye(times), self.covariance))
+        return replace(self, covariance=np.asarray(np.kron(np.eye(times), self.covariance), float))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def fit_prototypes(features: Array, classes: Index, groups: Index, prior: Prior,
     """
     number = number or int(classes.max()) + 1
     weight = 1.0 / np.bincount(groups)[groups]
-    total = np.bincount(classes, weight, number)
+    total = np.bincount(classes, weight, number).astype(float)
     sums = np.stack([np.bincount(classes, weight * column, number) for column in features.T], 1)
     mean = sums / np.maximum(total, 1e-12)[:, None]
     away = (features - mean[classes]) * np.sqrt(weight)[:, None]
@@ -194,7 +194,7 @@ def _share(
     features: Array, classes: Index, groups: Index, owners: Index, number: int, fit: Fit,
     rng: np.random.Generator, draws: int,
 ) -> float:  # fmt: skip
-    names, right, judged = np.unique(groups), 0, 0
+    names, right, judged = np.unique(groups), 0.0, 0.0
     for _ in range(draws):
         learn: Sequence[int] = np.concatenate(
             [rng.permutation(names[owners == one])[:number] for one in range(int(classes.max()) + 1)]

@@ -17,7 +17,7 @@ from micrograph.features.prototypes import Prior, Prototypes, prepared
 from micrograph.infer.encoders import BATCH, EncoderCompute, View, Views, encoder_backend, whole_frame
 from micrograph.nets import Checkpoint, EncoderSpec, find_weights, load
 from micrograph.nets.encoder import seen_by
-from micrograph.nets.prototype_spec import PrototypeSpec
+from micrograph.nets.prototype_spec import SMALL, PrototypeSpec
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -26,8 +26,10 @@ Image = NDArray[np.float32]
 SHARED = "features-1"
 #: Squares along each side that are looked at, of half of the side and at the frame's own pixels.
 _SQUARES = 3
-#: A frame is looked at as a whole alone up to so many times the side of the encoder's input.
-_SMALL = 1.6
+#: Share of the side that the middle has.
+_MIDDLE = 11 / 16
+#: A frame is looked at as a whole and in its middle alone up to so many times the side of the encoder's input.
+_SMALL_SIDES = 1.6
 #: The scatter of features that tell nothing of it themselves, as a share of what is usual.
 _USUAL_TEMPERATURE = 1.0
 
@@ -47,7 +49,10 @@ class Features:
         """Return the features (N, D) of images (h, w) or (C, h, w), each brought to the encoder's input."""
         if not len(images):
             return np.zeros((0, self.spec.hidden))
-        seen = np.stack([seen_by(self.spec, image, pixel_nm) for image in images])
+        return self.of_all(np.stack([seen_by(self.spec, image, pixel_nm) for image in images]), known)
+
+    def of_all(self, seen: Image, known: Mapping[str, float] | None = None) -> Array:
+        """Return the features (N, D) of what is seen (N, C, s, s): the mean over positions, where it knows none."""
         if self.spec.pool != "parts":
             return self.of_seen(seen, known)
         # Features that know no direction: the mean over eight positions has less noise.
@@ -66,6 +71,20 @@ class Features:
     def of_look(self, image: Image, look: str) -> Array:
         """Return the mean features (D,) of a frame (H, W) in one look."""
         return np.asarray(self.of_images(looked(image, look, self.spec.side)).mean(axis=0))
+
+    def of_small(self, images: Image) -> Array:
+        """Return the features (N, 2 D) of small square images (N, h, w), as wholes and in their middles."""
+        return np.concatenate(
+            [self.of_images([looked(one, look, self.spec.side)[0] for one in images]) for look in SMALL], axis=1
+        )
+
+    def seen_small(self, image: Image) -> Image:
+        """Return what the encoder sees (2, s, s) of a small image (h, w), as a whole and of its middle."""
+        return np.concatenate([seen_by(self.spec, looked(image, look, self.spec.side)[0], None) for look in SMALL])
+
+    def of_seen_small(self, seen: Image) -> Array:
+        """Return the features (N, 2 D) of what was seen of small images (N, 2, s, s)."""
+        return np.concatenate([self.of_all(seen[:, place, None]) for place in range(len(SMALL))], axis=1)
 
     def of_views(self, views: Views, pixel_nm: float | None = None) -> Array:
         """Return the mean features (D,) of what a recipe looks at in a frame; of nothing they are zero."""
@@ -111,16 +130,20 @@ def looked(image: Image, look: str, side: int) -> list[Image]:
         if max(height, width) <= 1.15 * small:
             return [image]
         return [image[:small, :small], image[-small:, -small:]]
+    if look == "middle":
+        part = max(1, round(small * _MIDDLE))
+        top, left = (height - part) // 2, (width - part) // 2
+        return [image[top : top + part, left : left + part]]
     size = min(small, side if look == "own pixels" else max(side, small // 2))
     places = [np.unique(np.rint(np.linspace(0, n - size, _SQUARES)).astype(int)) for n in (height, width)]
     return [image[top : top + size, left : left + size] for top in places[0] for left in places[1]]
 
 
 def looks_for(sides: Sequence[int], side: int) -> tuple[tuple[str, ...], ...]:
-    """Return the sets of looks that may suit images of such shorter sides (px): the whole alone for small ones."""
-    if not len(sides) or float(np.median(sides)) <= _SMALL * side:
-        return (("whole",),)
-    return (("whole",), ("own pixels",), ("whole", "half", "own pixels"))
+    """Return the sets of looks that may suit images of such shorter sides (px): no parts of small ones."""
+    if not len(sides) or float(np.median(sides)) <= _SMALL_SIDES * side:
+        return (SMALL,)
+    return (SMALL, ("own pixels",), ("whole", "half", "own pixels"))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from micrograph.features.prototypes import Prior, fit_prototypes, map_temperature
 from micrograph.infer.few_shot import features_of
 from micrograph.nets import Checkpoint
+from micrograph.nets.prototype_spec import SMALL
 
 if TYPE_CHECKING:
     from micrograph.train.episodes import Classes
@@ -30,11 +31,17 @@ def with_prior(checkpoint: Checkpoint, classes: Classes, seed: int) -> Checkpoin
     values = []
     for number in range(FAMILIES):
         images, _ = classes.drawn(np.random.default_rng([seed, 3, number]), IMAGES)
-        found = features.of_images(images.reshape(-1, *images.shape[-2:]))
+        found = features.of_small(images.reshape(-1, *images.shape[-2:]))
         values.append(found.reshape(*images.shape[:2], -1))
     half = FAMILIES // 2
-    temperature = _temperature(values[half:], Prior(evened(scatter_within(values[:half]))))
-    parts = {"within.covariance": torch.from_numpy(evened(scatter_within(values))).float()}
+    size = features.spec.hidden
+
+    def prior(some: list[Array]) -> Prior:
+        # Every look has the scatter of the whole, and none is taken to know of another.
+        return Prior(evened(scatter_within([one[..., :size] for one in some]))).repeated(len(SMALL))
+
+    temperature = _temperature(values[half:], prior(values[:half]))
+    parts = {"within.covariance": torch.from_numpy(prior(values).covariance[:size, :size].copy()).float()}
     card = {**checkpoint.card, "few_shot": {"temperature": temperature, "families": FAMILIES}}
     return replace(checkpoint, state={**checkpoint.state, **parts}, card=card)
 

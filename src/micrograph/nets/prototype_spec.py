@@ -9,9 +9,11 @@ from typing import Any
 from micrograph.core import BrokenCheckpoint
 from micrograph.nets.encoder_spec import Answer, EncoderSpec, classes
 
-#: What of a frame is looked at: as a whole, nine squares of half its side, nine squares at its own pixels, or what the
-#: recipe that the encoder belongs to looks at.
-LOOKS = ("whole", "half", "own pixels", "views")
+#: What of a frame is looked at: as a whole, its middle (11/16 of its side), nine squares of half its side, nine squares
+#: at its own pixels, or what the recipe that the encoder belongs to looks at.
+LOOKS = ("whole", "middle", "half", "own pixels", "views")
+#: How small images are looked at.
+SMALL = ("whole", "middle")
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ class FewShotFeatures:
         return made
 
 
+#: The shipped weights learned 900 steps, from families without surfaces of an SEM and with fewer defects.
 MODEL = EncoderSpec(
     heads=(classes("kind", KINDS),),
     side=64,

@@ -153,8 +153,9 @@ def _grains(side: int, rng: np.random.Generator) -> Draw:
         from scipy.spatial import cKDTree
 
         seeds = rng.uniform(-10, side + 10, (max(3, int(rng.poisson(count * (1 + 20 / side) ** 2))), 2))
-        place = np.stack(np.mgrid[:side, :side], -1).reshape(-1, 2)
-        near, which = cKDTree(seeds).query(place, k=2)
+        place = np.argwhere(np.ones((side, side), bool))
+        found = cKDTree(seeds).query(place, k=2)
+        near, which = np.asarray(found[0]), np.asarray(found[1])
         gap = (near[:, 1] - near[:, 0]).reshape(side, side)
         level = rng.uniform(0, 1, len(seeds))[which[:, 0]].reshape(side, side)
         edge = np.exp(-gap / 1.5)
@@ -191,7 +192,7 @@ def _layers(side: int, rng: np.random.Generator) -> Draw:
         turn = rng.uniform(0, 2 * np.pi)
         bent = wave * random_field(side, 0.03, 0.5, 0.0, rng)
         phase = (y * np.cos(turn) + x * np.sin(turn) + bent) * 2 * np.pi / (period * rng.normal(1, 0.03))
-        return np.tanh(sharp * (np.sin(phase + rng.uniform(0, 6.3)) - share))
+        return np.asarray(np.tanh(sharp * (np.sin(phase + rng.uniform(0, 6.3)) - share)))
 
     return draw
 

@@ -25,6 +25,8 @@ from micrograph.train.encoders import EncoderExamples, calibrate_encoder
 from micrograph.train.settings import EpisodeSettings
 
 Images = NDArray[np.float32]
+#: Fresh images that the confidence of the kinds and the borders of the domain are taken from.
+CALIBRATION = 400
 #: Called with (step, steps, running loss, running share of queries that are named rightly).
 Progress = Callable[[int, int, float, float], None]
 
@@ -118,7 +120,7 @@ class Shelf:
         for place in rng.choice(full, one.families // one.reuse or 1, replace=False):
             self._kept[place] = self._made(np.random.default_rng([one.seed, 2, step, int(place)]))
         chosen = [self._kept[place] for place in rng.choice(full, one.families, replace=False)]
-        images = [_turned(pool[:, rng.permutation(pool.shape[1])[: one.images]], rng) for pool, _ in chosen]
+        images = [turned(pool[:, rng.permutation(pool.shape[1])[: one.images]], rng) for pool, _ in chosen]
         kinds = np.repeat([kind for _, kind in chosen], [len(pool) for pool, _ in chosen])
         return np.concatenate(images), kinds.astype(np.int64)
 
@@ -132,7 +134,7 @@ class Shelf:
         return seen.reshape(*images.shape[:2], *seen.shape[-2:]), kind
 
 
-def _turned(images: Images, rng: np.random.Generator) -> Images:
+def turned(images: Images, rng: np.random.Generator) -> Images:
     """Return images (..., s, s), each turned by a multiple of 90 degrees and perhaps mirrored."""
     flat = images.reshape(-1, *images.shape[-2:]).copy()
     for place, turns in enumerate(rng.integers(0, 8, len(flat)).tolist()):
@@ -199,7 +201,7 @@ def _learned(run: _Run, shelf: Shelf, settings: EpisodeSettings) -> tuple[float,
     loss, right = episode_loss(embedding.reshape(*images.shape[:2], -1), shots, run.log_scale.exp())
     kind = functional.cross_entropy(raw, torch.from_numpy(np.repeat(kinds, images.shape[1])))
     run.optimiser.zero_grad()
-    (loss + 0.1 * kind).backward()
+    (loss + 0.1 * kind).backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(run.net.parameters(), 2.0)
     run.optimiser.step()
     run.step += 1
@@ -218,7 +220,7 @@ def _finished(
 ) -> Checkpoint:
     """Return the checkpoint, with what fresh images tell of its domain."""
     fresh = EncoderExamples(classes, spec, settings.seed + 1_000_003, 1)
-    found = calibrate_encoder(net, spec, fresh, 400)
+    found = calibrate_encoder(net, spec, fresh, CALIBRATION)
     state = {f"net.{key}": tensor for key, tensor in net.state_dict().items()}
     return Checkpoint(
         spec,

@@ -55,7 +55,8 @@ def hand_made(images: Image) -> Array:
         square = np.bincount(zone.ravel(), smooth.ravel() ** 2) / np.bincount(zone.ravel())
         grey = np.quantile(smooth, (0.02, 0.25, 0.5, 0.75, 0.98, 0.999))
         whole = np.round(255 * (smooth - smooth.min()) / max(float(np.ptp(smooth)), 1e-12)).astype(np.uint8)
-        pattern = np.bincount(local_binary_pattern(whole, 8, 2, "uniform").astype(int).ravel(), minlength=10)[:10]
+        codes = local_binary_pattern(whole, 8, 2, "uniform")  # type: ignore[no-untyped-call]
+        pattern = np.bincount(codes.astype(int).ravel(), minlength=10)[:10]
         spread = np.sqrt(np.maximum(square - level**2, 0))
         rows.append(np.concatenate([spectrum, level, spread, grey, pattern / pattern.sum()]))
     found = np.array(rows)

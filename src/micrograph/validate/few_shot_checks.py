@@ -23,6 +23,7 @@ from micrograph.validate.intervals import Interval, bootstrap
 from micrograph.validate.metrics import auroc
 
 if TYPE_CHECKING:
+    from micrograph.features.prototypes import Prior
     from micrograph.infer.few_shot import Features
 
 Array = NDArray[np.float64]
@@ -87,10 +88,17 @@ def features_in(analyser: Analyser) -> Features:
     return features_of(members[0].checkpoint) if members else shared_features()
 
 
+def prior_of(features: Features) -> Prior:
+    """Return what is known beforehand of the features of small images."""
+    from micrograph.nets.prototype_spec import SMALL
+
+    return features.prior.repeated(len(SMALL))
+
+
 @functools.lru_cache(maxsize=4)
 def _scene(features: _Same, seed: int, dose_factor: float) -> Scene:
     patches = scenes.patches(IMAGES, np.random.default_rng([seed, 1]), dose_factor)
-    network = [_each(features.it.of_images, one.counts) for one in patches]
+    network = [_each(features.it.of_small, one.counts) for one in patches]
     rivals = {name: [_each(way, one.counts) for one in patches] for name, way in RIVALS.items()}
     return Scene(patches, network, rivals)
 
@@ -118,7 +126,7 @@ def named(features: Features, one: Episode, values: Array) -> tuple[Array, Array
     from micrograph.features.prototypes import fit_prototypes
 
     learn, classes = one.learn(values)
-    head = fit_prototypes(learn, classes, np.arange(len(classes)), features.prior)
+    head = fit_prototypes(learn, classes, np.arange(len(classes)), prior_of(features))
     queries, truth = one.judge(values)
     return head.probabilities(queries), head.distances(queries).min(axis=1), truth
 
@@ -224,13 +232,13 @@ def multislice_accuracy(shots: int, at_least: float) -> Check:
         features, right, told = features_in(analyser), [], []
         raw: list[Array] = []
         for learn, test in scenes.multislice_patches(rng):
-            values = [_each(features.of_images, one.counts) for one in (learn, test)]
+            values = [_each(features.of_small, one.counts) for one in (learn, test)]
             pixels = [_each(RIVALS["raw pixels"], one.counts) for one in (learn, test)]
             own = []
             for _ in range(24):
                 one = episodes([learn], shots, 1, rng)[0]
                 shown, classes = one.learn(values[0])
-                head = fit_prototypes(shown, classes, np.arange(len(classes)), features.prior)
+                head = fit_prototypes(shown, classes, np.arange(len(classes)), prior_of(features))
                 queries, truth = one.judge(values[1])
                 own.append(float((head.scores(queries).argmax(1) == truth).mean()))
                 raw.append(nearest_neighbours(*one.learn(pixels[0]), *one.judge(pixels[1])))
@@ -265,7 +273,7 @@ def _least(features: Features, one: Episode, values: Array, strange: Array) -> A
     from micrograph.features.prototypes import fit_prototypes
 
     learn, classes = one.learn(values)
-    head = fit_prototypes(learn, classes, np.arange(len(classes)), features.prior)
+    head = fit_prototypes(learn, classes, np.arange(len(classes)), prior_of(features))
     return np.asarray(head.distances(strange).min(axis=1))
 
 
@@ -293,11 +301,11 @@ def _sure(features: Features, one: Episode, values: Array) -> tuple[Array, Index
     from micrograph.features.prototypes import Prototypes, fit_prototypes, held_out_scores, map_temperature
 
     def fit(learn: Array, classes: Index, groups: Index, number: int) -> Prototypes:
-        return fit_prototypes(learn, classes, groups, features.prior, number)
+        return fit_prototypes(learn, classes, groups, prior_of(features), number)
 
     learn, classes = one.learn(values)
     groups = np.arange(len(classes))
     scores, _ = held_out_scores(learn, classes, groups, fit)
-    warmth = map_temperature(scores, classes, features.prior.temperature)
+    warmth = map_temperature(scores, classes, prior_of(features).temperature)
     queries, truth = one.judge(values)
     return replace(fit(learn, classes, groups, 0), temperature=warmth).probabilities(queries), truth

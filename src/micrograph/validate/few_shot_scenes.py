@@ -276,7 +276,7 @@ def _from_set(name: str, names: Sequence[str], images: int, rng: np.random.Gener
     sites = np.column_stack([sample.sites.y_nm, sample.sites.x_nm])
     away = (sites[:, None] - spots + size / 2) % size - size / 2
     places["perfect"] = sites[np.hypot(*np.moveaxis(away, -1, 0)).min(axis=1) > 0.25]
-    grid = np.stack(np.mgrid[:SIDE, :SIDE], -1) - (SIDE - 1) / 2
+    grid = np.argwhere(np.ones((SIDE, SIDE), bool)).reshape(SIDE, SIDE, 2) - (SIDE - 1) / 2
     made = np.zeros((len(names), images, SIDE, SIDE), np.float32)
     for k, label in enumerate(names):
         for n in range(images):
