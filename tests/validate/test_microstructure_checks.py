@@ -18,6 +18,7 @@ from micrograph.validate.checks import run_checks
 from micrograph.validate.drawn_steels import DrawnSteels
 from micrograph.validate.microstructure_checks import (
     calibration_error,
+    clear_error,
     denuded_error,
     mean_overlap,
     object_vote,
@@ -83,7 +84,8 @@ def test_a_model_that_knows_the_truth_clears_every_bar(drawn: bool, monkeypatch:
         calibration_error(islands, at_most=0.01),
         sizes_agree(grains, at_least=0.29),
         size_bias(grains, at_most=0.05),
-        denuded_error(grains, at_most=0.05),
+        denuded_error(grains, at_most=0.3),
+        clear_error(grains, at_most=0.05),
         replace(vote_gain(islands), bound=-0.02),
     )
     results = run_checks(checks, Knowing(), np.random.default_rng(3))
@@ -97,9 +99,8 @@ def test_thresholds_find_bright_particles_and_leave_the_network() -> None:
     for row in (20, 60, 100):
         image += 80 * (np.hypot(y - row, x - 30) < 5)
     image = image + np.random.default_rng(0).normal(0, 3, image.shape)
-    diameters, zone = thresholded(image.astype(np.float32), network)
+    diameters = thresholded(image.astype(np.float32), network).diameter_px
     assert len(diameters) == 3 and diameters == pytest.approx(np.full(3, 10.0), rel=0.15)
-    assert zone > 20
 
 
 def test_the_filter_bank_answers_on_every_pixel() -> None:

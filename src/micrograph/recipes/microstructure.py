@@ -12,6 +12,7 @@ from micrograph.validate.drawn_steels import DrawnSteels
 from micrograph.validate.label_flips import flip_loss
 from micrograph.validate.microstructure_checks import (
     calibration_error,
+    clear_error,
     denuded_error,
     mean_overlap,
     object_vote,
@@ -35,7 +36,7 @@ MODEL = NetSpec(
 )
 
 #: Steels that were never trained on, of the same kinds.
-LOW = SteelTrial("low-carbon steel", MetallographySampler(side_px=320, high_carbon=0.0), 44)
+LOW = SteelTrial("low-carbon steel", MetallographySampler(side_px=320, high_carbon=0.0), 36)
 HIGH = SteelTrial(
     "ultrahigh-carbon steel",
     MetallographySampler(
@@ -43,14 +44,14 @@ HIGH = SteelTrial(
         high_carbon=1.0,
         carbides=CarbideRanges(diameter_px=(5.0, 10.0), covered=(0.14, 0.28), denuded_px=(8.0, 24.0), whole=0.0),
     ),
-    60,
+    50,
 )
 #: Beyond what was learned from: half the least dose, a wider probe, smaller islands, narrower particles and zones.
 _DIM = Seeing(electrons_per_px=(50.0, 100.0), probe_px=(2.2, 2.6), light=0.0)
 LOW_DIM = SteelTrial(
     "low-carbon, half the dose, smaller islands",
     MetallographySampler(side_px=320, high_carbon=0.0, islands_px=(45.0, 60.0), seeing=_DIM),
-    20,
+    14,
 )
 HIGH_DIM = SteelTrial(
     "ultrahigh-carbon, half the dose, other sizes",
@@ -62,11 +63,11 @@ HIGH_DIM = SteelTrial(
         ),
         seeing=_DIM,
     ),
-    24,
+    16,
 )
 #: By other algorithms: grains, lamellae, laths, particles, light and noise.
-LOW_DRAWN = SteelTrial("low-carbon, other simulator", DrawnSteels(high_carbon=0.0), 24)
-HIGH_DRAWN = SteelTrial("ultrahigh-carbon, other simulator", DrawnSteels(high_carbon=1.0), 24)
+LOW_DRAWN = SteelTrial("low-carbon, other simulator", DrawnSteels(high_carbon=0.0), 16)
+HIGH_DRAWN = SteelTrial("ultrahigh-carbon, other simulator", DrawnSteels(high_carbon=1.0), 16)
 
 RECIPE = Recipe(
     name="microstructure",
@@ -91,6 +92,7 @@ RECIPE = Recipe(
         sizes_agree(HIGH, at_least=0.9),
         size_bias(HIGH, at_most=0.03),
         denuded_error(HIGH, at_most=0.05),
+        clear_error(HIGH, at_most=0.05),
         mean_overlap(HIGH, at_least=0.75),
         calibration_error(HIGH, at_most=0.05),
         strange_auroc(HIGH, (("noise", noise), ("a lattice", lattice)), at_least=0.95),
@@ -99,11 +101,13 @@ RECIPE = Recipe(
         sizes_agree(HIGH_DIM, at_least=0.7),
         size_bias(HIGH_DIM, at_most=0.06),
         denuded_error(HIGH_DIM, at_most=0.1),
+        clear_error(HIGH_DIM, at_most=0.1),
         object_vote(LOW_DRAWN, at_least=0.8),
         mean_overlap(LOW_DRAWN, at_least=0.6),
         sizes_agree(HIGH_DRAWN, at_least=0.7),
         size_bias(HIGH_DRAWN, at_most=0.06),
         denuded_error(HIGH_DRAWN, at_most=0.1),
+        clear_error(HIGH_DRAWN, at_most=0.1),
     ),
     training=TrainSettings(steps=1000, reuse=6, learning_rate=3e-3, calibration_samples=300),
     begins_from="particles-1",

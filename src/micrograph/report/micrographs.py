@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from micrograph.run import Recipe, Result
 
 #: Columns of the tables of all frames that pictures are made of.
-_COLUMNS = {"particles": ("frame", "diameter_nm", "weight"), "widths": ("frame", "kind", "width_nm")}
-_WIDTHS = {"zone": "from the network to the edge of the grain", "clear": "from the network to the nearest particle"}
+_COLUMNS = {"particles": ("frame", "diameter_nm", "weight"), "widths": ("frame", "width_nm")}
 #: Fewer values make no histogram; places on an edge count as so many independent ones.
 _FEWEST, _ALIKE = 8, 20
 _SEED = 17
@@ -74,36 +73,25 @@ def _distributions(tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
             part = _distribution(values, weight[weight > 0], 1, "particles")
             label = "diameter of the circle of equal area (nm)"
             found["particle-sizes"] = sizes_figure({"all": part}, "Sizes of the particles", label)
-    if "widths" in tables and len(tables["widths"]):
-        rows = tables["widths"]
-        parts, edges = {}, _edges(rows["width_nm"].to_numpy(float))
-        for kind, words in _WIDTHS.items():
-            values = rows.loc[rows["kind"] == kind, "width_nm"].to_numpy(float)
-            if len(values) >= _FEWEST:
-                parts[words] = _distribution(values, np.ones(len(values)), _ALIKE, "places", edges)
-        if parts:
-            found["denuded-zone"] = sizes_figure(parts, "Zone without particles beside the network", "distance (nm)")
+    if "widths" in tables and len(tables["widths"]) >= _FEWEST:
+        values = tables["widths"]["width_nm"].to_numpy(float)
+        part = _distribution(values, np.ones(len(values)), _ALIKE, "places")
+        title, label = "From the network to the nearest particle", "distance from the network's edge (nm)"
+        found["denuded-zone"] = sizes_figure({"all": part}, title, label)
     return found
 
 
-def _distribution(
-    values: np.ndarray, weights: np.ndarray, alike: int, unit: str, edges: np.ndarray | None = None
-) -> Distribution:
+def _distribution(values: np.ndarray, weights: np.ndarray, alike: int, unit: str) -> Distribution:
     """Return a distribution; of values that are `alike` in groups of so many, each group counts once."""
-    edges = _edges(values, weights) if edges is None else edges
-    share = histogram(values, edges, weights)["share"].to_numpy(float)
+    bins = histogram(values, None, weights)
+    edges = np.append(bins["low"].to_numpy(float), bins["high"].iloc[-1])
+    share = bins["share"].to_numpy(float)
     number = effective_number(weights) / alike
     low, high = np.array([wilson(float(one), number) for one in share]).T
     told = describe(values, np.random.default_rng(_SEED), weights, np.arange(len(values)) // alike)
     mean = (told.mean, told.mean_low, told.mean_high)
     words = f"mean {told.mean:.4g} nm, median {told.median:.4g} nm, n = {len(values)} {unit}"
     return Distribution(edges, share, low, high, mean, words)
-
-
-def _edges(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the edges of the bins that suit values."""
-    bins = histogram(values, None, weights)
-    return np.append(bins["low"].to_numpy(float), bins["high"].iloc[-1])
 
 
 def micro_headlines(tables: Mapping[str, DataFrame]) -> list[Headline]:

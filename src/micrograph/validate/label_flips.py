@@ -40,7 +40,7 @@ class _Seen:
     kinds: NDArray[np.int8]
 
 
-def flip_loss(metals: MetallographySampler, *, images: int = 40, share: float = 0.1, at_most: float = 2.0) -> Check:
+def flip_loss(metals: MetallographySampler, *, images: int = 24, share: float = 0.1, at_most: float = 2.0) -> Check:
     """Build the check: percentage points of objects named rightly that are lost where a `share` of the islands that
     the last layer learns from bears a wrong name. It learns from `images`, and is judged on as many others.
     """

@@ -114,22 +114,44 @@ def size_bias(trial: SteelTrial, *, at_most: float) -> Check:
 def denuded_error(trial: SteelTrial, *, at_most: float) -> Check:
     """Build the check: median over images of the relative error of the width of the denuded zone against the planted.
 
-    Limit: the same from true masks. Baseline: distance from the true network to the nearest particle by Otsu.
+    Limit: the same from the true masks. Baseline: from the true network and particles by Otsu's threshold.
     """
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
-        grains = [one for one in _grains(trial, analyser, rng) if np.isfinite(one["planted"])]
+        grains = _with_zone(trial, analyser, rng)
         off = {
             way: [abs(one[f"{way} zone"] / one["planted"] - 1) for one in grains] for way in ("own", "limit", "plain")
         }
         interval = bootstrap(lambda drawn: float(np.median(drawn)), off["own"], rng)
         signed = np.median([one["own zone"] / one["planted"] - 1 for one in grains])
-        clear = np.median([abs(one["own clear"] / one["clear"] - 1) for one in grains])
-        detail = f"{len(grains)} images, median {signed:+.3f}; distance to the nearest particle off by {clear:.3f}"
         limit, plain = (float(np.median(off[way])) for way in ("limit", "plain"))
-        return Measurement.of(interval, limit=limit, baseline=plain, detail=detail)
+        return Measurement.of(
+            interval, limit=limit, baseline=plain, detail=f"{len(grains)} images, median {signed:+.3f}"
+        )
 
     return Check(f"error of the denuded zone's width, {trial.name}", measure, at_most, "<=", data=trial.name)
+
+
+def clear_error(trial: SteelTrial, *, at_most: float) -> Check:
+    """Build the check: median over images of the relative error of the median distance of network and particles.
+
+    The truth is the same distance in the true masks. Baseline: the true network and particles by Otsu's threshold.
+    """
+
+    def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
+        grains = _with_zone(trial, analyser, rng)
+        off = {way: [abs(one[f"{way} clear"] / one["limit clear"] - 1) for one in grains] for way in ("own", "plain")}
+        interval = bootstrap(lambda drawn: float(np.median(drawn)), off["own"], rng)
+        plain = float(np.median(off["plain"]))
+        return Measurement.of(interval, limit=0.0, baseline=plain, detail=f"{len(grains)} images")
+
+    return Check(f"error of the distance to a particle, {trial.name}", measure, at_most, "<=", data=trial.name)
+
+
+def _with_zone(trial: SteelTrial, analyser: Analyser, rng: np.random.Generator) -> list[dict[str, float]]:
+    """Return the grains of images with a network and enough particles to tell from the truth how wide its zone is."""
+    found = (one for one in _grains(trial, analyser, rng) if np.isfinite(one["planted"]))
+    return [one for one in found if one["limit clear"] > 0]
 
 
 def calibration_error(trial: SteelTrial, *, at_most: float = 0.05) -> Check:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Frame, Prediction
 from micrograph.features.distributions import compare
-from micrograph.features.metallography.denuded import denuded_widths
+from micrograph.features.metallography.denuded import Gaps, find_gaps, zone_width
 from micrograph.features.metallography.microstructure import Microstructure
-from micrograph.features.metallography.particles import find_particles
+from micrograph.features.metallography.particles import Particles, find_particles
 from micrograph.features.metallography.phases import Objects, Phases, area_shares
 from micrograph.simulate.carbides import Carbides
 from micrograph.simulate.metallography import CONSTITUENTS, MetallographySampler, Micrograph
@@ -103,7 +103,7 @@ def _answer(made: Micrograph, told: Told, texture: TextureClasses, rng: np.rando
     assert isinstance(stage, Microstructure)
     frame = Frame(made.image, 0, Calibration(pixel_nm=made.pixel_nm))
     prediction = told.predict(frame)
-    phases, objects, ground = stage.told(prediction)
+    phases, objects, _ = stage.told(prediction)
     order = np.array([CONSTITUENTS.index(name) for name in phases.names])
     true, winner = made.metal.constituent, order[phases.winner]
     raw = order[phases.share.argmax(axis=0)]
@@ -111,7 +111,7 @@ def _answer(made: Micrograph, told: Told, texture: TextureClasses, rng: np.rando
     pick = rng.integers(true.size, size=_PIXELS)
     share = phases.share.reshape(len(order), -1)[:, pick]
     carbides = made.metal.carbides
-    grains = {} if carbides is None else _grains(made, carbides, stage, prediction, phases, ground)
+    grains = {} if carbides is None else _grains(made, carbides, stage, prediction, phases)
     return Steel(
         votes=_votes(made, objects, order, winner, plain),
         pixels=_pixels(made, raw, plain),
@@ -181,7 +181,6 @@ def _grains(
     stage: Microstructure,
     prediction: Prediction,
     phases: Phases,
-    ground: int | None,
 ) -> dict[str, float]:
     """Return how the particles' sizes and the denuded zone agree with the truth, by network, classically, at best."""
     from scipy.ndimage import gaussian_filter
@@ -189,11 +188,11 @@ def _grains(
     true = carbides.diameters_px[carbides.inside((made.image.shape[0], made.image.shape[1]))]
     found = stage.particles(prediction)
     limit = find_particles(gaussian_filter(carbides.particles, _SHARP_PX))
-    plain, plain_zone = thresholded(made.image, carbides.network > 0.5)
+    plain = thresholded(made.image, carbides.network > 0.5)
     ways = {
         "own": found.diameter_px[~found.cut],
         "limit": limit.diameter_px[~limit.cut],
-        "plain": plain,
+        "plain": plain.diameter_px[~plain.cut],
     }
     facts = {"number": float(len(true)), "planted": carbides.denuded_px, "true mean": float(true.mean())}
     for way, diameters in ways.items():
@@ -201,20 +200,12 @@ def _grains(
         facts |= {f"{way} p": compare(diameters, true).p if len(diameters) else 0.0}
         facts |= {f"{way} mean": float(diameters.mean()) if len(diameters) else 0.0}
     if np.isfinite(carbides.denuded_px):
-        truth = denuded_widths(
-            carbides.network > 0.5,
-            carbides.zone,
-            carbides.particles > 0.5,
-            made.metal.constituent == CONSTITUENTS.index(stage.grain),
+        exact, plain_gaps = (
+            find_gaps(carbides.network > 0.5, limit.labels),
+            find_gaps(carbides.network > 0.5, plain.labels),
         )
-        seen = stage.widths(phases, found, ground)
-        facts |= {
-            "own zone": _median(seen.width_px),
-            "limit zone": _median(truth.width_px),
-            "plain zone": plain_zone,
-            "clear": _median(truth.clear_px),
-            "own clear": _median(seen.clear_px),
-        }
+        for way, gaps in (("own", stage.gaps(phases, found)), ("limit", exact), ("plain", plain_gaps)):
+            facts |= {f"{way} zone": _zone(gaps), f"{way} clear": _median(gaps.clear_px)}
     return facts
 
 
@@ -238,27 +229,25 @@ def _median(values: Array) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
-def thresholded(image: NDArray[np.float32], network: NDArray[np.bool_]) -> tuple[Array, float]:
-    """Return diameters (N,; px) of whole particles and the median distance (px) of the network from the nearest one.
+def _zone(gaps: Gaps) -> float:
+    return float(np.nan_to_num(zone_width(gaps, np.random.default_rng(0), 1)[0]))
 
-    The classical way: Otsu's threshold of the smoothed image; what touches the network, which is given, is no particle.
-    Of both signs of contrast the one that makes the network brighter is taken.
+
+def thresholded(image: NDArray[np.float32], network: NDArray[np.bool_]) -> Particles:
+    """Return particles the classical way: Otsu's threshold of the smoothed image, cut apart like any others.
+
+    What touches the network, which is given, is no particle. Of both signs of contrast the one that makes the network
+    brighter is taken.
     """
     from scipy import ndimage as ndi
     from skimage.filters import threshold_otsu
-    from skimage.segmentation import clear_border
 
     calm = ndi.gaussian_filter(image, 1.0)
     sign = 1.0 if not network.any() or calm[network].mean() >= np.median(calm) else -1.0
     bright = sign * calm > threshold_otsu(sign * calm)  # type: ignore[no-untyped-call]
     parts, number = ndi.label(bright)
-    touching = np.unique(parts[ndi.binary_dilation(network)]) if network.any() else np.zeros(0, int)
-    area = np.bincount(parts.ravel(), minlength=number + 1)
-    good = area >= 5
+    good = np.ones(number + 1, bool)
     good[0] = False
-    good[touching] = False
-    particles = good[parts]
-    whole = clear_border(np.where(particles, parts, 0))  # type: ignore[no-untyped-call]
-    sizes = np.bincount(whole.ravel())[1:]
-    widths = denuded_widths(network, ~network & ~particles, particles)
-    return np.asarray(2 * np.sqrt(sizes[sizes > 0] / np.pi)), _median(widths.clear_px)
+    if network.any():
+        good[np.unique(parts[ndi.binary_dilation(network)])] = False
+    return find_particles(good[parts].astype(np.float32))

@@ -14,7 +14,7 @@ from micrograph.simulate.metallography import MetallographySampler
 #: Scales (px) of the filters, and of the window over which their answers are averaged.
 _SCALES, _WINDOW = (0.8, 1.6, 3.2), 6.0
 #: Images and pixels of each that the forest learns from, its trees, and every how many pixels it is asked.
-_IMAGES, _PIXELS, _TREES, _STEP = 80, 400, 50, 4
+_IMAGES, _PIXELS, _TREES, _STEP = 60, 400, 30, 4
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction
-from micrograph.features.metallography.denuded import denuded_widths, middle_width
+from micrograph.features.metallography.denuded import find_gaps, middle_width, zone_width
+from micrograph.features.metallography.island_textures import describe, islands_told, shipped_textures, through_filters
 from micrograph.features.metallography.microstructure import Microstructure
 from micrograph.features.metallography.particles import find_particles
 from micrograph.features.metallography.phases import alike_area, area_shares, ground_of, phases_of, voted
 from micrograph.simulate.carbides import drawn
+from micrograph.simulate.metallography import CONSTITUENTS, MetallographySampler
 
 
 def discs(places: list[tuple[float, float, float]], shape: tuple[int, int]) -> np.ndarray:
@@ -90,24 +92,27 @@ def test_particles_that_touch_are_two_and_those_at_the_border_are_cut() -> None:
 
 
 def test_the_denuded_zone_of_a_straight_network_has_the_planted_width() -> None:
-    x = np.mgrid[:160, :160][1]
-    network = np.abs(x - 80) <= 2
-    zone = ~network & (np.abs(x - 80) <= 14)
-    particles = discs([(y0, x0, 3.0) for y0 in range(8, 160, 10) for x0 in (60, 100)], (160, 160)) > 0.5
-    found = denuded_widths(network, zone, particles)
-    assert np.median(found.width_px) == 12
-    assert found.clear_px.min() == pytest.approx(80 - 2 - 63 - 1, abs=1.01)
-    middle, sigma, low, high = middle_width(found.width_px, found.edge_px, np.random.default_rng(0))
-    assert low <= middle <= high and sigma == 0
+    x = np.mgrid[:400, :400][1]
+    rng = np.random.default_rng(0)
+    away = rng.uniform(15, 190, 500) * rng.choice([-1, 1], 500)
+    places = [(y, 200 + d, 3.0) for y, d in zip(rng.uniform(0, 400, 500), away, strict=True)]
+    table = np.array(places)
+    labels = drawn(table[:, :2], np.repeat(table[:, 2:], 2, axis=1), np.zeros(500), (400, 400))[1]
+    gaps = find_gaps(np.abs(x - 200) <= 2, labels)
+    width, sigma, low, high = zone_width(gaps, rng)
+    assert width == pytest.approx(15 - 3 - 2.5, abs=2) and low <= width <= high and 0 < sigma < 3
+    assert gaps.clear_px.min() >= 15 - 3 - 2.5 - 1
+    middle, spread, least, most = middle_width(gaps.clear_px, gaps.place_px, rng)
+    assert least <= middle <= most and middle > width and spread > 0
 
 
-def test_specks_of_network_and_ferrite_far_from_it_make_no_zone() -> None:
-    nothing = np.zeros((80, 80), bool)
-    speck, zone = nothing.copy(), nothing.copy()
-    speck[40:43, 40:43], zone[10:20, 10:20] = True, True
-    found = denuded_widths(speck, zone, nothing)
-    assert len(found.width_px) == 0 and len(found.clear_px) == 0
-    assert np.isnan(middle_width(found.width_px, found.edge_px, np.random.default_rng(0))).all()
+def test_specks_of_network_and_images_without_particles_have_no_zone() -> None:
+    speck, labels = np.zeros((80, 80), bool), np.zeros((80, 80), np.int32)
+    speck[40:43, 40:43] = True
+    for gaps in (find_gaps(speck, labels), find_gaps(np.eye(80, dtype=bool), labels)):
+        assert len(gaps.clear_px) == 0
+        assert np.isnan(zone_width(gaps, np.random.default_rng(0))).all()
+        assert np.isnan(middle_width(gaps.clear_px, gaps.place_px, np.random.default_rng(0))).all()
 
 
 def test_the_weights_of_particles_undo_what_the_border_cuts() -> None:
@@ -119,3 +124,29 @@ def test_the_weights_of_particles_undo_what_the_border_cuts() -> None:
     assert large["weight"] == pytest.approx((100 / 80) ** 2, rel=0.05)
     assert small["weight"] == pytest.approx((100 / 94) ** 2, rel=0.05)
     assert rows["flags"].tolist().count(int(Flag.EDGE)) == 1 and (rows["frame"] == 4).all()
+
+
+def test_lamellae_repeat_across_and_not_along() -> None:
+    y, x = np.mgrid[:100, :100]
+    lamellae = np.sin(2 * np.pi * (0.8 * x + 0.6 * y) / 8)
+    image = lamellae + np.random.default_rng(0).normal(0, 0.2, (100, 100))
+    island = np.hypot(y - 50, x - 50) < 35
+    found = describe(through_filters(image), island, ~island)
+    across, along = found[-18:-9], found[-9:]
+    assert across[3] < -0.6 and across[6] > 0.6  # half a spacing, a whole one
+    assert along.min() > 0.6
+
+
+def test_texture_as_a_whole_outvotes_undecided_pixels() -> None:
+    sample = MetallographySampler(side_px=256, high_carbon=0.0)
+    made = [sample.micrograph(np.random.default_rng([9, number])) for number in range(3)]
+    right, number = 0, 0
+    for one in made:
+        told = islands_told(one.image, one.metal.islands, one.metal.constituent == 0)
+        assert told.sum(axis=1) == pytest.approx(1)
+        for island in range(1, len(told) + 1):
+            mine = one.metal.islands == island
+            if mine.sum() > 300:
+                kind = shipped_textures().names[told[island - 1].argmax()]
+                right, number = right + (CONSTITUENTS[one.metal.constituent[mine][0]] == kind), number + 1
+    assert number > 10 and right / number > 0.7

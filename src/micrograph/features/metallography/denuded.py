@@ -1,13 +1,15 @@
 """The zone without particles beside a carbide network: how wide it is, from the network's edge to the particles.
 
-As DeCost et al. do (doi:10.1017/S1431927618015635): the network is made whole, ferrite that does not touch it is not of
-its zone, and distances are Euclidean. Two widths are given: to where the grain full of particles begins, and to the
-nearest particle itself, which lies deeper by what the particles happen to leave free.
+As DeCost et al. do (doi:10.1017/S1431927618015635) the network is made whole, distances are Euclidean. Two things are
+measured: from every place on the network's edge the distance to the nearest particle; and where particles begin. The
+first is larger than the second by what particles happen to leave free. The second follows from how many particles lie
+how far from the network: as many as there is area for them, from the zone's edge on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,48 +19,68 @@ Mask = NDArray[np.bool_]
 
 #: Holes in the network up to this area (px^2), and pieces of it up to as large a one, are none.
 _SPECK_PX = 40
-#: Edges closer to the image's border than the zone is wide are left out: their nearest particle may lie outside.
-_BORDER = 1.0
+#: The zone's edge follows from the particles nearest to the network: from and up to these shares of all of them.
+_NEAREST = (0.03, 0.35)
+#: From fewer particles than this nothing follows.
+FEWEST = 12
 
 
 @dataclass(frozen=True)
-class Widths:
-    """Places (N, 2; y, x in px) on the edge of a grain and their distance (N,) from the network; places (M, 2) on the
-    network's edge and their distance (M,) from the nearest particle."""
+class Gaps:
+    """Places (N, 2; y, x in px) on the network's edge and their distance (N,) from the nearest particle; of particles
+    (M,) the distance of their edge from the network, and their radius; distances (A,) of all other pixels, sorted."""
 
-    edge_px: Array
-    width_px: Array
-    network_px: Array
+    place_px: Array
     clear_px: Array
+    edge_px: Array
+    radius_px: Array
+    away_px: Array
 
 
-def denuded_widths(network: Mask, zone: Mask, particles: Mask, grain: Mask | None = None) -> Widths:
-    """Return the widths of the zone beside a network, from masks (H, W) of network, ferrite, particles, and grains.
+def find_gaps(network: Mask, particles: NDArray[np.integer[Any]]) -> Gaps:
+    """Return the distances between a network (H, W) and the particles of a label image (H, W; 0 for none).
 
-    Without `grain`, all that is neither network nor zone counts as grain.
+    Places that are nearer to the border of the image than to a particle are left out: a nearer one may lie outside.
     """
     from scipy import ndimage as ndi
 
-    nothing = Widths(np.empty((0, 2)), np.empty(0), np.empty((0, 2)), np.empty(0))
-    whole = made_whole(network)
-    if not whole.any():
-        return nothing
-    away = ndi.distance_transform_edt(~whole)
-    touching = connected_to(zone & ~whole, whole)
-    beside = whole | touching
-    rim = ~beside & ndi.binary_dilation(beside)
-    rim &= ~zone if grain is None else grain
-    rim &= ndi.binary_dilation(touching)  # where grains begin right at the network there is no zone
-    at, near, clear = np.argwhere(rim), np.zeros((0, 2), np.intp), np.empty(0)
-    width = away[rim] - 1.0  # both edges lie half a pixel before the middle of the first pixel beyond
-    inner = _inner(at, width, whole.shape)
-    if particles.any():
-        to_particle = ndi.distance_transform_edt(~particles)
-        edge = whole & ~ndi.binary_erosion(whole, border_value=1)
-        near, clear = np.argwhere(edge), to_particle[edge] - 1.0
-        kept = _inner(near, clear, whole.shape)
-        near, clear = near[kept], clear[kept]
-    return Widths(at[inner].astype(float), width[inner], near.astype(float), clear)
+    whole, number = made_whole(network & (particles == 0)), int(particles.max(initial=0))
+    if not whole.any() or not number:
+        return Gaps(np.empty((0, 2)), np.empty(0), np.empty(0), np.empty(0), np.empty(0))
+    edge = whole & ~ndi.binary_erosion(whole, border_value=1)
+    at, clear = np.argwhere(edge), np.asarray(ndi.distance_transform_edt(particles == 0), float)[edge] - 1.0
+    inner = np.minimum(at, np.array(whole.shape) - 1 - at).min(axis=1) >= clear
+    away = np.asarray(ndi.distance_transform_edt(~whole), float) - 0.5
+    nearest = np.asarray(ndi.minimum(away, particles, np.arange(1, number + 1)), float) - 0.5
+    radius = np.sqrt(np.bincount(particles.ravel(), minlength=number + 1)[1:] / np.pi)
+    return Gaps(at[inner].astype(float), clear[inner], nearest, radius, np.sort(away[~whole]))
+
+
+def zone_width(gaps: Gaps, rng: np.random.Generator, resamples: int = 200) -> tuple[float, ...]:
+    """Return the width (px) of the zone without particles, its 1-sigma and 95 % interval, NaN where nothing tells.
+
+    Particles are ranked by their distance; the area up to where their middles lie grows with the rank in a straight
+    line, which begins at the zone's edge. The interval draws the particles anew.
+    """
+    number = len(gaps.edge_px)
+    if number < FEWEST:
+        return (np.nan,) * 4
+    middle = float(np.median(gaps.radius_px))
+    area = np.sort(np.searchsorted(gaps.away_px, gaps.edge_px + middle)).astype(float)
+    width = _begin(area, gaps.away_px) - middle
+    drawn = [_begin(np.sort(rng.choice(area, number)), gaps.away_px) - middle for _ in range(resamples)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return max(width, 0.0), float(np.std(drawn)), max(float(low), 0.0), float(high)
+
+
+def _begin(area: Array, away_px: Array) -> float:
+    """Return the distance up to which there are no middles of particles; area (N,): up to each of them, sorted."""
+    number = len(area)
+    first = int(_NEAREST[0] * number)
+    last = min(max(int(_NEAREST[1] * number), first + 6), number)
+    rank = np.arange(number)[first:last] + 0.5
+    begun = float(np.polyfit(rank, area[first:last], 1)[1])
+    return float(away_px[int(np.clip(begun, 0, len(away_px) - 1))])
 
 
 def made_whole(network: Mask) -> Mask:
@@ -73,23 +95,6 @@ def made_whole(network: Mask) -> Mask:
     small = np.bincount(holes.ravel()) <= _SPECK_PX
     small[0] = False
     return np.asarray(kept | small[holes])
-
-
-def connected_to(mask: Mask, network: Mask) -> Mask:
-    """Return those connected parts of a mask that touch the network."""
-    from scipy import ndimage as ndi
-
-    parts, number = ndi.label(mask)
-    touched = np.zeros(number + 1, bool)
-    touched[np.unique(parts[ndi.binary_dilation(network, np.ones((3, 3), bool))])] = True
-    touched[0] = False
-    return np.asarray(touched[parts])
-
-
-def _inner(at: NDArray[np.intp], distance: Array, shape: tuple[int, ...]) -> Mask:
-    """Return which places are farther from the border than what they measure is wide."""
-    border = np.minimum(at, np.array(shape) - 1 - at).min(axis=1) if len(at) else np.empty(0)
-    return np.asarray(border >= _BORDER * distance)
 
 
 def middle_width(width: Array, at_px: Array, rng: np.random.Generator, resamples: int = 400) -> tuple[float, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
-from micrograph.features.metallography.denuded import Widths, denuded_widths, middle_width
+from micrograph.features.metallography.denuded import Gaps, find_gaps, middle_width, zone_width
+from micrograph.features.metallography.island_textures import islands_told, shipped_textures
 from micrograph.features.metallography.particles import Particles, find_particles
 from micrograph.features.metallography.phases import Objects, Phases, area_shares, ground_of, phases_of, voted
 from micrograph.features.selection import edge_weights
@@ -17,9 +19,13 @@ from micrograph.features.selection import edge_weights
 if TYPE_CHECKING:
     import pandas as pd
 
+Image = NDArray[np.float32]
+
 #: An object's votes, and a particle's coverage, from which they are not doubted.
 _SURE_VOTES, _SURE = 0.6, 0.75
 _SEED = 17
+#: How much the pixels of an island count beside its texture as a whole, and what no share of them is below.
+_PIXELS_COUNT, _LEAST_SHARE = 1.0, 0.02
 
 OBJECTS = (
     Column("frame", "", "number of the frame"),
@@ -28,9 +34,9 @@ OBJECTS = (
     Column("x_nm", "nm", "column position of its middle"),
     Column("area_nm2", "nm^2", "area inside the image"),
     Column("equivalent_diameter_nm", "nm", "diameter of the circle of equal area"),
-    Column("class", "", "constituent that most of its pixels were taken for"),
-    Column("votes", "", "share of its pixels that were taken for it"),
-    Column("score", "", "mean probability of the class over the object"),
+    Column("class", "", "constituent, by its pixels together, and by its texture as a whole where that is known"),
+    Column("votes", "", "share of its pixels that were taken for it, one by one"),
+    Column("score", "", "probability of the class, at best the mean over its pixels"),
     Column("flags", "", "doubts, see the conventions"),
 )
 PHASES = (
@@ -56,17 +62,16 @@ PARTICLES = (
 )
 WIDTHS = (
     Column("frame", "", "number of the frame"),
-    Column("kind", "", "'zone': from the network to the edge of the grain; 'clear': to the nearest particle"),
-    Column("y_nm", "nm", "row position of the place on that edge, or on the network's"),
+    Column("y_nm", "nm", "row position of a place on the network's edge"),
     Column("x_nm", "nm", "column position"),
-    Column("width_nm", "nm", "distance"),
+    Column("width_nm", "nm", "distance from there to the nearest particle"),
 )
 FRAMES = (
     Column("count", "", "objects in the frame"),
     Column("particles", "", "particles in the frame, those cut by the border included"),
     Column("density_per_nm2", "nm^-2", "particles per area, those that the border cuts corrected for"),
     Column("diameter_nm", "nm", "weighted mean diameter of the particles", "diameter_sigma_nm"),
-    Column("denuded_nm", "nm", "median width of the zone without particles", "denuded_sigma_nm"),
+    Column("denuded_nm", "nm", "width of the zone without particles, from its ranks", "denuded_sigma_nm"),
     Column("denuded_low_nm", "nm", "lower end of its 95 % interval"),
     Column("denuded_high_nm", "nm", "upper end of its 95 % interval"),
     Column("clear_nm", "nm", "median distance from the network to the nearest particle", "clear_sigma_nm"),
@@ -83,25 +88,26 @@ class Microstructure:
 
     ground: constituent in which objects lie, where it is not ferrite, matrix or background; separate: constituents
     whose connected parts are objects of their own, without a vote together with others; particle: name of the map of
-    particles, none where there is no such map; least_object_px, least_particle_px: smaller ones (pixels) are left out;
-    network: what the denuded zone lies beside; grain: what lies beyond it, anything if the weights do not know it.
+    particles, none where there is no such map; network: what the denuded zone lies beside; least_object_px,
+    least_particle_px: smaller ones (pixels) are left out; textures: weigh an island's texture as a whole beside the
+    votes of its pixels, where the weights know the constituents of low-carbon steel.
     """
 
     ground: str = ""
     separate: tuple[str, ...] = ("network", "spheroidite", "widmanstatten")
     particle: str = "particle"
     network: str = "network"
-    grain: str = "spheroidite"
     least_object_px: int = 60
     least_particle_px: int = 5
+    textures: bool = True
 
     def __call__(self, prediction: Prediction) -> Mapping[str, pd.DataFrame]:
         """Return the tables 'objects', 'phases', 'particles', 'widths' and 'frames' of one frame."""
         import pandas as pd
 
-        phases, objects, ground = self.told(prediction)
+        phases, objects, _ = self.told(prediction)
         particles = self.particles(prediction)
-        widths = self.widths(phases, particles, ground)
+        gaps = self.gaps(phases, particles)
         pixel, shape = prediction.pixel_nm, phases.winner.shape
         begin = prediction.frame.calibration.first_pixel_nm
         index, size = prediction.frame.index, (shape[0] * pixel, shape[1] * pixel)
@@ -110,14 +116,14 @@ class Microstructure:
             "objects": _object_rows(objects, phases, pixel, begin),
             "phases": _phase_rows(phases, objects),
             "particles": particle_rows,
-            "widths": _width_rows(widths, pixel, begin),
+            "widths": _width_rows(gaps, pixel, begin),
         }
         frame = {
             "frame": index,
             "count": len(objects.kind),
             "particles": len(particles.area_px),
             **_mean_size(particle_rows, size),
-            **_middles(widths, pixel, index),
+            **_middles(gaps, pixel, index),
             "seen_nm2": size[0] * size[1],
             "height_nm": size[0],
             "width_nm": size[1],
@@ -131,7 +137,10 @@ class Microstructure:
         """Return the phases of a frame with one vote an object, its objects, and the place of the ground."""
         phases = phases_of(prediction.maps, (self.particle, "core"))
         ground = ground_of(phases, self.ground)
-        return *voted(phases, ground, self.separate, self.least_object_px), ground
+        phases, objects = voted(phases, ground, self.separate, self.least_object_px)
+        if self.textures and ground is not None:
+            phases, objects = by_texture(phases, objects, prediction.frame.data, ground)
+        return phases, objects, ground
 
     def particles(self, prediction: Prediction) -> Particles:
         """Return the particles of a frame, none where the model has no map of them."""
@@ -140,14 +149,43 @@ class Microstructure:
             covered = np.zeros(next(iter(prediction.maps.values())).shape, np.float32)
         return find_particles(covered, least_px=self.least_particle_px)
 
-    def widths(self, phases: Phases, particles: Particles, ground: int | None) -> Widths:
-        """Return the widths of the zone beside the network; none without a network or a ground."""
-        if self.network not in phases.names or ground is None:
-            nowhere = np.zeros(phases.winner.shape, bool)
-            return denuded_widths(nowhere, nowhere, nowhere)
-        network = phases.winner == phases.names.index(self.network)
-        grain = phases.winner == phases.names.index(self.grain) if self.grain in phases.names else None
-        return denuded_widths(network, phases.winner == ground, particles.labels > 0, grain)
+    def gaps(self, phases: Phases, particles: Particles) -> Gaps:
+        """Return the distances between network and particles; none without a network."""
+        named = self.network in phases.names
+        place = phases.names.index(self.network) if named else -1
+        return find_gaps(phases.winner == place, particles.labels)
+
+
+def by_texture(phases: Phases, objects: Objects, image: Image, ground: int) -> tuple[Phases, Objects]:
+    """Return phases and objects in which islands are what their pixels and their texture as a whole say together.
+
+    Both answers are taken as independent: their probabilities are multiplied. Only objects that were voted to be one
+    of the constituents that textures tell are looked at, and only where the model knows all of these.
+    """
+    names = shipped_textures().names
+    if not set(names) <= set(phases.names) or image.shape != phases.winner.shape:
+        return phases, objects
+    places = np.array([phases.names.index(name) for name in names])
+    islands = np.flatnonzero(np.isin(objects.kind, places))
+    if not len(islands):
+        return phases, objects
+    renumbered = np.zeros(len(objects.kind) + 1, np.int32)
+    renumbered[islands + 1] = np.arange(1, len(islands) + 1)
+    labels = renumbered[objects.labels]
+    at = labels > 0
+    area = np.bincount(labels[at], minlength=len(islands) + 1)[1:]
+    pixels = np.stack([np.bincount(labels[at], phases.share[p][at], len(islands) + 1)[1:] for p in places], axis=1)
+    joint = (
+        islands_told(image, labels, phases.winner == ground) * (pixels / area[:, None] + _LEAST_SHARE) ** _PIXELS_COUNT
+    )
+    joint /= joint.sum(axis=1, keepdims=True)
+    kind, score, votes = objects.kind.copy(), objects.score.copy(), objects.votes.copy()
+    kind[islands], score[islands] = places[joint.argmax(axis=1)], joint.max(axis=1)
+    own = phases.share.argmax(axis=0)[at] == kind[objects.labels[at] - 1]
+    votes[islands] = np.bincount(labels[at], own, len(islands) + 1)[1:] / area
+    winner = phases.winner.copy()
+    winner[at] = kind[objects.labels[at] - 1]
+    return replace(phases, winner=winner), replace(objects, kind=kind, score=score, votes=votes)
 
 
 def _object_rows(objects: Objects, phases: Phases, pixel: float, begin: float) -> dict[str, Any]:
@@ -219,13 +257,9 @@ def _particle_rows(found: Particles, phases: Phases, pixel: float, begin: float)
     }
 
 
-def _width_rows(widths: Widths, pixel: float, begin: float) -> dict[str, Any]:
-    import pandas as pd
-
-    at = np.concatenate([widths.edge_px, widths.network_px]) * pixel + begin
-    kinds = ["zone"] * len(widths.width_px) + ["clear"] * len(widths.clear_px)
-    distance = np.concatenate([widths.width_px, widths.clear_px]) * pixel
-    return {"kind": pd.array(kinds, dtype="str"), "y_nm": at[:, 0], "x_nm": at[:, 1], "width_nm": distance}
+def _width_rows(gaps: Gaps, pixel: float, begin: float) -> dict[str, Any]:
+    at = gaps.place_px * pixel + begin
+    return {"y_nm": at[:, 0], "x_nm": at[:, 1], "width_nm": gaps.clear_px * pixel}
 
 
 def _mean_size(rows: Mapping[str, Any], size_nm: tuple[float, float]) -> dict[str, float]:
@@ -245,11 +279,10 @@ def _mean_size(rows: Mapping[str, Any], size_nm: tuple[float, float]) -> dict[st
     }
 
 
-def _middles(widths: Widths, pixel: float, index: int) -> dict[str, float]:
-    """Return the medians of both widths with their errors (nm)."""
+def _middles(gaps: Gaps, pixel: float, index: int) -> dict[str, float]:
+    """Return the width of the zone and the median distance from a particle with their errors (nm)."""
     rng = np.random.default_rng([_SEED, index])
-    zone = middle_width(widths.width_px, widths.edge_px, rng)
-    clear = middle_width(widths.clear_px, widths.network_px, rng)
+    zone, clear = zone_width(gaps, rng), middle_width(gaps.clear_px, gaps.place_px, rng)
     names = ("denuded_nm", "denuded_sigma_nm", "denuded_low_nm", "denuded_high_nm")
     found = {name: value * pixel for name, value in zip(names, zone, strict=True)}
     return found | {"clear_nm": clear[0] * pixel, "clear_sigma_nm": clear[1] * pixel}
