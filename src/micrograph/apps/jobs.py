@@ -65,6 +65,8 @@ class Request:
     maps: bool = False
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
+    cluster: str | None = None
 
     def run_settings(self) -> RunSettings:
         """Return how to run; raises `BadInput` where `memory` is no amount of memory."""
@@ -148,17 +150,19 @@ def analyze_paths(
     All recordings are opened before the first is analysed, so that a wrong name costs no time. `progress` gives, for
     the name of a recording, the function that is told how far it is.
     """
-    from micrograph.recipes import find_recipe, require_suited
+    from micrograph.recipes import require_suited
 
-    recipe = with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
+    recipe = recipe_for(request)
     recordings = [open_calibrated(path, request) for path in paths]
     for recording in recordings:
         require_suited(recipe, recording.calibration)
     folders = folders_for(paths, out)
     require_folder(out)
     known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
-    for recording, folder in zip(recordings, folders, strict=True):
-        yield analyze_opened(recipe, recording, request, into=folder, predict=known, progress=progress(recording.name))
+    with hired(recipe, request) as crew:
+        for path, recording, folder in zip(paths, recordings, folders, strict=True):
+            task, shown = Task(recipe, recording, request, folder), progress(recording.name)
+            yield analyze_opened(recipe, recording, request, into=folder, predict=known, progress=progress(recording.name))
 
 
 def analyze_opened(
@@ -268,7 +272,9 @@ def with_own_classes(recipe: Recipe, weights: Sequence[Path]) -> Recipe:
     cards = [read_card(find_weights(path)) for path in weights if path.suffix == ".safetensors"]
     own = [card for card in cards if card.get("net", {}).get("kind") == "prototypes"]
     if not own:
-        return recipe
+        least = [card.get("labels", {}).get("least_object_px") for card in cards]
+        known = [number for number in least if number is not None and "least_object_px" in recipe.settings()]
+        return recipe.with_settings({"least_object_px": min(known)}) if known else recipe
     if len(weights) > 1:
         raise BadInput(f"Weights of your own classes answer alone: give one of the {len(weights)} files.")
     spec, made_for = PrototypeSpec.from_dict(own[0]["net"]), own[0].get("recipe")

@@ -155,6 +155,7 @@ def train(
     pixel_size: str | None = None,
     labels: str | Path | None = None,
     images: int | None = None,
+    classes: str = "",
     curve: bool = True,
     steps: int | None = None,
     seed: int = 0,
@@ -164,9 +165,10 @@ def train(
 
     With `labels`, a folder of images with masks or outlines, the recipe's shipped weights learn on from them: from
     `images` of them, the others being held out. The scores before and after, and with `curve` what one more label
-    would bring, are in the card under 'labels'. A folder with a sub-folder a class gives a recipe that sorts images
-    your own classes; accuracy, confusion and doubts are in the card under 'classes'. `begin_from` names weights to
-    learn on from.
+    would bring, are in the card under 'labels'. For recipes that name every pixel `classes` gives the names of what is
+    painted: ``"secondary=0,0,255; tertiary=255,0,0; rest=matrix"``. A folder with a sub-folder a class gives a recipe
+    that sorts images into your own classes; accuracy, confusion and doubts are in the card under 'classes'.
+    `begin_from` names weights to learn on from.
     """
     from micrograph.apps import classing, labelling, making
     from micrograph.nets import load
@@ -177,7 +179,7 @@ def train(
         if classing.suits(recipe, Path(labels)):
             classing.train_on_classes(recipe, Path(labels), Path(out), curve=curve, seed=seed)
             return load(out)
-        own = labelling.OwnLabels(Path(labels), images, curve)
+        own = labelling.OwnLabels(Path(labels), images, curve, classes)
         labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
         return load(out)
     return making.train_model(recipe, material, Path(out), steps=steps, seed=seed, begin_from=begin_from)

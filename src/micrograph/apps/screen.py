@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe, Result
     from micrograph.validate import CheckResult
-    from micrograph.validate.mask_scores import LearningCurve
+    from micrograph.validate.class_scores import ClassScores
+    from micrograph.validate.mask_scores import LearningCurve, MaskScores
 
 #: Called with (done, total, what is seen now).
 Advance = Callable[[int, int, str], None]
@@ -240,26 +241,49 @@ def trained(path: Path, checkpoint: Checkpoint) -> None:
 
 def labelled(path: Path, report: LabelReport) -> None:
     """Print what weights from own labels are worth on held-out ones, and what one more label would bring."""
+    from micrograph.validate.class_scores import ClassScores
+
     learned, held = len(report.learned_from), len(report.held_out)
     say(
         f"Learned from {report.objects} objects in {learned} image{'s' * (learned != 1)}; judged on what was held out: "
         f"{', '.join(report.held_out[:4])}{f' and {held - 4} more' if held > 4 else ''}."
     )
+    if isinstance(report.after, ClassScores):
+        _class_scores(report.after)
+    else:
+        _mask_scores(report.before, report.after)
+    if report.curve is not None:
+        say(_one_more(report.curve))
+    say(f"weights: {path}")
+
+
+def _class_scores(scores: ClassScores) -> None:
+    """Print how well classes of pixels are found, and their shares of the area."""
+    table = _table("class on held-out labels", "IoU", "95 % interval", "area labelled", "area found")
+    for name, iou, true, found in zip(scores.classes, scores.each, scores.true, scores.found, strict=True):
+        interval = f"{iou.low:.4f} .. {iou.high:.4f}"
+        table.add_row(name, f"{iou.value:.4f}", interval, f"{100 * true:.2f} %", f"{100 * found:.2f} %")
+    for name, value in (("mean of the classes", scores.mean), ("all pixels together", scores.iou)):
+        table.add_row(name, f"{value.value:.4f}", f"{value.low:.4f} .. {value.high:.4f}", "", "")
+    _console().print(table)
+    right = scores.accuracy
+    say(f"{100 * right.value:.2f} % of the pixels are named rightly ({100 * right.low:.2f} .. {100 * right.high:.2f}).")
+
+
+def _mask_scores(before: MaskScores | None, after: MaskScores) -> None:
+    """Print how well objects are outlined, before and after."""
     names = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall", "f1": "F1"}
     table = _table("score on held-out labels", "before", "95 % interval", "after", "95 % interval")
     for key, name in names.items():
         row = [name]
-        for scores in (report.before, report.after):
+        for scores in (before, after):
             value = None if scores is None else getattr(scores, key)
             row += ["-", "-"] if value is None else [f"{value.value:.4f}", f"{value.low:.4f} .. {value.high:.4f}"]
         table.add_row(*row)
-    counts = ["-" if scores is None else str(scores.found) for scores in (report.before, report.after)]
-    table.add_row(f"objects ({report.after.true} labelled)", counts[0], "", counts[1], "")
+    counts = ["-" if scores is None else str(scores.found) for scores in (before, after)]
+    table.add_row(f"objects ({after.true} labelled)", counts[0], "", counts[1], "")
     _console().print(table)
     say("Objects count as found from an overlap (IoU) of 0.5 with a label.")
-    if report.curve is not None:
-        say(_one_more(report.curve))
-    say(f"weights: {path}")
 
 
 def _one_more(curve: LearningCurve) -> str:

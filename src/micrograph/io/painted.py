@@ -34,7 +34,7 @@ def is_picture(path: Path) -> bool:
     try:
         with quiet(), tifffile.TiffFile(path) as tiff:
             first = tiff.series[0]
-            colours, table = first.axes.endswith("S"), tiff.pages[0].photometric == tifffile.PHOTOMETRIC.PALETTE
+            colours, table = first.axes.endswith("S"), first.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE
             return bool(colours or table) and len(first.shape) == 2 + colours
     except (tifffile.TiffFileError, IndexError, OSError):
         return False
