@@ -107,5 +107,5 @@ RECIPE = Recipe(
         foreign_told(OWN, at_least=0.95),
         seconds_a_frame(at_most_s=1.0),
     ),
-    training=TrainSettings(steps=2200, batch=8, reuse=6, learning_rate=4e-3, calibration_samples=150),
+    training=TrainSettings(steps=1800, batch=8, reuse=6, learning_rate=4e-3, calibration_samples=150),
 )

@@ -94,7 +94,9 @@ def _calibrated(net: nn.Module, spec: NetSpec | EncoderSpec, sampler: Sampler, s
     seed, count = settings.seed + 1_000_003, settings.calibration_samples
     if isinstance(spec, EncoderSpec):
         return calibrate_encoder(net, spec, EncoderExamples(sampler, spec, seed, 1), count)
-    return calibrate(net, spec, Examples(sampler, spec, spec.patch, seed, 1), count)
+    # Features near a border are others: what is said of whole images is taken from larger patches.
+    patch = spec.patch * (2 if spec.knows_its_own else 1)
+    return calibrate(net, spec, Examples(sampler, spec, patch, seed, 1), count)
 
 
 def _network(spec: NetSpec | EncoderSpec) -> nn.Module:
