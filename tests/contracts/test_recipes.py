@@ -55,6 +55,7 @@ OF_WHOLES = (
     "crystal-defects",
     "segregation",
     "molecule-states",
+    "stm-tip",
     "few-shot",
 )
 

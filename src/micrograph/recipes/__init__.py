@@ -36,6 +36,7 @@ RECIPES = (
     "dumbbells",
     "lattice-types",
     "surface-lattice",
+    "stm-tip",
     "octahedral-tilts",
     "hrtem-columns",
     "column-heights",

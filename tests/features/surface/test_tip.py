@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from micrograph.core import BadInput, Calibration, Frame, Prediction
 from micrograph.features.surface.apices import find_ghost
 from micrograph.features.surface.bright import SIDE, STEP_NM, bright_features, crop_of
+from micrograph.features.surface.tip_look import Discriminant, Look, describe, fit
 from micrograph.features.surface.tip_tables import CANNOT, TipHistory, TipSettings, read_tip
 from micrograph.features.surface.tip_vote import PRIOR, evidence_of, parts_of, vote
 
@@ -76,27 +79,51 @@ def test_the_second_apex_is_where_it_was_put() -> None:
     assert find_ghost(np.exp(-(y**2 + x**2) / 0.2) + rng.normal(0, 0.01, (6, SIDE, SIDE))) is None
 
 
-def prediction(p: tuple[float, float, float], dangling: float = 0.98) -> Prediction:
+def constant(*p: float, distance: float = 1.0) -> Discriminant:
+    """Return a discriminant that always gives the probabilities `p`, whatever it sees."""
+    many = describe(np.zeros((1, SIDE, SIDE))).shape[1]
+    weights = np.zeros((2 * many + 1, len(p)))
+    weights[-1] = np.log(p)
+    return Discriminant(np.zeros(many), np.ones(many), weights, np.zeros((many, 1)), distance)
+
+
+def told(p: tuple[float, float, float], dangling: float = 0.98, settings: TipSettings | None = None) -> dict[Any, Any]:
+    """Return the row of 'frames' for three features of which a discriminant says `p` and `dangling`."""
     image = bumps((5.0, 6.0, 0.2), (13.0, 8.0, 0.15), (9.0, 15.0, 0.1))
-    values = {
-        "tip": np.tile(p, (3, 1)),
-        "feature": np.tile([dangling, 1 - dangling], (3, 1)),
-        "domain_distance": np.full(3, 0.5),
-    }
-    return Prediction(Frame(image, 0, Calibration(pixel_nm=PIXEL)), {}, {}, PIXEL, values=values)
+    prediction = Prediction(Frame(image, 0, Calibration(pixel_nm=PIXEL)), {}, {}, PIXEL)
+    look = Look(constant(*p), constant(dangling, 1 - dangling), constant(*p))
+    row: dict[Any, Any] = read_tip(prediction, settings or TipSettings(), look)["frames"].iloc[0].to_dict()
+    return row
 
 
 def test_what_cannot_be_told_has_no_probability_of_a_bad_tip() -> None:
-    settings = TipSettings()
-    (good,) = read_tip(prediction((0.98, 0.01, 0.01)), settings)["frames"].to_dict("records")
-    assert good["class"] == "sharp" and good["p_bad"] < 0.02 and good["count"] == 3
-    for seen, changed in (
-        (prediction((0.98, 0.01, 0.01), dangling=0.1), settings),
-        (prediction((0.5, 0.3, 0.2)), settings),
-        (prediction((0.98, 0.01, 0.01)), TipSettings(fewest=4)),
+    good = told((0.98, 0.01, 0.01))
+    assert good["class"] == "sharp" and good["p_bad"] == pytest.approx(0.02) and good["count"] == 3
+    assert told((0.01, 0.02, 0.97))["class"] == "blunt"
+    for row in (
+        told((0.98, 0.01, 0.01), dangling=0.1),
+        told((0.5, 0.3, 0.2)),
+        told((0.98, 0.01, 0.01), settings=TipSettings(fewest=4)),
     ):
-        (row,) = read_tip(seen, changed)["frames"].to_dict("records")
         assert row["class"] == CANNOT and np.isnan(row["p_bad"]) and "cannot be told" in row["notes"]
+
+
+def test_a_description_does_not_change_when_the_crop_is_turned_or_mirrored() -> None:
+    crop = np.random.default_rng(2).normal(size=(SIDE, SIDE))
+    crop[13:19, 13:19] += 5
+    first, turned, mirrored = describe(np.array([crop, np.rot90(crop), crop[:, ::-1]]))
+    np.testing.assert_allclose(turned, first, atol=1e-9)
+    np.testing.assert_allclose(mirrored, first, atol=1e-9)
+
+
+def test_a_discriminant_finds_classes_that_differ_and_is_far_from_what_it_has_not_seen() -> None:
+    rng = np.random.default_rng(3)
+    classes = rng.integers(0, 2, 400)
+    seen = rng.normal(size=(400, 3)) + 4 * classes[:, None] * np.array([1, 0, 0])
+    found = fit(seen, classes, 2)
+    assert np.mean(found.probabilities(seen).argmax(axis=1) == classes) > 0.95
+    assert np.mean(found.distance(seen) <= 1) == pytest.approx(0.995, abs=0.003)
+    assert found.distance(np.array([[0.0, 30.0, 0.0]]))[0] > 2
 
 
 def test_the_history_joins_frames_that_say_the_same() -> None:
