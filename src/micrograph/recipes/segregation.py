@@ -44,16 +44,16 @@ class Segregation(EnergySettings):
 
 #: The published energies with 5 % of the labels wrong; half the sites, twice the errors, energies a third larger or
 #: smaller; Ising configurations by cluster moves; third neighbours that the model does not know.
-OWN = EnergyTrial("published, 5 % wrong labels", 80)
-FARTHER = EnergyTrial("half the sites, 10 % wrong", 50, Surfaces(size=26, label_error=0.1), spread=0.3)
-IMAGES = EnergyTrial("images", 16, kind="image")
+OWN = EnergyTrial("published, 5 % wrong labels", 60)
+FARTHER = EnergyTrial("half the sites, 10 % wrong", 30, Surfaces(size=26, label_error=0.1), spread=0.3)
+IMAGES = EnergyTrial("images", 10, kind="image")
 CLUSTERS = EnergyTrial(
-    "cluster moves", 30, Surfaces(ISING, (0.6, 0.0), (0.5,), size=40, label_error=0.05), kind="clusters"
+    "cluster moves", 20, Surfaces(ISING, (0.6, 0.0), (0.5,), size=40, label_error=0.05), kind="clusters"
 )
 THIRD = EnergyTrial(
     "third neighbours",
-    20,
-    Surfaces(LatticeGas((*ISING.shells, ((0, 2), (2, 0)))), (0.2, 0.0, 0.7), (0.5,), size=40, label_error=0.05),
+    15,
+    Surfaces(LatticeGas((*ISING.shells, ((0, 2), (2, 0)))), (0.3, 0.0, 0.35), (0.5,), size=40, label_error=0.05),
 )
 
 RECIPE = Recipe(
@@ -88,7 +88,7 @@ RECIPE = Recipe(
         energies_found(CLUSTERS, at_least=0.85),
         energies_found(IMAGES, at_least=0.8),
         fit_told(CLUSTERS, THIRD, at_least=0.9),
-        latent_order(OWN, 3, at_least=0.95),
+        latent_order(OWN, 2, at_least=0.95),
         seconds_an_image(EnergyTrial("64 x 64 cells", 1, Surfaces(size=64)), at_most_s=120.0),
     ),
 )

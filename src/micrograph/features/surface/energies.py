@@ -15,7 +15,7 @@ from micrograph.features.surface.configuration import Configuration, from_image,
 from micrograph.features.surface.inversion import FieldFit, FitSettings, fit_field, quasi_chemical
 from micrograph.features.surface.motif_counts import motif_counts, statistical_distance
 from micrograph.features.surface.predicted import model_table
-from micrograph.structures.lattice_gas import LatticeGas
+from micrograph.structures.lattice_gas import LatticeGas, shells_of
 from micrograph.structures.pair_field import PairField
 
 Array = NDArray[np.float64]
@@ -57,8 +57,8 @@ SEEN = (
     Column("misfit", "rad", "statistical distance of its local motifs from those at the fitted energies"),
     Column("p_fit", "", "chance of a misfit as large if the energies are right; below 0.01 they do not explain it"),
 )
-#: The fewest sites of a frame.
-_FEWEST = 100
+#: The fewest sites of a frame; shells beyond the model's that a fit is judged by.
+_FEWEST, _FARTHER = 100, 2
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ def invert(frame: Frame, settings: EnergySettings) -> Inverted:
     known[np.concatenate(rows)] = True
     seen = (evidence[:, 1] > evidence[:, 0]).astype(np.int8)
     inside = _within(model, known)
-    misfit, p_fit = _goodness(model, fit, evidence, seen, known, rng)
+    far = _farther(found, nodes, known, 2 if gas.layers == 2 else gas.energies)
+    misfit, p_fit = _goodness(model, fit, (evidence, seen, known), far, rng)
     alone = -quasi_chemical(inside, seen[:, None])[gas.layers :]
     return Inverted(found, gas, model, rows, distances, fit, _names(found, gas), alone, misfit, p_fit)
 
@@ -175,13 +176,60 @@ def _names(found: Configuration, gas: LatticeGas) -> tuple[str, ...]:
     return tuple(f"{one}-{other} {place}" for place in ("1st", "2nd", "3rd")[: gas.energies])
 
 
+def _farther(found: Configuration, nodes: Index, known: NDArray[np.bool_], count: int) -> list[Index]:
+    """Return pairs of known sites (P, 2) that have no energy in the model: the next shells, and between adatoms."""
+    offsets, _ = shells_of(found.cell, count + _FARTHER)
+    place = {(int(u), int(v)): number for number, (u, v) in enumerate(nodes)}
+    pairs = []
+    for shell in offsets[count:]:
+        pairs.append(
+            [(n, place[u + i, v + j]) for (u, v), n in place.items() for i, j in shell if (u + i, v + j) in place]
+        )
+    if len(found.layers) == 2:
+        shift = len(nodes)
+        near = [
+            (n, place[u + i, v + j]) for (u, v), n in place.items() for i, j in offsets[0] if (u + i, v + j) in place
+        ]
+        pairs.append([(shift + one, shift + other) for one, other in near])
+    whole = [np.array(one, np.intp).reshape(-1, 2) for one in pairs]
+    return [one[known[one].all(axis=1)] for one in whole]
+
+
+def _beyond(drawn: NDArray[np.int8], own: NDArray[np.int8], far: list[Index]) -> float:
+    """Return how often pairs without an energy are as unlike the drawn ones by chance: Hotelling's T-squared."""
+    from scipy.stats import f as f_distribution
+
+    def correlations(states: NDArray[np.int8]) -> Array:
+        rows = []
+        for pairs in far:
+            one, other = states[pairs[:, 0]].astype(float), states[pairs[:, 1]].astype(float)
+            joint = (one * other).mean(axis=0) - one.mean(axis=0) * other.mean(axis=0)
+            rows.append(joint / np.maximum(np.sqrt(one.var(axis=0) * other.var(axis=0)), 1e-9))
+        return np.array(rows)
+
+    sample, mine = correlations(drawn), correlations(own[:, None])[:, 0]
+    size, count = sample.shape
+    off = mine - sample.mean(axis=1)
+    square = float(off @ np.linalg.solve(np.atleast_2d(np.cov(sample)) + 1e-12 * np.eye(size), off)) / (1 + 1 / count)
+    return float(f_distribution.sf(square * (count - size) / (size * (count - 1)), size, count - size))
+
+
 def _goodness(
-    model: PairField, fit: FieldFit, evidence: Array, seen: NDArray[np.int8], known: NDArray[np.bool_], rng: Any
+    model: PairField,
+    fit: FieldFit,
+    labels: tuple[Array, NDArray[np.int8], NDArray[np.bool_]],
+    far: list[Index],
+    rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """Return the statistical distance of the motifs from the fitted ones, and how often it is as large by chance."""
+    """Return the statistical distance of the motifs from the fitted ones, and how often as much is by chance.
+
+    Chance: twice the smaller one of two tests, of the motifs of the model's pairs and of pairs that have no energy.
+    """
+    evidence, seen, known = labels
     wrong = 1 / (1 + np.exp(np.abs(evidence[:, 1] - evidence[:, 0])))
     flips = rng.random(fit.states.shape) < wrong[:, None]
-    drawn = motif_counts(model, fit.states ^ flips.astype(np.int8), known)
+    seen_like = fit.states ^ flips.astype(np.int8)
+    drawn = motif_counts(model, seen_like, known)
     own = motif_counts(model, seen[:, None], known)
     total = np.zeros(fit.states.shape[1])
     mine = 0.0
@@ -189,7 +237,7 @@ def _goodness(
         whole = sample.sum(axis=0)
         total += statistical_distance(sample, whole - sample) ** 2
         mine += float(statistical_distance(one, whole)[0]) ** 2
-    return float(np.sqrt(mine)), _tail(total, mine)
+    return float(np.sqrt(mine)), min(1.0, 2 * min(_tail(total, mine), _beyond(seen_like, seen, far)))
 
 
 def _tail(drawn: Array, value: float) -> float:

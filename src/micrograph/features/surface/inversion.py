@@ -32,7 +32,7 @@ class FitSettings:
     """Effort: replicas side by side; rounds of `sweeps` each to find the maximum; `last` sweeps to measure it."""
 
     replicas: int = 32
-    rounds: int = 9
+    rounds: int = 7
     sweeps: int = 12
     last: int = 120
     every: int = 3
