@@ -31,7 +31,9 @@ from micrograph.nets.prototype_spec import SMALL
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.report.foils import foil_figures
 from micrograph.report.micrographs import micro_figures
+from micrograph.report.energies import energy_figures
 from micrograph.report.mixtures import mixture_figures
+from micrograph.report.molecules import molecule_figures
 from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import told_spectra_figures
@@ -125,6 +127,8 @@ def example(recipe: Recipe) -> str:
         return "maps.npz          # one array an element; or .h5, .zarr, .hspy, .mat, a folder of files"
     if "coded" in recipe.task.takes:
         return "movie.coded.h5    # made by: micrograph compress MOVIE -o movie.coded.h5 --frames 20"
+    if "sites" in recipe.task.takes:
+        return 'sites.csv           # x_nm, y_nm, class; or an image, with --pixel-size "0.05 nm"'
     if "structure" in recipe.task.takes:
         return "crystal.cif          # or patterns.tif, several zones of one crystal"
     if "peaks" in recipe.task.takes:
@@ -215,6 +219,10 @@ def gallery_picture(name: str) -> None:
         scan_picture(recipe)
     if name == "unmix":
         mixture_picture(recipe)
+    if name == "molecule-states":
+        molecules_picture(recipe)
+    if name == "segregation":
+        configurations_picture(recipe)
     if name == "octahedral-tilts":
         tilts_picture(recipe)
     if name == "plasmon-spectra":
@@ -288,6 +296,26 @@ def tip_picture(recipe: Recipe) -> None:
     prediction = Prediction(Frame(scan.image, 0, Calibration(pixel_nm=scan.pixel_nm)), {}, {}, scan.pixel_nm)
     (figure,) = tip_figures(recipe, prediction, recipe.objects(prediction)).values()
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def molecules_picture(recipe: Recipe) -> None:
+    """Draw one simulated image of molecules with their states."""
+    data: Any = recipe.data
+    sample = replace(data, snr=(3.0, 3.01), cells=14)(np.random.default_rng(5))
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
+    figures = molecule_figures(unaided(frame), recipe.objects(unaided(frame)))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["molecules"]))
+
+
+def configurations_picture(recipe: Recipe) -> None:
+    """Draw a simulated surface beside what Monte Carlo makes of its energies at other temperatures."""
+    data: Any = recipe.data
+    sample = data(np.random.default_rng(5))
+    predicted = unaided(Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm)))
+    tables = recipe.objects(predicted)
+    fold = recipe.summary
+    figures = energy_figures(predicted, {**tables, **fold.result(fold.step(fold.start(), tables))})
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["configurations"]))
 
 
 def denoised_picture(recipe: Recipe) -> None:
