@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from micrograph.core import Column, Flag, Prediction
 from micrograph.core.frame import binned
 from micrograph.features.metallography.gaps import (
+    SHALLOW,
     Gaps,
     levels_of,
     narrowest,
@@ -119,7 +120,9 @@ class FinerGaps:
         places = np.clip((gaps.points / FINER).astype(int), 0, np.array(recorded.shape) - 1)
         unlike = agreed.misfit[places[:, 0], places[:, 1]] > MOST
         rim = np.min([gaps.points, np.array(answer.shape) - 1 - gaps.points], axis=(0, 2), initial=np.inf)
-        doubted = (spoken < self.least_support) | (gaps.width < self.narrowest_px) | unlike
+        levels = levels_of(answer)
+        shallow = gaps.floor > levels.carbon + SHALLOW * (levels.gold - levels.carbon)
+        doubted = (spoken < self.least_support) | (gaps.width < self.narrowest_px) | shallow | unlike
         flags = np.where(doubted, int(Flag.LOW_CONFIDENCE), 0)
         flags |= np.where(rim < _RIM_PX, int(Flag.EDGE), 0)
         pixel = prediction.pixel_nm if prediction.frame.calibration.pixel_nm is not None else np.nan

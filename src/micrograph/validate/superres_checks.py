@@ -62,7 +62,9 @@ _FOUND: Shared[list[Film]] = Shared()
 
 
 def missed_gaps(trial: FilmTrial, *, at_most: float) -> Check:
-    """Build the check: share of the known gaps, from one recorded pixel on, that are not found.
+    """Build the check: share of the known gaps, from one recorded pixel on, that are not in the table of gaps.
+
+    Known gaps that the finer image does not show either, free of noise, do not count.
 
     Limit: of a matched filter that knows place and shape of each and gives 1 % of false alarms.
     """
@@ -72,7 +74,8 @@ def missed_gaps(trial: FilmTrial, *, at_most: float) -> Check:
         scores = [one.gaps[MODEL] for one in films]
         interval = share_interval([one.missed for one in scores], [one.known for one in scores], rng)
         limit = float(np.mean(np.concatenate([one.limit_missed for one in films])))
-        detail = f"{sum(one.known for one in scores)} gaps; " + _by_way(films, _missed_share)
+        known, unseen = sum(one.known for one in scores), sum(one.unseen for one in films)
+        detail = f"{known} gaps, {unseen} more are not in the truth's own image; " + _by_way(films, _missed_share)
         return Measurement.of(interval, limit=limit, baseline=_missed_share(films, BASELINE), detail=detail)
 
     return Check(f"gaps missed, {trial.name}", measure, at_most, "<=", data=trial.name)

@@ -72,6 +72,7 @@ class Film:
     gaps: Mapping[str, GapScore]
     rings: Mapping[str, Rings]
     squares: Mapping[str, float]
+    unseen: int
     limit_missed: Sequence[float]
     limit_width: Sequence[float]
     told: float
@@ -109,7 +110,7 @@ def film_of(film: SeenTwice, predict: Callable[[Frame], Prediction], tuned: tupl
         BASELINE: least_variation(film.coarse, variance, tuned[0]),
         LINEAR: known_wiener(film.coarse, variance, film.truth),
     }
-    lines, known = known_gaps(film)
+    lines, known, unseen = known_gaps(film)
     expected = binned(film.truth, FINER)
     exact = (expected * (1 + expected / np.float32(film.electrons))).astype(np.float32)
     seen = with_levels(film.truth, known)
@@ -123,6 +124,7 @@ def film_of(film: SeenTwice, predict: Callable[[Frame], Prediction], tuned: tupl
         },
         rings={way: rings_of(image, film.truth) for way, image in ways.items() if way != "Lanczos"},
         squares={way: float(np.mean((image - film.truth).astype(float) ** 2)) for way, image in ways.items()},
+        unseen=unseen,
         limit_missed=norm.cdf(_FALSE_ALARM_SIGMA - strength).tolist(),
         limit_width=(known.width / strength)[strength > _FALSE_ALARM_SIGMA].tolist(),
         told=told_up_to(film.coarse, variance),
@@ -133,16 +135,26 @@ def film_of(film: SeenTwice, predict: Callable[[Frame], Prediction], tuned: tupl
     )
 
 
-def known_gaps(film: SeenTwice) -> tuple[Gaps, Gaps]:
-    """Return all narrow places between the borders of the gold, and the gaps among them that are to be found."""
+def known_gaps(film: SeenTwice) -> tuple[Gaps, Gaps, int]:
+    """Return all narrow places between the borders of the gold, the gaps that are to be found, and how many are not.
+
+    To be found are gaps that the finer image shows where it has no noise: as published, it is what counts.
+    """
+    from scipy.spatial import cKDTree
+
     points = -film.distance
     lines = gap_lines(points, 0.0, POINTS * 2 * WIDEST)
     through = passing(points, 0.0, lines)
     fine = lines.scaled(1 / POINTS)
     known = fine[through]
     known = known[narrowest(known, FinerGaps().apart_px)]
-    asked = (known.width >= NARROWEST) & (known.width <= WIDEST)
-    return fine, known[asked & _inner(known, film.truth.shape)]
+    known = known[(known.width >= NARROWEST) & (known.width <= WIDEST) & _inner(known, film.truth.shape)]
+    shown = FinerGaps().lines(film.truth)
+    if not len(shown) or not len(known):
+        return fine, known, 0
+    far = np.asarray(cKDTree(shown.points).query(known.points)[0])
+    seen = np.asarray(far <= np.maximum(_NEAR, known.width / 2))
+    return fine, known[seen], int((~seen).sum())
 
 
 def _inner(gaps: Gaps, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -16,8 +16,8 @@ _DIRECTIONS, _STEP = 12, 0.25
 #: Pixels beyond a gap's borders within which its banks are highest.
 _BANK_PX = 2.0
 #: A valley is a gap where it is this much deeper, of the way from its lower bank to carbon, and where it lies below
-#: this level between carbon and gold.
-_DIP, _HIGH = 0.35, 0.85
+#: this level between carbon and gold; from a somewhat lower level on it is shallow.
+_DIP, _HIGH, SHALLOW = 0.35, 0.9, 0.85
 #: Width (pixels) that rounded borders take from what is missing between the banks.
 _ROUND_PX = 0.45
 #: Neighbouring pixels of an answer err alike over so many pixels.
