@@ -138,14 +138,14 @@ class TipState(TipSettings):
 
 #: New scans of the training's kind; half their signal; pixels and second apices outside the training's ranges.
 SCANS = narrowed(StmScans())
-OWN = TipScans("new scans", SCANS, 1400)
-FAINT = TipScans("half the signal to noise", replace(SCANS, snr=(3.0, 20.0)), 300)
+OWN = TipScans("new scans", SCANS, 600)
+FAINT = TipScans("half the signal to noise", replace(SCANS, snr=(3.0, 20.0)), 150)
 BEYOND = TipScans(
     "coarser pixels, nearer apices",
     replace(SCANS, pixel_nm=(0.2, 0.25), tips=replace(SCANS.tips, offset_nm=(0.5, 0.6))),
-    300,
+    150,
 )
-ORBITALS = TipScans("sums of orbitals", by_orbitals, 240)
+ORBITALS = TipScans("sums of orbitals", by_orbitals, 100)
 
 RECIPE = Recipe(
     name="stm-tip",

@@ -151,7 +151,7 @@ def false_alarms(trial: TipScans, *, at_most: float) -> Check:
     return Check(f"false alarms, {trial.name}", measure, at_most, "<=", data=trial.name)
 
 
-def loop_steps(*, at_most: float, loops: int = 40) -> Check:
+def loop_steps(*, at_most: float, loops: int = 20) -> Check:
     """Build the check: median number of conditionings until a bad tip is sharp and two scans say so.
 
     A pulse makes one sharp apex with probability 0.15; the limit is a loop that always knows the tip.
@@ -190,7 +190,7 @@ def _loop(analyser: Analyser, microscope: SimulatedMicroscope) -> tuple[int, int
     return _GIVE_UP, needless, _GIVE_UP
 
 
-def foreign_auroc(trial: TipScans, *, at_least: float, images: int = 30) -> Check:
+def foreign_auroc(trial: TipScans, *, at_least: float, images: int = 12) -> Check:
     """Build the check: how surely foreign surfaces are told from the trial's own scans by 'share' (worst AUROC).
 
     The detail tells how many of them were judged all the same.
