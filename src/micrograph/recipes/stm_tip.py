@@ -138,7 +138,7 @@ class TipState(TipSettings):
 
 #: New scans of the training's kind; half their signal; pixels and second apices outside the training's ranges.
 SCANS = narrowed(StmScans())
-OWN = TipScans("new scans", SCANS, 600)
+OWN = TipScans("new scans", SCANS, 1200)
 FAINT = TipScans("half the signal to noise", replace(SCANS, snr=(3.0, 20.0)), 150)
 BEYOND = TipScans(
     "coarser pixels, nearer apices",
