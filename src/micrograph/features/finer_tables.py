@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from micrograph.core import Column, Flag, Prediction
 from micrograph.core.frame import binned
 from micrograph.features.metallography.gaps import (
-    SHALLOW,
     Gaps,
+    depths,
+    is_shallow,
     levels_of,
     narrowest,
     passing,
@@ -113,20 +114,17 @@ class FinerGaps:
 
     def _table(self, prediction: Prediction, agreed: Agreement, gaps: Gaps) -> pd.DataFrame:
         answer, recorded = prediction.maps["image"], prediction.frame.data
-        carbon = levels_of(answer).carbon
+        levels = levels_of(answer)
         variance = agreed.noise.variance(binned(answer, FINER))
-        sigma = width_sigma(prediction.sigma["image"], gaps, carbon)
+        sigma = width_sigma(prediction.sigma["image"], gaps, levels.carbon)
         spoken = support(recorded, variance, answer, gaps)
         places = np.clip((gaps.points / FINER).astype(int), 0, np.array(recorded.shape) - 1)
         unlike = agreed.misfit[places[:, 0], places[:, 1]] > MOST
         rim = np.min([gaps.points, np.array(answer.shape) - 1 - gaps.points], axis=(0, 2), initial=np.inf)
-        levels = levels_of(answer)
-        shallow = gaps.floor > levels.carbon + SHALLOW * (levels.gold - levels.carbon)
-        doubted = (spoken < self.least_support) | (gaps.width < self.narrowest_px) | shallow | unlike
+        doubted = (spoken < self.least_support) | (gaps.width < self.narrowest_px) | is_shallow(gaps, levels) | unlike
         flags = np.where(doubted, int(Flag.LOW_CONFIDENCE), 0)
         flags |= np.where(rim < _RIM_PX, int(Flag.EDGE), 0)
         pixel = prediction.pixel_nm if prediction.frame.calibration.pixel_nm is not None else np.nan
-        floor = np.minimum(carbon, gaps.floor)
         return pd.DataFrame(
             {
                 "y_px": gaps.y,
@@ -134,7 +132,7 @@ class FinerGaps:
                 "width_px": gaps.width,
                 "width_sigma_px": sigma,
                 "across_deg": gaps.across_deg,
-                "depth": 1 - (gaps.floor - floor) / np.maximum(gaps.banks - floor, 1e-12),
+                "depth": depths(gaps, levels),
                 "support": spoken,
                 "width_nm": gaps.width * pixel,
                 "width_sigma_nm": sigma * pixel,

@@ -16,8 +16,9 @@ _DIRECTIONS, _STEP = 12, 0.25
 #: Pixels beyond a gap's borders within which its banks are highest.
 _BANK_PX = 2.0
 #: A valley is a gap where it is this much deeper, of the way from its lower bank to carbon, and where it lies below
-#: this level between carbon and gold; from a somewhat lower level on it is shallow.
-_DIP, _HIGH, SHALLOW = 0.35, 0.9, 0.85
+#: this level between carbon and gold; from a somewhat lower level on it is shallow, and the wider the deeper it must be
+#: (more for each pixel beyond two): the dark middle of a small island with bright rims is no gap.
+_DIP, _HIGH, _SHALLOW, _DEEPER = 0.35, 0.9, 0.85, 0.15
 #: Width (pixels) that rounded borders take from what is missing between the banks.
 _ROUND_PX = 0.45
 #: Neighbouring pixels of an answer err alike over so many pixels.
@@ -227,6 +228,18 @@ def _at(image: Image, points: Array) -> Array:
     from scipy.ndimage import map_coordinates
 
     return np.asarray(map_coordinates(image, points.T, order=1, mode="nearest", output=np.float32), float)
+
+
+def depths(gaps: Gaps, levels: Levels) -> Array:
+    """Return how far each gap (N,) is dark: 0 as its lower bank, 1 as carbon."""
+    carbon = np.minimum(levels.carbon, gaps.floor)
+    return np.asarray(1 - (gaps.floor - carbon) / np.maximum(gaps.banks - carbon, 1e-12))
+
+
+def is_shallow(gaps: Gaps, levels: Levels) -> NDArray[np.bool_]:
+    """Return which gaps (N,) are hardly darker than gold, or less dark than a gap of their width is."""
+    bright = gaps.floor > levels.carbon + _SHALLOW * (levels.gold - levels.carbon)
+    return np.asarray(bright | (depths(gaps, levels) < _DIP + _DEEPER * np.clip(gaps.width - 2, 0, None)))
 
 
 def with_levels(image: Image, gaps: Gaps) -> Gaps:
