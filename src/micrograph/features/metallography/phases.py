@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.core.depth import normalised_depth
 from micrograph.core.errors import BadInput
+from micrograph.features.instances import find_objects
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-#: Parts of the foreground that hang together by bridges narrower than twice this (px) are several objects.
-_BRIDGE_PX = 2.5
+#: Parts of the foreground are several objects where they are narrower than elsewhere by this share of their depth.
+_RISE = 0.25
 #: The correlation of a random set is summed up to where it falls below this.
 _ALIKE = 0.05
 #: No image shows fewer independent places than this; so many where nothing tells.
@@ -103,20 +105,13 @@ def voted(phases: Phases, ground: int | None, own: Sequence[str] = (), least_px:
 
 
 def _parts(mask: NDArray[np.bool_]) -> Labels:
-    """Return the parts of a mask, cut where it hangs together by narrow bridges; 0 outside."""
+    """Return the parts of a mask, cut where they are narrow between wide places; 0 outside."""
     from scipy import ndimage as ndi
-    from skimage.segmentation import watershed
 
     if not mask.any():
         return np.zeros(mask.shape, np.int32)
-    depth = ndi.distance_transform_edt(mask)
-    seeds, found = ndi.label(depth > _BRIDGE_PX)
-    parts, _ = ndi.label(mask)
-    without = np.setdiff1d(np.unique(parts[mask]), np.unique(parts[seeds > 0]))
-    renamed = np.zeros(int(parts.max()) + 1, np.int32)
-    renamed[without] = found + 1 + np.arange(len(without))
-    seeds = np.where(renamed[parts] > 0, renamed[parts], seeds)
-    return np.asarray(watershed(-depth, seeds, mask=mask), np.int32)  # type: ignore[no-untyped-call]
+    whole, _ = ndi.label(mask)
+    return find_objects(mask.astype(np.float32), normalised_depth(whole), 0.5, _RISE, 1, 0.0).labels
 
 
 def _large(labels: Labels, least_px: int) -> Labels:
