@@ -55,7 +55,7 @@ class DefectImages:
     thickness (of the foil, in extinction distances), tilted_background (slow changes of the background). curves: lines,
     loops, networks of nodes, chances of each; residual: lines with g.b = 0 for each visible line, which are not marked;
     boundary: share of images with a grain boundary; bend: share with bend contours; grainy: share whose noise has
-    grains.
+    grains of its own; bodies stand out by 8 sigma of the noise in their area or more.
     """
 
     side_px: int = 256
@@ -233,12 +233,13 @@ def exposed(share: Image, electrons: float, rng: np.random.Generator, grains: fl
     """Return what a detector records of `share` (H, W) with so many electrons a pixel: counts with gain and offset."""
     from scipy.ndimage import gaussian_filter
 
-    expected = np.clip(gaussian_filter(share, float(rng.uniform(0.25, 0.7))) * electrons, 0, None)
+    sharp = gaussian_filter(share, float(rng.uniform(0.25, 0.7)))
+    grain = float(rng.uniform(0.4, 1.2)) if rng.random() < grains else 0.0
+    electrons = electrons * max(1.0, 4 * np.pi * grain**2)  # as much noise over an area, grains or not
+    expected = np.clip(sharp * electrons, 0, None)
     seen = rng.poisson(expected).astype(np.float32)
-    if rng.random() < grains:
-        seen = expected + grainy(seen - expected, float(rng.uniform(0.4, 1.2)))
-    else:
-        seen = transferred(seen, float(rng.uniform(0.4, 1.0)))
+    mtf = float(rng.uniform(0.4, 1.0))
+    seen = expected + grainy(seen - expected, grain) if grain else transferred(seen, mtf)
     if rng.random() < 0.3:  # brightness of a scan's lines
         seen = seen * (1 + rng.normal(0, 0.25 / np.sqrt(electrons), (len(seen), 1)))
     gain, offset = rng.uniform(0.5, 5.0), rng.uniform(0, 50)

@@ -111,7 +111,7 @@ class CrystalDefects:
     lines are followed down to this share of the threshold.
     """
 
-    threshold: float = 0.5
+    threshold: float = 0.4
     least_diameter_px: float = 4.0
     least_length_px: float = 12.0
     least_score: float = 0.6
@@ -170,7 +170,8 @@ class CrystalDefects:
             chances = prediction.maps[kind]
             depth = depth_of(np.asarray(chances >= self.threshold))
             found = find_objects(chances, depth, self.threshold, self.rise, least, self.least_score)
-            outlines = outlines_of(found.labels, chances)
+            border = np.power(chances, np.log(0.5) / np.log(self.threshold))  # 0.5 where the threshold is
+            outlines = outlines_of(found.labels, border)
             table = body_table(kind, outlines, found.scores, found.labels, prediction.pixel_nm)
             table[["y_nm", "x_nm"]] += begin
             curve = outline_table(outlines, prediction.pixel_nm, prediction.frame.index, begin)
