@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from micrograph.core.frame import binned
 from micrograph.features.metallography.gaps import gap_lines, narrowest, passing, seen_gaps, support
-from micrograph.features.super_resolution import agreement, finer, spectrum_of, told_up_to
+from micrograph.features.super_resolution import agreement, finer, spectrum_of, told_up_to, without_untold
 
 ROWS, COLUMNS = np.mgrid[:512, :512] / 4.0 - 0.375
 
@@ -86,3 +86,12 @@ def test_white_noise_has_the_power_of_its_variance_and_tells_nothing() -> None:
     noise = np.random.default_rng(2).normal(0, 3.0, (128, 128)).astype(np.float32)
     assert spectrum_of(noise).power[2:] == pytest.approx(9.0, rel=0.35)
     assert told_up_to(noise, 9.0) < 0.05
+
+
+def test_waves_below_the_doubt_are_left_out_and_others_kept() -> None:
+    wave = 50 * np.sin(2 * np.pi * np.arange(128) / 16)[None, :] + np.zeros((128, 1))
+    fine = 0.3 * (-1.0) ** np.add.outer(np.arange(128), np.arange(128))
+    image, sigma = (wave + fine).astype(np.float32), np.full((128, 128), 10.0, np.float32)
+    found = without_untold(image, sigma)
+    np.testing.assert_allclose(found, wave, atol=0.2)
+    np.testing.assert_allclose(without_untold(image, 1e-3 * sigma), image, atol=0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +20,9 @@ _CUBIC = np.array([-0.0234375, 0.2265625, 0.8671875, -0.0703125], np.float32)
 #: Differences from what was measured are judged in boxes of so many recorded pixels a side, and told from so many
 #: 1-sigma of a box's mean square on.
 BOX, MOST = 5, 6.0
-#: One minus the tenth power of the sine of half the phase, as weights of eleven pixels.
-_SMOOTH = np.array([(number == 5) + (-1.0) ** number * math.comb(10, number) / 1024 for number in range(11)])
+#: Rings of frequency in which an answer's power is held against its own doubt, and the share of that from which on it
+#: is shown: at this share by half.
+_RINGS, _SHOWN = 48, 0.5
 #: Groups of pixels of like brightness through whose noise a line is drawn, and the share of each that is flattest.
 _GROUPS, _FLAT = 16, 0.5
 #: The quarter of all pixels with most structure is asked on its own.
@@ -45,16 +45,24 @@ def _finer_rows(image: Image) -> Image:
     return found
 
 
-def without_finest(image: Image) -> Image:
-    """Return the image (H, W) without waves of two pixels, those of four nearly whole: ``1 - sin(pi f)^10`` of each.
+def without_untold(image: Image, sigma: Image) -> Image:
+    """Return an answer (H, W) without fine waves of less power than its own doubt has, the mean square of `sigma`.
 
-    No beam that is as wide as a pixel writes such waves, and no coarse pixels tell them.
+    What is left out was hardly told by the counts, and would be more than there is where the beam is wide.
     """
-    from scipy.ndimage import correlate1d
+    import scipy.fft
 
-    for axis in (0, 1):
-        image = correlate1d(image, _SMOOTH, axis=axis, mode="mirror")
-    return np.asarray(image, np.float32)
+    waves = scipy.fft.dctn(image, norm="ortho")
+    axes = (np.arange(n, dtype=np.float32) / (2 * n) for n in image.shape)
+    radius = np.hypot(*np.meshgrid(*axes, indexing="ij"))
+    at = radius * np.float32(2 * _RINGS)
+    ring = np.minimum(at.astype(np.intp), 2 * _RINGS - 1).ravel()
+    count = np.maximum(np.bincount(ring, minlength=2 * _RINGS), 1)
+    power = np.bincount(ring, (waves.astype(np.float64) ** 2).ravel(), minlength=2 * _RINGS) / count
+    doubt = _SHOWN * float((sigma.astype(np.float64) ** 2).mean())
+    shown = np.minimum.accumulate(power**2 / (power**2 + doubt**2 + 1e-300))
+    waves *= np.interp(at.ravel(), np.arange(2 * _RINGS) + 0.5, shown).reshape(image.shape).astype(np.float32)
+    return np.asarray(scipy.fft.idctn(waves, norm="ortho"), np.float32)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction
-from micrograph.features.super_resolution import FINER, agreement, finer, without_finest
+from micrograph.features.super_resolution import FINER, agreement, finer, without_untold
 from micrograph.infer.encoders import Views
 from micrograph.nets import whitened
 
@@ -36,7 +36,7 @@ class FinerLook:
 
     def finished(self, prediction: Prediction) -> Prediction:
         """Return the prediction on its finer pixels, with a note where it does not say what was measured."""
-        answer = without_finest(prediction.maps[IMAGE])
+        answer = without_untold(prediction.maps[IMAGE], prediction.sigma[IMAGE])
         agreed = agreement(prediction.frame.data, answer)
         notes, flags = prediction.notes, prediction.flags
         if agreed.misfit_share > MOST_MISFIT or agreed.chi_square > MOST_CHI_SQUARE:

@@ -198,9 +198,9 @@ def rings_of(answer: Image, truth: Image) -> Rings:
 
 
 def resolution_of(rings: Sequence[Rings]) -> float:
-    """Return the frequency (cycles a pixel) at which the correlation of several images falls below 0.143."""
-    cross, answer, truth = _summed(rings)
-    correlation = cross / np.sqrt(np.maximum(answer * truth, 1e-30))
+    """Return the frequency (cycles a pixel) at which the correlation falls below 0.143, in the mean over images."""
+    each = [one.cross / np.sqrt(np.maximum(one.answer * one.truth, 1e-30)) for one in rings]
+    correlation = np.mean(each, axis=0)
     middle = (np.arange(_RINGS) + 0.5) / (2 * _RINGS)
     below = np.flatnonzero(correlation < _LEAST)
     if not len(below):
