@@ -126,7 +126,7 @@ class Look:
 
     def save(self, path: Path = _KEPT) -> None:
         """Write the discriminants to a file."""
-        arrays = {
+        arrays: dict[str, Any] = {
             f"{name}_{part}": np.asarray(getattr(getattr(self, name), part), np.float32)
             for name in ("tip", "kind", "together")
             for part in _PARTS
@@ -145,12 +145,14 @@ class Look:
 def shipped() -> Look:
     """Return the discriminants that ship, fitted to simulated scans."""
     with np.load(_KEPT) as kept:
-        found = {
-            name: Discriminant(*(np.asarray(kept[f"{name}_{part}"], float) for part in _PARTS[:-1]),
-                               float(kept[f"{name}_border"]))
-            for name in ("tip", "kind", "together")
-        }  # fmt: skip
-    return Look(**found)
+        arrays = {name: np.asarray(kept[name], float) for name in kept.files}
+    return Look(*(_discriminant(arrays, name) for name in ("tip", "kind", "together")))
+
+
+def _discriminant(arrays: dict[str, Array], name: str) -> Discriminant:
+    """Return the discriminant that a file keeps under a name."""
+    centre, spread, weights, whitening, border = (arrays[f"{name}_{part}"] for part in _PARTS)
+    return Discriminant(centre, spread, weights, whitening, float(border))
 
 
 def fit(descriptions: Array, classes: NDArray[np.intp], number: int, ridge: float = 3.0) -> Discriminant:
