@@ -89,9 +89,9 @@ def test_white_noise_has_the_power_of_its_variance_and_tells_nothing() -> None:
 
 
 def test_waves_below_the_doubt_are_left_out_and_others_kept() -> None:
-    wave = 50 * np.sin(2 * np.pi * np.arange(128) / 16)[None, :] + np.zeros((128, 1))
-    fine = 0.3 * (-1.0) ** np.add.outer(np.arange(128), np.arange(128))
-    image, sigma = (wave + fine).astype(np.float32), np.full((128, 128), 10.0, np.float32)
-    found = without_untold(image, sigma)
-    np.testing.assert_allclose(found, wave, atol=0.2)
-    np.testing.assert_allclose(without_untold(image, 1e-3 * sigma), image, atol=0.02)
+    image, doubt = bars(4.0, 0.5), np.full((128, 128), 2.0, np.float32)
+    fine = (0.3 * (-1.0) ** np.add.outer(np.arange(128), np.arange(128))).astype(np.float32)
+    kept, cleaned = without_untold(image, doubt), without_untold(image + fine, doubt)
+    assert np.std(kept - image) < 0.5 * doubt[0, 0] and kept.mean() == pytest.approx(image.mean(), rel=1e-4)
+    assert np.std(cleaned - kept) < 0.05
+    np.testing.assert_allclose(without_untold(image, 1e-4 * doubt), image, atol=0.02)

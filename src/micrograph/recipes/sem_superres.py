@@ -66,8 +66,8 @@ MODEL = NetSpec(
 )
 
 OWN = FilmTrial("gold on carbon", FILMS, 28)
-HARDER = FilmTrial("half the dose, wider beam", replace(FILMS, electrons=(30.0, 60.0), probe_px=(2.4, 3.0)), 14)
-OTHER = FilmTrial("other films and electrons", SpinodalFilms(FILMS), 14)
+HARDER = FilmTrial("half the dose, wider beam", replace(FILMS, electrons=(30.0, 60.0), probe_px=(2.4, 3.0)), 10)
+OTHER = FilmTrial("other films and electrons", SpinodalFilms(FILMS), 10)
 
 RECIPE = Recipe(
     name="sem-superres",
