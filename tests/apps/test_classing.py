@@ -87,14 +87,14 @@ def test_the_weights_name_new_images_and_abstain(learned: tuple[Path, ClassRepor
 
 
 def test_windows_of_a_large_image_have_classes_of_their_own(learned: tuple[Path, ClassReport], tmp_path: Path) -> None:
-    image = np.concatenate([texture("dots", 60, 128), texture("waves 2", 61, 128)], axis=1)
+    image = np.concatenate([texture("stripes", 60, 128), texture("waves 2", 61, 128)], axis=1)
     path = tmp_path / "wide.npy"
     np.save(path, image)
     result = python.analyze("few-shot", path, weights=[learned[0]], settings={"window_px": 64}, out=tmp_path / "out")
     objects = result.tables["objects"]
     left = objects[objects["x_px"] < 100]["nearest"]
     right = objects[objects["x_px"] > 156]["nearest"]
-    assert np.mean(left == "dots") > 0.7 and np.mean(right == "waves 2") > 0.7
+    assert np.mean(left == "stripes") > 0.7 and np.mean(right == "waves 2") > 0.7
     assert (tmp_path / "out" / "figures" / "windows.png").exists()
 
 

@@ -64,7 +64,7 @@ class Examples:
     features: Mapping[str, Array]
     doubles: tuple[tuple[str, str], ...]
     alone: tuple[str, ...]
-    seen: NDArray[np.float32]
+    seen: NDArray[np.float16]
 
     def each(self, of: Index) -> list[int]:
         """Return for each class how many different values `of` (N,) it has."""
@@ -241,7 +241,7 @@ def read_examples(folder: ClassFolder, ways: Sequence[Candidate], progress: Adva
     """Return the features of all images in all ways, and which of them belong together."""
     alike, names, classes = Alike(), [], []
     found: dict[str, list[Array]] = {way.name: [] for way in ways}
-    seen: list[NDArray[np.float32]] = []
+    seen: list[NDArray[np.float16]] = []
     places = [(one, at) for one in folder.files for at in _taken(len(one.recording))]
     for done, (one, at) in enumerate(places):
         frame = one.recording.frame(at)
@@ -249,7 +249,7 @@ def read_examples(folder: ClassFolder, ways: Sequence[Candidate], progress: Adva
             found[way.name].append(way.features.of_frame(frame, way.looks, way.view))
         square = max(frame.data.shape) <= 1.15 * min(frame.data.shape)
         if len(places) >= MANY and ways[0].looks == SMALL and square:
-            seen.append(ways[0].features.seen_small(frame.data))
+            seen.append(ways[0].features.seen_small(frame.data).astype(np.float16))
         alike.add(frame.data, f"{one.label}/{one.path}")
         names.append(one.names()[at])
         classes.append(folder.labels.index(one.label))
@@ -259,7 +259,7 @@ def read_examples(folder: ClassFolder, ways: Sequence[Candidate], progress: Adva
     groups, alone = _parted(folder.labels, of, groups, alike.files)
     doubles = tuple((names[i], names[j]) for i, j in conflicts(pairs, of))
     features = {name: np.array(rows) for name, rows in found.items()}
-    return Examples(folder, tuple(names), of, groups, features, doubles, alone, np.array(seen, np.float32))
+    return Examples(folder, tuple(names), of, groups, features, doubles, alone, np.array(seen, np.float16))
 
 
 def _taken(number: int) -> list[int]:
@@ -411,13 +411,13 @@ def learned_on(examples: Examples, way: Candidate, seed: int, progress: Advance)
 
     held = np.isin(examples.groups, folds_of(examples.classes, examples.groups, most=4)[0])
     learn = np.flatnonzero(~held)
-    whole, middle = examples.seen[:, 0], examples.seen[:, 1]
-    both = np.concatenate([whole[learn], middle[learn]]), np.tile(examples.classes[learn], 2)
+    images = examples.seen.astype(np.float32)
+    both = np.concatenate([images[learn, 0], images[learn, 1]]), np.tile(examples.classes[learn], 2)
     made = tuned(
         way.features.checkpoint, *both, TuneSettings(seed=seed), lambda done, all_: progress(done, all_, "learning on")
     )
     other = replace(way, features=features_of(made))
-    features = other.features.of_seen_small(examples.seen)
+    features = other.features.of_seen_small(images)
     before, after = (_split_judged(one, values, examples, held) for one, values in (
         (way, examples.features[way.name]), (other, features)
     ))  # fmt: skip

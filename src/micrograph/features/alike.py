@@ -23,7 +23,7 @@ OVERLAP = 25.0
 #: So many neighbours of an image, by its small picture and by its name, are looked at closely.
 NEAR, NEXT = 6, 3
 #: Waves from so many times the median of their ring are left out where detail is compared.
-_WAVE = 3.0
+_WAVE, _NO_WAVE = 3.0, -128
 _RING = np.rint(np.hypot(np.fft.fftfreq(DETAIL)[:, None], np.fft.rfftfreq(DETAIL)) * DETAIL / 2).astype(int)
 #: Up to so many images every pair is looked at closely.
 _FEW = 120
@@ -34,7 +34,7 @@ class Alike:
     """Collects images one by one and tells the groups; keeps small pictures only."""
 
     thumbs: list[Array] = field(default_factory=list)
-    details: list[NDArray[np.complex64]] = field(default_factory=list)
+    details: list[NDArray[np.int8]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     def add(self, image: NDArray[np.float32], file: str) -> None:
@@ -77,7 +77,7 @@ class Alike:
         number = len(self.files)
         if number <= _FEW:
             return [(i, j) for i in range(number) for j in range(i + 1, number)]
-        spectra = np.array([_signature(one) for one in self.details])
+        spectra = np.array([_signature(_waves(one)) for one in self.details])
         found = {(i, j) for i in range(number) for j in range(i + 1, min(i + 1 + NEXT, number))}
         for start in range(0, number, 512):
             likeness = spectra[start : start + 512] @ spectra.T
@@ -89,7 +89,7 @@ class Alike:
         """Return whether two images share detail and noise, moved against each other."""
         from scipy.fft import irfft2
 
-        first, second = self.details[one], self.details[other]
+        first, second = _waves(self.details[one]), _waves(self.details[other])
         correlation = irfft2(first * np.conj(second), s=(DETAIL, DETAIL))
         peak = float(correlation.max())
         # Lattices agree at many places: only one peak far above all others is an overlap.
@@ -112,8 +112,8 @@ def _thumb(image: NDArray[np.float32]) -> Array:
     return np.asarray(small / length if length > 0 else small, float)
 
 
-def _detail(image: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return the whitened spectrum of the image's middle at its own pixels, mirrored out where it is small."""
+def _detail(image: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return the phases of the waves in the image's middle at its own pixels, in 1/127 of pi; -128 for none."""
     from scipy.fft import rfft2
 
     data = np.nan_to_num(np.asarray(image, float))
@@ -128,7 +128,13 @@ def _detail(image: NDArray[np.float32]) -> NDArray[np.complex64]:
     usual = np.array([np.median(size[one == _RING]) for one in range(int(_RING.max()) + 1)])[_RING]
     # Waves that stand out are a lattice's: other images of that lattice have them too.
     kept = (size < _WAVE * usual) & (size > 0)
-    return np.asarray(np.where(kept, spectrum / np.maximum(size, 1e-12), 0), np.complex64)
+    return np.where(kept, np.rint(np.angle(spectrum) / np.pi * 127), _NO_WAVE).astype(np.int8)
+
+
+def _waves(phases: NDArray[np.int8]) -> NDArray[np.complex64]:
+    """Return the waves of unit height that have these phases."""
+    waves = np.exp(1j * np.pi / 127 * phases.astype(np.float32))
+    return np.where(phases == _NO_WAVE, 0, waves).astype(np.complex64)
 
 
 def _signature(spectrum: NDArray[np.complex64]) -> Array:

@@ -22,6 +22,8 @@ ABSTAIN = 0.05
 #: With fewer held-out images than this, the border of 'none of these' lies beyond all of them.
 _MANY = 60
 _BEYOND = 1.15
+#: Scatter in any direction is at least this share of the mean.
+_LEAST = 0.03
 #: Distance of a class without any example.
 _FAR = 1e3
 
@@ -95,9 +97,8 @@ def fit_prototypes(features: Array, classes: Index, groups: Index, prior: Prior,
     free = max(float(total.sum()) - number, 0.0)
     covariance = (PRIOR_EXAMPLES * prior.covariance + away.T @ away) / (PRIOR_EXAMPLES + free)
     size = float(np.trace(covariance)) / len(covariance)
-    values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values, 0.03 * size)
-    return Prototypes(mean, total, vectors / np.sqrt(values) @ vectors.T, prior.temperature)
+    factor = np.linalg.cholesky(covariance + _LEAST * size * np.eye(len(covariance)))
+    return Prototypes(mean, total, np.linalg.inv(factor).T, prior.temperature)
 
 
 #: Features, classes, groups and the number of classes in, prototypes out.

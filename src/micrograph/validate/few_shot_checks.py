@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-WAYS, QUERIES, IMAGES, EPISODES = 5, 10, 24, 360
+WAYS, QUERIES, IMAGES, EPISODES = 5, 10, 16, 360
 #: The same for what is judged against simple features.
 _PAIRED = "few-shot episodes"
 

@@ -209,7 +209,7 @@ class Patches:
 
 
 #: So many patches of each class are judged by their likelihood.
-LIKELY = 4
+LIKELY = 2
 
 
 @functools.lru_cache(maxsize=16)
@@ -248,7 +248,7 @@ MULTISLICE = {
 MULTISLICE_DOSE, MULTISLICE_PIXEL_NM = 5e4, 0.015
 
 
-def multislice_patches(rng: np.random.Generator, images: int = 24) -> list[tuple[Patches, Patches]]:
+def multislice_patches(rng: np.random.Generator, images: int = 16) -> list[tuple[Patches, Patches]]:
     """Return for each material patches of one multislice set to learn from, and patches of another to be named.
 
     Each patch is turned by any angle about a defect or about a filled site; other defects may be in its outer part.

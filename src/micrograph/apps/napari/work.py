@@ -31,7 +31,7 @@ def analyse(request: jobs.Request, recording: Recording, out: Path | None, progr
     """
     from micrograph.recipes import find_recipe
 
-    recipe = find_recipe(request.recipe).with_settings(request.settings)
+    recipe = jobs.with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
     recording = recording.calibrated(**jobs.parse_calibration(request.calibration))
     recording = recording[jobs.parse_frames(request.frames, len(recording))]
     if out is not None:
