@@ -40,9 +40,9 @@ def single_accuracy(trial: TipScans, *, at_least: float) -> Check:
             state: np.mean(np.concatenate([one.right for one in judged if one.state == state]))
             for state in ("sharp", "double", "blunt")
         }
-        detail = f"{sum(map(len, plain))} bonds in {len(judged)} scans; " + ", ".join(
-            f"{state} {share:.3f}" for state, share in by_state.items()
-        )
+        alone = np.concatenate([one.right[one.alone] for one in judged])
+        detail = f"{sum(map(len, plain))} bonds in {len(judged)} scans; {len(alone)} without a neighbour "
+        detail += f"{alone.mean():.3f}; " + ", ".join(f"{state} {share:.3f}" for state, share in by_state.items())
         return Measurement.of(
             interval,
             limit=float(np.mean(limits)) if limits else None,

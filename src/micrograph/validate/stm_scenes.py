@@ -23,15 +23,18 @@ Array = NDArray[np.float64]
 
 #: Features that vote together.
 VOTERS = 5
+#: A second bond within this distance (nm) may be taken for a ghost.
+_NEIGHBOUR_NM = 2.2
 
 
 @dataclass(frozen=True)
 class Judged:
     """One scan: its true state, what each of its dangling bonds says (N, 3), their weights (N,), the row of the frame.
 
-    together: probability of a bad tip by `VOTERS` of them together; plain: whether a classical look at each of these
-    bonds calls the tip good; limit: how often the best test of each bond is right that knows both the tip and a bad or
-    good one instead.
+    together: probability of a bad tip by `VOTERS` of them together; plain: whether a classical look at each of
+    these bonds calls the tip good; alone: whether no other bond lies within `_NEIGHBOUR_NM`, where it could be a
+    ghost; limit: how often the best test of each bond is right that knows both the tip and a bad or good one
+    instead.
     """
 
     state: str
@@ -40,6 +43,7 @@ class Judged:
     row: dict[str, object]
     together: float
     plain: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
     limit: float
     apex_nm: tuple[float, float]
 
@@ -101,7 +105,17 @@ def judge(scan: Sample, analyser: Analyser, rng: np.random.Generator) -> Judged:
     apex = (scan.params.get("apex_y_nm", np.nan), scan.params.get("apex_x_nm", np.nan))
     crops = found.crops[bonds][order][:VOTERS]
     together = 1 - float(shipped().joint(crops)[0]) if len(crops) == VOTERS else np.nan
-    return Judged(state, p[order], weight[order], dict(row), together, plain[order], limit, apex)
+    alone = _alone(places[bonds], scan.sites)[order]
+    return Judged(state, p[order], weight[order], dict(row), together, plain[order], alone, limit, apex)
+
+
+def _alone(places: Array, sites: Sites) -> NDArray[np.bool_]:
+    """Return for places (N, 2) in nm whether there is no second bond near the nearest one."""
+    bonds = np.column_stack([sites.y_nm, sites.x_nm])
+    if len(bonds) < 2:
+        return np.ones(len(places), bool)
+    own = [bonds[int(np.hypot(*(bonds - place).T).argmin())] for place in places]
+    return np.array([np.sort(np.hypot(*(bonds - place).T))[1] > _NEIGHBOUR_NM for place in own], bool)
 
 
 def looks_good(crop: NDArray[np.floating]) -> bool:
