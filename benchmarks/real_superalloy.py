@@ -23,7 +23,7 @@ from micrograph.apps.painting import read_painted
 from micrograph.core import Calibration, Frame
 from micrograph.infer import load_predictor
 from micrograph.io.class_masks import read_names
-from micrograph.io.masks import read_labels
+from micrograph.io.masks import LabelledImage, read_labels
 from micrograph.recipes import find_recipe
 from micrograph.train.labelled_masks import Labelled
 from micrograph.validate.class_scores import ClassesCompared, ClassScores, class_scores, compare_classes
@@ -66,6 +66,20 @@ def main(arguments: list[str] | None = None) -> None:
             turned = score(test, network(out, turns=8))
             say("  the same, eight ways turned", turned)
             sizes(test, network(out))
+    if given.each:
+        found = [alone(files, one, given) for one in [one for one in files if one.split == "train"]]
+        sys.stdout.write(f"learned from one: mean IoU {np.mean(found):.4f}, least {min(found):.4f} of {len(found)}\n")
+
+
+def alone(files: Sequence[LabelledImage], one: LabelledImage, given: argparse.Namespace) -> float:
+    """Return the IoU on the test images of a network that learned from one image."""
+    some = [other for other in files if other is one or other.split == "test"]
+    own = OwnLabels(given.folder, curve=False, classes=NAMES)
+    out = given.keep / f"superalloy-{one.path.stem}.safetensors"
+    report = learn_labels(find_recipe("microstructure"), some, own, out, steps=given.steps_of_one, progress=bar)
+    assert isinstance(report.after, ClassScores)
+    say(f"network, {one.name} alone", report.after)
+    return report.after.iou.value
 
 
 def bar(done: int, total: int, note: str) -> None:

@@ -75,7 +75,7 @@ class SuperalloySampler:
         number = int(side / spacing) + 3
         knots = np.stack(np.meshgrid(*2 * [np.arange(-number, number + 1)]), axis=-1).reshape(-1, 2) * spacing
         middles = knots + rng.normal(0, 0.22 * spacing, knots.shape)
-        distance, _ = cKDTree(middles).query(places, k=2, p=rng.uniform(*self.rounding))
+        distance = np.asarray(cKDTree(middles).query(places, k=2, p=rng.uniform(*self.rounding))[0])
         apart = distance[:, 1] - distance[:, 0] > rng.uniform(*self.channel_px)
         wished = min(rng.uniform(*self.secondary), 0.98 * float(apart.mean()))
         reach = np.quantile(distance[apart, 0], wished / apart.mean())
