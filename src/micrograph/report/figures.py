@@ -27,6 +27,7 @@ from micrograph.report.energies import energy_figures, is_energies
 from micrograph.report.finer import finer_figures, is_finer
 from micrograph.report.foils import foil_figures, is_foil
 from micrograph.report.heights import height_figures, is_heights
+from micrograph.report.kinds import is_kinds, kind_figures
 from micrograph.report.micrographs import is_micro, micro_figures
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.molecules import is_molecules, molecule_figures
@@ -109,6 +110,8 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
             | finer_figures(recipe, prediction, tables)
             | volume_figures(prediction, tables)
         )
+    if is_kinds(tables):
+        return kind_figures(recipe, prediction, tables)
     if is_named(tables):
         return named_figures(recipe, prediction, tables)
     image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from micrograph.core import Prediction
 from micrograph.draw.kinds import kinds_figure
 from micrograph.draw.named import named_figure
@@ -12,9 +14,15 @@ from micrograph.features.sem_kinds import as_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from pandas import DataFrame
 
     from micrograph.run import Recipe
+
+    Row = tuple[str, list[tuple[NDArray[np.uint8], str]]]
+
+#: Tables over all frames that the pictures need.
+KINDS_OF_ALL = ("examples",)
 
 
 def is_kinds(tables: Mapping[str, DataFrame]) -> bool:
@@ -26,7 +34,8 @@ def kind_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, Da
     """Return the picture of a frame with the probabilities of its kinds, and the gallery of all frames."""
     import pandas as pd
 
-    frame, found = prediction.frame, {}
+    frame = prediction.frame
+    found: dict[str, Figure] = {}
     label = next(iter(prediction.labels), None)
     if label is not None and len(tables["objects"]):
         row = tables["objects"].iloc[0]
@@ -41,13 +50,16 @@ def kind_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, Da
     return found
 
 
-def _rows(tables: Mapping[str, DataFrame]) -> list[tuple[str, list[tuple[object, str]]]]:  # type: ignore[type-arg]
-    numbers = tables["summary"].set_index("class")["count"] if "summary" in tables else {}
+def _rows(tables: Mapping[str, DataFrame]) -> list[Row]:
+    summary = tables.get("summary")
+    numbers: dict[str, int] = {}
+    if summary is not None:
+        numbers = dict(zip(summary["class"].astype(str), summary["count"].astype(int), strict=True))
     found = []
     for name, examples in tables["examples"].groupby("class", sort=False):
         pictures = [
             (as_picture(str(row["picture"])), f"{row['frame']}: {row['probability']:.2f}{'+' * row['more_than_one']}")
             for _, row in examples.iterrows()
         ]
-        found.append((f"{name} ({int(numbers[name])})" if name in numbers else str(name), pictures))
+        found.append((f"{name} ({numbers[str(name)]})" if str(name) in numbers else str(name), pictures))
     return found

@@ -14,6 +14,7 @@ from micrograph.core.provenance import whole
 from micrograph.draw import to_png
 from micrograph.report.figures import figures
 from micrograph.report.foils import OF_ALL, foil_headlines
+from micrograph.report.kinds import KINDS_OF_ALL
 from micrograph.report.micrographs import micro_headlines, micro_tables
 from micrograph.report.numbers import headlines, headlines_over_time
 from micrograph.report.outlined_numbers import outlined_headlines
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 ROWS = 10
 CAPTIONS = {
     "sites": "Every site in the colour of its class; defects are ringed and named. The legend counts both.",
+    "kind": "The image, and how likely each kind is, if it shows one of them.",
+    "examples": "The first images of every kind: number of the image, probability, + where another kind is in it.",
     "tilts": "Every doubled cell, averaged with its neighbours, in the colour of its angle; one scale for all three.",
     "types": "Every window in the colour of its likeliest type of lattice; the surer, the fuller the colour.",
     "dumbbells": "Every dumbbell as a line between its columns, in the colour of its value; crosses are single.",
@@ -152,7 +155,7 @@ def result_figures(result: Result) -> dict[str, Figure]:
         index = prediction.frame.index
         of_all = {"frames", *result.recipe.over_time}
         tables |= {name: result.tables.of_frame(name, index) for name in result.tables if name not in of_all}
-    tables |= {name: result.tables[name] for name in OF_ALL if name in result.tables}
+    tables |= {name: result.tables[name] for name in (*OF_ALL, *KINDS_OF_ALL) if name in result.tables}
     if "defects" in result.tables and len(tables["frames"]) > 2:
         tables["defects_over_time"] = result.tables.columns("defects", ("frame", "name", "flags"))
     return figures(result.recipe, prediction, tables | movie_tables(result) | micro_tables(result))
@@ -199,7 +202,7 @@ def _ordered(names: Mapping[str, DataFrame]) -> list[str]:
 
 
 def _excerpt(result: Result, name: str, promised: tuple[Column, ...]) -> Excerpt:
-    table = result.tables.head(name, ROWS)
+    table = result.tables.head(name, ROWS).drop(columns="picture", errors="ignore")
     known = {column.name: column for column in promised}
     columns = [known.get(str(column), Column(str(column), "", "")) for column in table]
     rows = [[_cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]

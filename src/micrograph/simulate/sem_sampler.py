@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,9 @@ Rng = np.random.Generator
 class SemTextures:
     """Simulated images and their kinds.
 
-    side_px: of the image; magnification: by how much all lengths of a kind are larger than it draws them;
-    electrons_per_px: primaries of the beam; probe_px: its width; mixed, none: shares of images of two kinds
-    and of none.
+    side_px: of the image; magnification: by how much all lengths of a kind are larger than it draws them, outside of
+    `beyond` where that is given; electrons_per_px: primaries of the beam; probe_px: its width; mixed, none: shares of
+    images of two kinds and of none.
     `Sample.truth` has 'category' (place in `KINDS`; of two one at random, by their shares; NaN of none), 'several'
     and 'foreign' (0 no, 1 yes); `params` has 'first', 'second' (-1: none) and 'share' of the first.
     """
@@ -43,13 +44,14 @@ class SemTextures:
     probe_px: tuple[float, float] = (0.4, 2.5)
     mixed: float = 0.24
     none: float = 0.16
+    beyond: tuple[float, float] | None = None
 
     def __call__(self, rng: Rng) -> Sample:
         """Return an image with the truth of its kinds."""
         side, what = int(rng.integers(self.side_px[0], self.side_px[1] + 1)), rng.random()
         if what < self.none:
             return self._sample(foreign_image(side, rng), (-1, -1), 0.0, rng)
-        unit = side * between(rng, *self.magnification)
+        unit = side * self._magnified(rng)
         if what < self.none + self.mixed:
             surface, pair, share = mixture(side, unit, rng)
             return self._sample(self.exposed(surface, rng), pair, share, rng)
@@ -59,7 +61,7 @@ class SemTextures:
     def of_kind(self, kind: int, rng: Rng, side: int | None = None, unit: float | None = None) -> Sample:
         """Return an image of one kind."""
         side = side or int(rng.integers(self.side_px[0], self.side_px[1] + 1))
-        unit = unit or side * between(rng, *self.magnification)
+        unit = unit or side * self._magnified(rng)
         return self._sample(self.exposed(TEXTURES[KINDS[kind]](side, unit, rng), rng), (kind, -1), 1.0, rng)
 
     def exposed(self, surface: Surface, rng: Rng) -> Array:
@@ -70,8 +72,10 @@ class SemTextures:
             1.0,
             escape_nm=between(rng, 0.5, 6.0),
             edge=rng.uniform(0, 2),
-            side=rng.uniform(-0.7, 0.7) if rng.random() < 0.7 else 0.0,
+            side=rng.uniform(-1, 1) if rng.random() < 0.7 else 0.0,
         )
+        if rng.random() < 0.5:  # edges brighter than the screen's white: what lies between fills the greys
+            yields = np.minimum(yields, np.quantile(yields, rng.uniform(0.75, 0.99)))
         charging = rng.uniform(0, 0.8) if rng.random() < 0.3 else 0.0
         jitter = rng.uniform(0, 0.5) if rng.random() < 0.4 else 0.0
         dose = between(rng, *self.electrons_per_px)
@@ -81,6 +85,13 @@ class SemTextures:
                 0.2 * rng.standard_normal() * turned(len(yields), rng.uniform(0, 6.3))[0] / len(yields)
             )
         return displayed(expose_sem(yields, beam, 1.0, rng), rng)
+
+    def _magnified(self, rng: Rng) -> float:
+        """Return a magnification, log-uniform, outside `beyond` where that is given."""
+        drawn = between(rng, *self.magnification)
+        while self.beyond is not None and self.beyond[0] < drawn < self.beyond[1]:
+            drawn = between(rng, *self.magnification)
+        return drawn
 
     def domain(self) -> dict[str, tuple[float, float]]:
         """Return the ranges that a card shows."""
@@ -133,13 +144,13 @@ def _of(surface: Surface) -> tuple[Array, Array]:
 
 def foreign_image(side: int, rng: Rng) -> Array:
     """Return an image (side, side) that is none of a surface: noise, nothing, lattices, diffraction, drawings."""
-    makers: tuple[Callable[[int, Rng], NDArray[np.floating]], ...] = (
+    makers: tuple[Callable[[int, Rng], NDArray[Any]], ...] = (
         _noise, _noise, _lattice, _lattice, _diffraction, _shadows, _granular, _drawing, _blank,
     )  # fmt: skip
     return displayed(np.asarray(makers[rng.integers(len(makers))](side, rng), np.float32), rng)
 
 
-def _noise(side: int, rng: Rng) -> NDArray[np.floating]:
+def _noise(side: int, rng: Rng) -> NDArray[Any]:
     white = rng.standard_normal((side, side), np.float32)
     if rng.random() < 0.5:
         white = rng.poisson(between(rng, 0.05, 20), (side, side)).astype(np.float32)
@@ -148,7 +159,7 @@ def _noise(side: int, rng: Rng) -> NDArray[np.floating]:
     return random_field(side, between(rng, 0.4, 0.5 * side), rng) + between(rng, 0.01, 1.0) * white
 
 
-def _lattice(side: int, rng: Rng) -> NDArray[np.floating]:
+def _lattice(side: int, rng: Rng) -> NDArray[Any]:
     period, angle, lean = between(rng, 4, 28), rng.uniform(0, np.pi), rng.choice([np.pi / 3, np.pi / 2, 1.3])
     image = np.zeros((side, side), np.float32)
     for number in range(int(rng.integers(1, 4))):
@@ -158,10 +169,10 @@ def _lattice(side: int, rng: Rng) -> NDArray[np.floating]:
     if rng.random() < 0.4:
         image = image * (random_field(side, 0.1 * side, rng) > rng.uniform(-1, 0.5))
     image = (image - image.min()) / max(float(np.ptp(image)), 1e-6) + rng.uniform(0, 1)
-    return rng.poisson(image * between(rng, 1, 100))
+    return np.asarray(rng.poisson(image * between(rng, 1, 100)))
 
 
-def _diffraction(side: int, rng: Rng) -> NDArray[np.floating]:
+def _diffraction(side: int, rng: Rng) -> NDArray[Any]:
     y, x = grid(side)
     middle = side * rng.uniform(0.45, 0.55, 2)
     r = np.hypot(y - middle[0], x - middle[1]) / side
@@ -174,10 +185,10 @@ def _diffraction(side: int, rng: Rng) -> NDArray[np.floating]:
         along, across = turned(side, rng.uniform(0, np.pi))
         near = np.hypot(np.mod(along, pitch) - pitch / 2, np.mod(across, pitch) - pitch / 2)
         image += rng.uniform(0.2, 1) * np.exp(-r / 0.2) * np.exp(-((near / size) ** 2))
-    return rng.poisson(image * between(rng, 5, 500)) ** rng.choice([0.5, 1.0])
+    return np.asarray(rng.poisson(image * between(rng, 5, 500)) ** rng.choice([0.5, 1.0]))
 
 
-def _shadows(side: int, rng: Rng) -> NDArray[np.floating]:
+def _shadows(side: int, rng: Rng) -> NDArray[Any]:
     """Return the shadows of particles in transmission: dark on bright, darkest in their middle."""
     none, radius = np.zeros((side, side), np.float32), side * between(rng, 0.02, 0.15)
     bodies = [
@@ -187,19 +198,19 @@ def _shadows(side: int, rng: Rng) -> NDArray[np.floating]:
     thick = heap(Surface(none, none), bodies, rng).height / radius
     film = 0.05 * random_field(side, between(rng, 0.5, 3), rng, band=True) * rng.uniform(0, 1)
     share = np.exp(-rng.uniform(0.2, 1.5) * thick) + film
-    return rng.poisson(np.clip(share, 0, None) * between(rng, 3, 300))
+    return np.asarray(rng.poisson(np.clip(share, 0, None) * between(rng, 3, 300)))
 
 
-def _granular(side: int, rng: Rng) -> NDArray[np.floating]:
+def _granular(side: int, rng: Rng) -> NDArray[Any]:
     """Return phase contrast of an amorphous film, with fringes of a crystal where there is one."""
     image = 0.1 * random_field(side, between(rng, 0.8, 4), rng, band=True)
     if rng.random() < 0.5:
         fringes = np.cos(2 * np.pi * turned(side, rng.uniform(0, np.pi))[0] / between(rng, 3, 10))
         image += rng.uniform(0.02, 0.2) * fringes * (random_field(side, 0.15 * side, rng) > rng.uniform(-0.5, 1))
-    return rng.poisson(np.clip(1 + image, 0, None) * between(rng, 5, 500))
+    return np.asarray(rng.poisson(np.clip(1 + image, 0, None) * between(rng, 5, 500)))
 
 
-def _drawing(side: int, rng: Rng) -> NDArray[np.floating]:
+def _drawing(side: int, rng: Rng) -> NDArray[Any]:
     """Return a chart: lines and bars on white, or white on black."""
     image = np.ones((side, side), np.float32)
     columns = np.arange(side)
@@ -213,6 +224,6 @@ def _drawing(side: int, rng: Rng) -> NDArray[np.floating]:
     return 1 - image if rng.random() < 0.4 else image
 
 
-def _blank(side: int, rng: Rng) -> NDArray[np.floating]:
+def _blank(side: int, rng: Rng) -> NDArray[Any]:
     slope = turned(side, rng.uniform(0, 6.3))[0] / side * rng.uniform(0, 1)
     return rng.poisson((1 + slope) * between(rng, 2, 200)) if rng.random() < 0.7 else slope

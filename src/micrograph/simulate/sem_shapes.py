@@ -113,7 +113,7 @@ def heap(surface: Surface, bodies: list[Body], rng: np.random.Generator) -> Surf
         rows, columns, y, x = window
         c, s = np.float32(np.cos(body.angle)), np.float32(np.sin(body.angle))
         size = np.float32(body.radius)
-        along, across = (c * x + s * y) / size, (c * y - s * x) / size
+        along, across = (np.asarray(part / size, np.float32) for part in (c * x + s * y, c * y - s * x))
         top = _profile(body, along, across, rng) * np.float32(body.radius * body.flat)
         there = top > 0
         level = top + np.float32(body.lift)
@@ -200,7 +200,7 @@ def cells(side: int, size: float, rng: np.random.Generator, warp: float = 0.0) -
         y = y + warp * random_field(side, size * 0.4, rng)
         x = x + warp * random_field(side, size * 0.4, rng)
     points = np.stack([y.ravel(), x.ravel()], 1)
-    nearest: tuple[NDArray[np.float64], NDArray[np.intp]] = cKDTree(seeds).query(points, k=[1, 2])
-    distance, which = nearest
+    found = cKDTree(seeds).query(points, k=[1, 2])
+    distance, which = np.asarray(found[0]), np.asarray(found[1], np.intp)
     border = ((distance[:, 1] - distance[:, 0]) / 2).reshape(side, side)
     return border.astype(np.float32), which[:, 0].reshape(side, side)

@@ -24,8 +24,8 @@ BLOCK = 512
 class EncoderExamples(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Item i: (image (C, s, s), known (M,), truth (T,)); which sample it is follows from i and `seed` alone."""
 
-    def __init__(self, maker: SampleMaker, spec: EncoderSpec, seed: int, reuse: int) -> None:
-        self.maker, self.spec, self.seed, self.reuse = maker, spec, seed, reuse
+    def __init__(self, maker: SampleMaker, spec: EncoderSpec, seed: int, reuse: int, mirrored: bool = False) -> None:
+        self.maker, self.spec, self.seed, self.reuse, self.mirrored = maker, spec, seed, reuse, mirrored
         self._kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,7 +38,13 @@ class EncoderExamples(Dataset[tuple[Tensor, Tensor, Tensor]]):
             if len(self._kept) >= BLOCK:
                 self._kept.clear()
             self._kept[number] = encoder_example(self.maker(np.random.default_rng([self.seed, 0, number])), self.spec)
-        return self._kept[number]
+        image, known, truth = self._kept[number]
+        return (self._turned(image, item) if self.mirrored else image), known, truth
+
+    def _turned(self, image: Tensor, item: int) -> Tensor:
+        rng = np.random.default_rng([self.seed, 2, item])
+        turned = torch.rot90(image, int(rng.integers(4)), (1, 2))
+        return turned.flip(2) if rng.random() < 0.5 else turned
 
 
 def encoder_example(sample: Sample, spec: EncoderSpec) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class TrainSettings:
     """How to train. `reuse`: how often a simulated sample is seen, each time cut and turned anew.
 
-    precision: 'auto' takes bf16 on processors that compute in it and fp32 elsewhere. Same seed, same samples.
+    precision: 'auto' takes bf16 on processors that compute in it and fp32 elsewhere. Same seed, same samples. mirrored:
+    an encoder sees each image turned by right angles and mirrored at random, each time anew.
     """
 
     steps: int = 3500
@@ -22,6 +23,7 @@ class TrainSettings:
     precision: str = "auto"
     checkpoint_every: int = 200
     calibration_samples: int = 400
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _batches(
 ) -> Iterable[Sequence[Tensor]]:
     """Return the batches from number `first` on."""
     if isinstance(spec, EncoderSpec):
-        examples: Any = EncoderExamples(sampler, spec, settings.seed, settings.reuse)
+        examples: Any = EncoderExamples(sampler, spec, settings.seed, settings.reuse, settings.mirrored)
     else:
         examples = Examples(sampler, spec, spec.patch, settings.seed, settings.reuse)
     return batches(examples, first, settings.steps, settings.batch, settings.workers)

@@ -7,13 +7,14 @@ rises in eight directions; noise is Gaussian, with lines that drift.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Rng = np.random.Generator
 #: Height over points x and y, in units of half the picture.
 Solid = Callable[[Array, Array], Array]
@@ -34,10 +35,11 @@ class Rays:
         """Return a picture (side, side) of a kind of surface."""
         solid, tilt = SCENES[kind](rng), float(np.radians(rng.uniform(*self.tilt_deg)))
         scale = float(np.exp(rng.uniform(*np.log(self.magnification))))
-        line = (np.linspace(-1, 1, self.side_px) / scale).astype(np.float32)
+        line = (np.linspace(-1, 1, 2 * self.side_px) / scale).astype(np.float32)
         y, x = np.meshgrid(line / np.float32(np.cos(tilt)), line, indexing="ij")
-        height = solid(x, y)
-        return _recorded(_lit(height, line[1] - line[0], tilt, rng), self.noise, rng)
+        lit = _lit(solid(x, y), float(line[1] - line[0]), tilt, rng)
+        smooth = lit.reshape(self.side_px, 2, self.side_px, 2).mean(axis=(1, 3))
+        return _recorded(smooth, self.noise, rng)
 
 
 def _lit(height: Array, step: float, tilt: float, rng: Rng) -> Array:
@@ -55,11 +57,14 @@ def _lit(height: Array, step: float, tilt: float, rng: Rng) -> Array:
 
 def _sky(height: Array, step: float) -> Array:
     """Return the share of the sky (0 to 1) that is seen, by the horizon in eight directions."""
-    seen = np.zeros_like(height)
+    seen, reach = np.zeros_like(height), 20
+    wide = np.pad(height, reach, mode="edge")
+    rows, columns = height.shape
     for down, right in ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)):
         horizon = np.zeros_like(height)
-        for far in (1, 2, 4, 7, 12):
-            there = np.roll(height, (far * down, far * right), (0, 1))
+        for far in (1, 2, 3, 5, 8, 13, 20):
+            top, left = reach + far * down, reach + far * right
+            there = wide[top : top + rows, left : left + columns]
             np.maximum(horizon, (there - height) / (far * step * np.hypot(down, right)), out=horizon)
         seen += 1 / (1 + horizon**2)
     return seen / 8
@@ -85,7 +90,7 @@ def _places(rng: Rng, number: int, reach: float = 1.3) -> NDArray[np.float64]:
     return found
 
 
-def _over(parts: list[Solid]) -> Solid:
+def _over(parts: Sequence[Solid]) -> Solid:
     return lambda x, y: np.asarray(np.max([part(x, y) for part in parts], axis=0), np.float32)
 
 
@@ -215,7 +220,8 @@ def _from_line(x: Array, pitch: float) -> Array:
 
 
 def _mems(rng: Rng) -> Solid:
-    turn, parts = rng.normal(0, 0.05), [_ground]
+    turn = rng.normal(0, 0.05)
+    parts: list[Solid] = [_ground]
     pitch, fingers, long = rng.uniform(0.12, 0.2), int(rng.integers(4, 8)), rng.uniform(0.3, 0.6)
     y = rng.uniform(-0.6, 0)
     for finger in range(fingers):
@@ -263,11 +269,11 @@ def _patterned(rng: Rng) -> Solid:
 
 
 def _porous(rng: Rng) -> Solid:
-    k, level, bend = rng.uniform(10, 24), rng.uniform(-0.25, 0.15), _waves(rng, 2, 7)
+    k, level, bend = rng.uniform(10, 24), rng.uniform(-0.25, 0.15), _waves(rng, 3, 9)
 
     def gyroid(x: Array, y: Array) -> Array:
-        found, shift = np.full(x.shape, -0.5, np.float32), 2.5 * bend(x, y)
-        a, b = k * x + shift, k * y + shift
+        found, shift = np.full(x.shape, -0.5, np.float32), 8 * bend(x, y)
+        a, b = k * x + shift, k * y + 8 * bend(y, -x)
         for z in np.linspace(-0.5, 0, 24):
             c = k * z + shift
             solid = np.sin(a) * np.cos(b) + np.sin(b) * np.cos(c) + np.sin(c) * np.cos(a) < level
@@ -307,7 +313,8 @@ def _tips(rng: Rng) -> Solid:
         along = np.cos(angle) * (x - u) + np.sin(angle) * (y - v)
         across = np.cos(angle) * (y - v) - np.sin(angle) * (x - u)
         half = np.sqrt(np.clip(along, 0, None) * blunt * 2 + (wide * np.clip(along, 0, None)) ** 2)
-        return np.where(along > 0, _dome(half**2 - across**2), _DEEP)
+        top = np.where(along > 0, _dome(half**2 - across**2), _DEEP)
+        return np.maximum(top, np.float32(-0.15))
 
     return cone
 
