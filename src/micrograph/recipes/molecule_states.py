@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from micrograph.core import BadInput, Prediction, Task
+from micrograph.features.surface.molecule_fold import SUMMARY, OrderFold
 from micrograph.features.surface.molecules import (
     CORRELATIONS,
     MOLECULES,
     SEEN,
-    SUMMARY,
     TEMPLATES,
     MoleculeSettings,
-    OrderFold,
     nothing,
     read_molecules,
 )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Sample
 from micrograph.features.levelling import Levelling
 from micrograph.features.surface.molecule_shapes import Turns, finished, rings_of
-from micrograph.features.surface.molecules import alike
 from micrograph.features.surface.nodes import Nodes, find_nodes
+from micrograph.features.surface.order import alike
 from micrograph.simulate.lattice_images import LatticeImages
 from micrograph.simulate.molecules import MoleculeImages
 from micrograph.structures.molecule_states import HEXAGONAL, MoleculeModel, draw_states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from micrograph.features.levelling import Levelling
 from micrograph.features.surface.inversion import FieldFit, FitSettings, fit_field
 from micrograph.features.surface.molecule_shapes import Shapes, Turns, bright_angles, learn_shapes, refined, rings_of
 from micrograph.features.surface.nodes import Nodes, find_nodes, neighbours_of
-from micrograph.structures.lattice_gas import shells_of
+from micrograph.features.surface.order import alike, domains_of, morans, shells_pairs
 from micrograph.structures.molecule_states import MoleculeModel
 
 Array = NDArray[np.float64]
@@ -79,18 +79,11 @@ TEMPLATES = (
     Column("x", "", "place over the spacing, column"),
     Column("height", "", "height of the learned shape at rotation 0, in the image's units"),
 )
-SUMMARY = (
-    Column("name", "", "what it is"),
-    Column("value", "", "weighted mean over the frames that count", sigma="value_sigma"),
-    Column("value_low", "", "lower end of its 95 % interval"),
-    Column("value_high", "", "upper end of its 95 % interval"),
-    Column("frames", "", "frames that count"),
-)
 #: How sure (0: not at all, 1) molecules by themselves are of their rotation where there is one to tell, the mean;
 #: probability below which one is doubted.
 _TOLD, _SURE = 0.35, 0.7
-#: Permutations of Moran's test, fewest molecules, shells of the correlations.
-_PERMUTATIONS, _FEWEST, _SHELLS = 999, 60, 6
+#: Fewest molecules, shells of the correlations.
+_FEWEST, _SHELLS = 60, 6
 
 
 @dataclass(frozen=True)
@@ -223,72 +216,6 @@ def _softmax(logs: Array) -> Array:
     flat = logs.reshape(len(logs), -1)
     weight = np.exp(flat - flat.max(axis=1, keepdims=True))
     return np.asarray((weight / weight.sum(axis=1, keepdims=True)).reshape(logs.shape))
-
-
-# --- order -----------------------------------------------------------------------------------------------------------
-
-
-def shells_pairs(nodes: Nodes, number: int) -> tuple[list[Index], Array]:
-    """Return the pairs (P, 2) of nodes of each shell, and the distances (px)."""
-    offsets, distances = shells_of(nodes.cell, number, tolerance=0.1)
-    place = {(int(u), int(v)): row for row, (u, v) in enumerate(nodes.index)}
-    found = []
-    for shell in offsets:
-        pairs = [
-            (row, place[u + du, v + dv])
-            for (u, v), row in place.items()
-            for du, dv in shell
-            if (u + du, v + dv) in place
-        ]
-        found.append(np.array(pairs, np.intp).reshape(-1, 2))
-    return found, distances
-
-
-def alike(labels: NDArray[np.integer], pairs: Index) -> Array:
-    """Return (R,): how much oftener `pairs` of labels (N, R) are alike than by chance, over the most there could be."""
-    same = np.mean(labels[pairs[:, 0]] == labels[pairs[:, 1]], axis=0)
-    chance = np.zeros(labels.shape[1])
-    for value in range(int(labels.max()) + 1):
-        chance += np.mean(labels == value, axis=0) ** 2
-    return np.asarray((same - chance) / np.maximum(1 - chance, 1e-9))
-
-
-def morans(values: Array, pairs: Index, rng: np.random.Generator) -> tuple[float, float]:
-    """Return Moran's I of values (N, C), the mean over C, and how often a random order gives as much.
-
-    doi:10.1093/biomet/37.1-2.17; two-sided, by permutations.
-    """
-    centred = values - values.mean(axis=0)
-    scale = np.sum(centred**2, axis=0)
-    used = scale > 1e-9 * len(values)
-    if not used.any() or not len(pairs):
-        return np.nan, np.nan
-    centred, scale = centred[:, used], scale[used]
-
-    def index(order: Index) -> float:
-        moved = centred[order]
-        joint = np.sum(moved[pairs[:, 0]] * moved[pairs[:, 1]], axis=0)
-        return float(np.mean(len(values) / len(pairs) * joint / scale))
-
-    own = index(np.arange(len(values)))
-    drawn = np.array([index(rng.permutation(len(values))) for _ in range(_PERMUTATIONS)])
-    middle = drawn.mean()
-    p = (1 + np.sum(np.abs(drawn - middle) >= abs(own - middle))) / (_PERMUTATIONS + 1)
-    return own, float(p)
-
-
-def domains_of(rotation: Index, pairs: Index) -> Index:
-    """Return the number (N,) of each molecule's domain, the largest first; -1 for those that stand alone."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    like = pairs[rotation[pairs[:, 0]] == rotation[pairs[:, 1]]]
-    graph = csr_array((np.ones(len(like)), (like[:, 0], like[:, 1])), shape=(len(rotation),) * 2)
-    count, label = connected_components(graph, directed=False)
-    sizes = np.bincount(label, minlength=count)
-    rank = np.empty(count, np.intp)
-    rank[np.argsort(-sizes, kind="stable")] = np.arange(count)
-    return np.where(sizes[label] > 1, rank[label], -1)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -439,53 +366,3 @@ def nothing(number: int, note: str) -> Mapping[str, pd.DataFrame]:
     row: dict[str, Any] = {name: np.nan for column in SEEN for name in (column.name, column.sigma) if name}
     row |= {"frame": number, "count": 0, "domains": 0, "domain_distance": 9.0, "flags": int(Flag.OUT_OF_DOMAIN)}
     return {**empty, "frames": pd.DataFrame([row | {"notes": note}])}
-
-
-#: What the summary tells, column of 'frames' -> name.
-_TOLD_OF = {
-    "share_down": "share of molecules that are down",
-    "coupling": "coupling of rotations (kT)",
-    "temperature": "temperature (kT over the coupling)",
-    "polar_coupling": "cost of unlike polarity (kT)",
-}
-
-
-@dataclass(frozen=True)
-class OrderFold:
-    """Fold of the numbers of all frames: weighted means."""
-
-    ignore: int = field(default=int(Flag.OUT_OF_DOMAIN | Flag.BAD_FRAME), metadata={"setting": False})
-
-    def start(self) -> tuple[int, Mapping[str, Array]]:
-        """Return the state before the first frame."""
-        return 0, {}
-
-    def step(
-        self, state: tuple[int, Mapping[str, Array]], tables: Mapping[str, pd.DataFrame]
-    ) -> tuple[int, Mapping[str, Array]]:
-        """Return the state after one more frame."""
-        frames = tables["frames"]
-        if not len(frames) or int(frames["flags"].iloc[0]) & self.ignore:
-            return state
-        sums = dict(state[1])
-        for name in _TOLD_OF:
-            value, sigma = float(frames[name].iloc[0]), float(frames[f"{name}_sigma"].iloc[0])
-            if np.isfinite(value) and sigma > 0:
-                sums[name] = sums.get(name, np.zeros(4)) + np.array([1, value, value**2, sigma**2]) / sigma**2
-        return state[0] + 1, sums
-
-    def result(self, state: tuple[int, Mapping[str, Array]]) -> dict[str, pd.DataFrame]:
-        """Return the table 'summary'."""
-        columns = [name for column in SUMMARY for name in (column.name, column.sigma) if name]
-        rows = []
-        for name, (weight, first, second, frames) in state[1].items():
-            mean = first / weight
-            chi = max(second - mean**2 * weight, 0.0) / max(frames - 1, 1)
-            sigma = float(np.sqrt(max(1.0, chi if frames > 2 else 1.0) / weight))
-            rows.append(
-                {
-                    "name": _TOLD_OF[name], "value": mean, "value_sigma": sigma, "value_low": mean - 1.96 * sigma,
-                    "value_high": mean + 1.96 * sigma, "frames": state[0],
-                }
-            )  # fmt: skip
-        return {"summary": pd.DataFrame(rows, columns=columns)}
