@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Frame
-from micrograph.features.surface.lattice_tables import Surface, SurfaceSettings, read_surface, surface_tables
+from micrograph.features.surface.lattice_reading import Surface, SurfaceSettings, read_surface
+from micrograph.features.surface.lattice_tables import surface_tables
 
 #: Distance of adatoms within a half of the cell, and the side of the cell (nm); how far from that it may be.
 ADATOMS_NM, CELL_NM, WITHIN = 2 * 0.38401, 7 * 0.38401, 0.03

@@ -5,16 +5,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from micrograph.core import Prediction, Task
-from micrograph.features.surface.lattice_tables import (
-    MEANS,
-    MOTIF,
-    ODD_PLACES,
-    SEEN,
-    SITES,
-    SurfaceMeans,
-    SurfaceSettings,
-    surface_tables,
-)
+from micrograph.features.surface.lattice_means import MEANS, SurfaceMeans
+from micrograph.features.surface.lattice_reading import SurfaceSettings
+from micrograph.features.surface.lattice_tables import MOTIF, ODD_PLACES, SEEN, SITES, surface_tables
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.simulate.surfaces import SurfaceImages

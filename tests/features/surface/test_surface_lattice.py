@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput, Calibration, Flag, Frame
-from micrograph.features.surface.lattice_tables import SurfaceMeans, SurfaceSettings, surface_tables
+from micrograph.features.surface.lattice_means import SurfaceMeans
+from micrograph.features.surface.lattice_reading import SurfaceSettings
+from micrograph.features.surface.lattice_tables import surface_tables
 from micrograph.features.surface.motif import follow
 from micrograph.features.surface.repeats import find_repeat
 from micrograph.simulate.surfaces import ADATOMS, SurfaceImages
