@@ -119,7 +119,8 @@ def network(weights: Path, turns: int = 1) -> Callable[[NDArray[np.float32]], Cl
             maps = predict(Frame(np.ascontiguousarray(seen), 0, Calibration(pixel_nm=1.0))).maps
             back = np.rot90(np.stack([maps[one] for one in CLASSES]), -(turn % 4), (1, 2))
             total = total + (back[:, :, ::-1] if turn > 3 else back)
-        return np.asarray(total).argmax(axis=0)
+        winner: Classes = np.asarray(total).argmax(axis=0)
+        return winner
 
     return name
 
