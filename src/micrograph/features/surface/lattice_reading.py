@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.features.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
-from micrograph.features.surface.motif import Followed, follow, motif_of
+from micrograph.features.surface.motif import REACH_CELLS, Followed, follow, motif_of
 from micrograph.features.surface.odd_places import Regions, Sites, odd_places, sites_of
 from micrograph.features.surface.repeats import find_repeat
 
