@@ -31,7 +31,7 @@ def describe(crops: NDArray[np.floating]) -> Array:
 
     values = np.asarray(crops, float).reshape(-1, SIDE, SIDE)
     smooth = gaussian_filter(values, (0, _BLUR_PX, _BLUR_PX))
-    polar = (_polar_weights() @ smooth.reshape(len(smooth), -1).T).T.reshape(-1, len(_RINGS_NM), _DIRECTIONS)
+    polar = (_polar_weights() @ smooth.reshape(-1, SIDE * SIDE).T).T.reshape(-1, len(_RINGS_NM), _DIRECTIONS)
     waves = np.abs(np.fft.rfft(polar, axis=2))[:, :, : _HARMONICS + 1] / _DIRECTIONS
     ordered = np.sort(polar, axis=2)
     cores = np.array([_core(crop) for crop in smooth]).reshape(-1, 3)
