@@ -282,7 +282,7 @@ def foreign_told(trial: MoleculeTrial, *, at_least: float, images: int = 10) -> 
             detail=", ".join(f"{name} {value:.3f}" for name, value in values.items()),
         )  # fmt: skip
 
-    return Check("foreign images told", measure, at_least, ">=")
+    return Check("foreign images told", measure, at_least, ">=", data=trial.name)
 
 
 def _distance(analyser: Analyser, image: NDArray[np.floating]) -> float:
