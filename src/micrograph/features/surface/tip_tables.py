@@ -93,7 +93,7 @@ class TipSettings:
 
     fewest: int = 3
     sure: float = 0.9
-    share: float = 0.35
+    share: float = 0.2
     scan: Literal["down", "up"] = "down"
 
     def __post_init__(self) -> None:
