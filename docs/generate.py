@@ -18,10 +18,12 @@ import pandas as pd
 from micrograph.core import Calibration, Frame, Prediction, Recording, SignalAxis
 from micrograph.draw import outlines_figure, sites_figure, to_png, tubes_figure
 from micrograph.draw.heights import heights_figure
+from micrograph.draw.kinds import kinds_figure
 from micrograph.draw.named import named_figure
 from micrograph.features.coding_plan import Coding
 from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
 from micrograph.features.prototypes import fit_prototypes
+from micrograph.features.sem_kinds import small
 from micrograph.infer import load_encoder, load_predictor
 from micrograph.infer.few_shot import shared_features
 from micrograph.infer.predictor import unaided
@@ -29,9 +31,9 @@ from micrograph.io import open_recording
 from micrograph.nets import find_weights, read_card
 from micrograph.nets.prototype_spec import SMALL
 from micrograph.recipes import RECIPES, find_recipe
+from micrograph.report.energies import energy_figures
 from micrograph.report.foils import foil_figures
 from micrograph.report.micrographs import micro_figures
-from micrograph.report.energies import energy_figures
 from micrograph.report.mixtures import mixture_figures
 from micrograph.report.molecules import molecule_figures
 from micrograph.report.restored import restored_figures
@@ -48,6 +50,7 @@ from micrograph.simulate.gold_films import GoldFilms
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
 from micrograph.simulate.scanned import random_scan
+from micrograph.simulate.sem_sampler import KINDS, SemTextures
 from micrograph.simulate.spectra import random_mixture
 from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.simulate.stm import StmScans
@@ -241,6 +244,8 @@ def gallery_picture(name: str) -> None:
         finer_picture(recipe)
     if name == "few-shot":
         named_picture(recipe)
+    if name == "sem-class":
+        kinds_picture(recipe)
     if name == "denoise":
         denoised_picture(recipe)
     if name == "crystal-defects":
@@ -273,6 +278,16 @@ def named_picture(recipe: Recipe) -> None:
     chances = pd.DataFrame({"class": names, "probability": head.probabilities(features.of_small(image[None]))[0]})
     called = str(chances["class"][chances["probability"].argmax()])
     figure = named_figure(image, family.pixel_nm, chances, (f"{recipe.title}: five examples of each", called))
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def kinds_picture(recipe: Recipe) -> None:
+    """Draw four simulated images of each of the ten kinds."""
+    textures, rows = SemTextures(side_px=(176, 176)), []
+    for place, name in enumerate(KINDS):
+        images = [textures.of_kind(place, np.random.default_rng([3, place, n])).image for n in range(4)]
+        rows.append((name, [(small(Frame(image, 0, Calibration())), "") for image in images]))
+    figure = kinds_figure(rows, "Simulated images of every kind")
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 

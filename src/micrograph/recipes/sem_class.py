@@ -97,14 +97,14 @@ MODEL = EncoderSpec(
     known=tuple((name, low, high) for name, (low, high) in zip(NAMES, RANGES, strict=True)),
     weights="sem-1",
 )
-OWN = SemTrial("new images", number=800)
+OWN = SemTrial("new images", number=500)
 #: Half of the least dose, magnified half as much again as any image that was learned from.
 FARTHER = SemTrial(
     "half the dose, larger and smaller",
-    SemTextures(electrons_per_px=(7.5, 15.0), magnification=(0.44, 2.25), beyond=(0.667, 1.5), mixed=0.0, none=0.0),
-    number=300,
+    SemTextures(electrons_per_px=(12.5, 25.0), magnification=(0.44, 2.25), beyond=(0.667, 1.5), mixed=0.0, none=0.0),
+    number=160,
 )
-OTHER = SemTrial("another simulator", number=300, rays=Rays())
+OTHER = SemTrial("another simulator", number=160, rays=Rays())
 
 RECIPE = Recipe(
     name="sem-class",
@@ -132,12 +132,11 @@ RECIPE = Recipe(
         seconds_a_frame(at_most_s=1.0),
     ),
     training=TrainSettings(
-        steps=1150,
+        steps=2000,
         batch=64,
         reuse=8,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         mirrored=True,
-        seed=1,
         weight_decay=1e-2,
         calibration_samples=1500,
     ),

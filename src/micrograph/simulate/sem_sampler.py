@@ -40,7 +40,7 @@ class SemTextures:
 
     side_px: tuple[int, int] = (128, 176)
     magnification: tuple[float, float] = (0.667, 1.5)
-    electrons_per_px: tuple[float, float] = (15.0, 400.0)
+    electrons_per_px: tuple[float, float] = (25.0, 400.0)
     probe_px: tuple[float, float] = (0.4, 2.5)
     mixed: float = 0.24
     none: float = 0.16

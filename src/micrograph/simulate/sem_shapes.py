@@ -136,7 +136,7 @@ def _profile(body: Body, along: Array, across: Array, rng: np.random.Generator) 
     q = (along / body.long) ** 2 + across**2
     dome = np.sqrt(np.clip(1 - q, 0, None))
     if body.kind == "disc":
-        return np.asarray(0.45 * dome**0.5 * (1 - 0.55 * np.exp(-q / 0.22)))
+        return np.asarray(0.45 * dome**0.5 * (1 - 0.7 * np.exp(-q / 0.22)))
     return np.asarray(dome)
 
 

@@ -84,10 +84,9 @@ def _tissue(side: int, unit: float, rng: Rng) -> Surface:
     size = unit * between(rng, 0.1, 0.3)
     border, _ = cells(side, size, rng, warp=rng.uniform(0.05, 0.2) * size)
     wide = rng.uniform(0.1, 0.35) * size
-    wall = np.exp(-((border / (rng.uniform(0.2, 0.6) * wide)) ** 2))
-    dome = np.sqrt(np.clip(border / wide, 0, 1))
-    kind = rng.uniform(-1, 1)
-    shape = dome if kind > 0 else (1 + kind) * dome + 1.2 * wall
+    wall = np.exp(-((border / (rng.uniform(0.25, 0.6) * wide)) ** 2))
+    nucleus = np.sqrt(np.clip(border / (rng.uniform(0.22, 0.3) * size) - 1, 0, 1))
+    shape = rng.uniform(0.5, 1.2) * wall + rng.uniform(0.6, 1.2) * nucleus
     wrinkles = random_field(side, rng.uniform(0.06, 0.15) * size, rng, band=True, stretch=rng.uniform(1, 4))
     height = size * (rng.uniform(0.15, 0.4) * shape + rng.uniform(0.0, 0.03) * wrinkles)
     return Surface(height.astype(np.float32), np.full((side, side), 0.5, np.float32))
@@ -133,7 +132,7 @@ def films(side: int, unit: float, rng: Rng) -> Surface:
 
 
 def _grains(side: int, unit: float, rng: Rng) -> Surface:
-    size = max(unit * between(rng, 0.025, 0.09), 3.0)
+    size = max(unit * between(rng, 0.025, 0.07), 3.0)
     border, which = cells(side, size, rng, warp=rng.uniform(0, 0.1) * size)
     lift = rng.standard_normal(int(which.max()) + 1)[which] * rng.uniform(0, 0.1) * size
     groove = -rng.uniform(0.1, 0.4) * size * np.exp(-border / (0.15 * size))
@@ -264,9 +263,9 @@ def _plate(along: Array, across: Array, unit: float, rng: Rng) -> Mask:
 
 def nanowires(side: int, unit: float, rng: Rng) -> Surface:
     """Return thin straight wires, lying anyhow, in bundles, or standing as a forest."""
-    radius, kind = max(unit * between(rng, 0.003, 0.009), 0.5), rng.random()
+    radius, kind = max(unit * between(rng, 0.005, 0.011), 0.9), rng.random()
     long = np.clip(unit * between(rng, 0.12, 0.6) / radius, 16, 160)
-    number = int(np.clip(side**2 * rng.uniform(0.15, 1.6) / (4 * long * radius**2), 12, 170))
+    number = int(np.clip(side**2 * rng.uniform(0.12, 0.9) / (4 * long * radius**2), 12, 170))
     main, spread = rng.uniform(0, np.pi), 9.0 if kind < 0.45 else between(rng, 0.05, 0.5)
     if kind > 0.8:
         main, long = np.pi / 2, long * 0.6
@@ -283,7 +282,7 @@ def nanowires(side: int, unit: float, rng: Rng) -> Surface:
 
 def particles(side: int, unit: float, rng: Rng) -> Surface:
     """Return particles on a substrate, apart or in groups: balls, cubes, plates, ellipsoids."""
-    radius, kind = unit * between(rng, 0.015, 0.1), str(rng.choice(["ball", "ball", "box", "ball", "grain"]))
+    radius, kind = unit * between(rng, 0.025, 0.1), str(rng.choice(["ball", "ball", "box", "ball", "grain"]))
     tone, spread, oval = rng.uniform(0.5, 1.0), rng.uniform(0.02, 0.35), rng.uniform(1, 1.6)
     number = _number(side, radius, rng.uniform(0.06, 0.6), most=130)
     height, bodies = rng.uniform(0.5, 1.0) if kind != "box" else rng.uniform(0.3, 1.5), []
@@ -296,7 +295,7 @@ def particles(side: int, unit: float, rng: Rng) -> Surface:
 
 def patterned(side: int, unit: float, rng: Rng) -> Surface:
     """Return a regular pattern: lines, or pillars, holes or rings on a lattice."""
-    period, angle = max(unit * between(rng, 0.045, 0.28), 5.0), rng.uniform(0, np.pi)
+    period, angle = max(unit * between(rng, 0.06, 0.28), 6.0), rng.uniform(0, np.pi)
     along, across = (part / np.float32(period) for part in turned(side, angle))
     kind, duty = rng.integers(5), rng.uniform(0.25, 0.75)
     if kind == 0:
@@ -320,7 +319,7 @@ def patterned(side: int, unit: float, rng: Rng) -> Surface:
 
 def porous(side: int, unit: float, rng: Rng) -> Surface:
     """Return a sponge: a bicontinuous skeleton, or a foam of round hollows, pores of all depths."""
-    size = unit * between(rng, 0.03, 0.13)
+    size = unit * between(rng, 0.04, 0.13)
     if rng.random() < 0.55:
         height = np.full((side, side), -6 * size, np.float32)
         for depth in range(3):  # struts behind struts
@@ -342,7 +341,7 @@ def porous(side: int, unit: float, rng: Rng) -> Surface:
 
 def powder(side: int, unit: float, rng: Rng) -> Surface:
     """Return a heap of irregular grains of many sizes, many layers deep."""
-    radius, spread = unit * between(rng, 0.035, 0.1), rng.uniform(0.2, 0.55)
+    radius, spread = unit * between(rng, 0.05, 0.12), rng.uniform(0.2, 0.55)
     kinds = ["grain"] if rng.random() < 0.7 else ["grain", "ball"]
     number, bodies = _number(side, radius, rng.uniform(2.2, 3.5), most=240), []
     hills = 0.8 * random_field(side, 0.2 * side, rng)

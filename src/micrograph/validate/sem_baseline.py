@@ -13,7 +13,7 @@ from micrograph.simulate.sem_sampler import KINDS, SemTextures
 
 Array = NDArray[np.float64]
 #: Images that the classifier learns from.
-LEARNED = 1000
+LEARNED = 700
 #: Share of the covariance's diagonal.
 _SHRUNK = 0.05
 

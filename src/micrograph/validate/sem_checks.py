@@ -165,7 +165,7 @@ def calibration(trial: SemTrial, *, at_most: float) -> Check:
     return Check(f"calibration error, {trial.name}", measure, at_most, "<=", data=_data(trial))
 
 
-def foreign_auroc(trial: SemTrial, number: int = 150, *, at_least: float) -> Check:
+def foreign_auroc(trial: SemTrial, number: int = 100, *, at_least: float) -> Check:
     """Return the check of how well noise, STEM lattices and TEM images are told from images of surfaces.
 
     None of these simulators made an image that was learned from.
