@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from micrograph.apps.labelling import (
-    OwnLabels,
-    curve_numbers,
-    learn_labels,
-    part,
-    read_all,
-    split_images,
-    taken,
-)
-from micrograph.core import BadInput
+from micrograph import analyze
+from micrograph.apps.label_splits import curve_numbers, part, split_images, taken
+from micrograph.apps.labelling import OwnLabels, learn_labels
+from micrograph.apps.outlining import read_all
+from micrograph.apps.painting import read_painted
+from micrograph.core import BadInput, Sample
+from micrograph.io.class_masks import read_names
 from micrograph.io.masks import read_labels
+from micrograph.io.opening import open_recording
 from micrograph.nets import NetSpec, load
 from micrograph.recipes import find_recipe
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleSampler
 from micrograph.train import TrainSettings
 from micrograph.train.labelled_masks import Labelled
+from micrograph.validate.class_scores import ClassScores
+
+#: A training of seconds.
+QUICK: dict[str, Any] = {"workers": 0, "reuse": 16, "calibration_samples": 6, "batch": 6}
 
 
 def write_discs(folder: Path, number: int, side: int = 96) -> None:
@@ -47,12 +50,23 @@ def write_discs(folder: Path, number: int, side: int = 96) -> None:
         Image.fromarray((255 * mask).astype(np.uint8)).save(folder / f"a{index}_mask.png")
 
 
+@cache
+def few_samples() -> list[Sample]:
+    """Return a few simulated images of particles."""
+    data = ParticleSampler(side_px=64, diameter_px=(12.0, 24.0), contrast_to_noise=(3.0, 8.0), bright=0.0)
+    return [data(np.random.default_rng(seed)) for seed in range(4)]
+
+
+def one_of_few(rng: np.random.Generator) -> Sample:
+    """Return one of a few simulated images: a sampler that takes no time."""
+    return few_samples()[int(rng.integers(4))]
+
+
 def small_recipe() -> Recipe:
     """Return the recipe of particles with a network that learns in seconds."""
     recipe = find_recipe("particle-shapes")
     spec = NetSpec(recipe.model.heads, base=6, levels=3, fold=2, pixel_nm=None, patch=48)
-    data = ParticleSampler(side_px=64, diameter_px=(12.0, 24.0), contrast_to_noise=(3.0, 8.0), bright=0.0)
-    return replace(recipe, model=spec, data=data, training=TrainSettings(workers=0, reuse=8), begins_from=None)
+    return replace(recipe, model=spec, data=one_of_few, training=TrainSettings(**QUICK), begins_from=None)
 
 
 def test_a_network_that_begins_anew_learns_discs_and_says_so_on_its_card(tmp_path: Path) -> None:
@@ -63,19 +77,19 @@ def test_a_network_that_begins_anew_learns_discs_and_says_so_on_its_card(tmp_pat
         read_labels(tmp_path / "own"),
         OwnLabels(tmp_path / "own", curve=False),
         out,
-        steps=120,
+        steps=90,
         progress=lambda done, total, note: seen.append((done, total)),
     )
     assert report.before is None and report.curve is None
     assert report.after.iou.value > 0.8
     assert report.after.iou.low <= report.after.iou.value <= report.after.iou.high
     assert set(report.learned_from).isdisjoint(report.held_out)
-    assert seen[-1] == (120, 120)
+    assert seen[-1] == (90, 90)
     about = load(out).card["labels"]
     assert about["after"]["iou"][0] == report.after.iou.value
     assert about["objects"] == report.objects == 27
     assert all(digests["labels"].startswith("sha256:") for digests in about["digests"].values())
-    again = learn_labels(recipe, read_labels(tmp_path / "own"), OwnLabels(tmp_path, curve=False), out, steps=120)
+    again = learn_labels(recipe, read_labels(tmp_path / "own"), OwnLabels(tmp_path, curve=False), out, steps=90)
     assert again == report
     assert not list(tmp_path.glob("*.ckpt"))
 
@@ -84,15 +98,87 @@ def test_labels_go_on_from_older_weights_and_the_curve_says_what_one_more_brings
     write_discs(tmp_path / "own", 1)
     recipe, images = small_recipe(), read_labels(tmp_path / "own")
     older = tmp_path / "older.safetensors"
-    learn_labels(recipe, images, OwnLabels(tmp_path, curve=False), older, steps=6)
+    learn_labels(recipe, images, OwnLabels(tmp_path, curve=False), older, steps=3)
     on = replace(recipe, model=replace(recipe.model, weights=str(older)))
-    report = learn_labels(on, images, OwnLabels(tmp_path), tmp_path / "newer.safetensors", steps=6)
+    report = learn_labels(on, images, OwnLabels(tmp_path), tmp_path / "newer.safetensors", steps=3)
     assert report.before is not None and report.curve is not None
     assert report.curve.numbers == (0.25, 0.5, 1.0)
     assert report.held_out == ("a0.png (held-out part)",)
     assert report.curve.gain.low <= report.curve.gain.value <= report.curve.gain.high
     assert not (tmp_path / "newer-curve").exists()
     json.dumps(load(tmp_path / "newer.safetensors").card)
+
+
+def write_phases(folder: Path, parts: Sequence[str]) -> None:
+    """Write images of two kinds of discs with masks painted over them: large dark ones blue, small dark ones red."""
+    rng = np.random.default_rng(8)
+    y, x = np.indices((96, 96))
+    for number, part_ in enumerate(parts):
+        large, small = np.zeros((96, 96), bool), np.zeros((96, 96), bool)
+        for row, column in np.ndindex(3, 3):
+            at = 16 + 32 * np.array([row, column]) + rng.uniform(-3, 3, 2)
+            kind = large if (row + column + number) % 2 else small
+            kind |= np.hypot(y - at[0], x - at[1]) < (10 if kind is large else 3.5)
+        image = (np.where(large | small, 70, 150) + rng.normal(0, 6, large.shape)).clip(0, 255).astype(np.uint8)
+        colours = image[..., None].repeat(3, axis=2)
+        colours[large], colours[small] = (0, 0, 255), (255, 0, 0)
+        for where, array in ((part_, image), (f"{part_}_annot", colours)):
+            (folder / where).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(folder / where / f"s{number}{'_mask' * (where != part_)}.png")
+
+
+def painting_recipe() -> Recipe:
+    """Return the recipe of microstructures with a network that learns in seconds."""
+    recipe = find_recipe("microstructure")
+    spec = NetSpec(recipe.model.heads, base=6, levels=3, fold=2, pixel_nm=None, patch=64)
+    return replace(recipe, model=spec, training=TrainSettings(learning_rate=6e-3, **QUICK), begins_from=None)
+
+
+def test_several_classes_are_learned_from_painted_masks_and_judged_by_the_own_split(tmp_path: Path) -> None:
+    write_phases(tmp_path, ("train", "train", "test"))
+    names = "large=0,0,255; small=255,0,0"
+    images, out = read_labels(tmp_path, several=True), tmp_path / "own.safetensors"
+    report = learn_labels(painting_recipe(), images, OwnLabels(tmp_path, curve=False, classes=names), out, steps=80)
+    assert (report.learned_from, report.held_out) == (("s0.png", "s1.png"), ("s2.png",))
+    assert isinstance(report.after, ClassScores) and report.before is None
+    assert report.after.classes == ("matrix", "large", "small")
+    assert report.after.iou.value > 0.75
+    assert sum(report.after.true) == pytest.approx(1) == sum(report.after.found)
+    about = load(out).card
+    assert about["labels"]["classes"] == ["matrix", "large", "small"]
+    assert [head["name"] for head in about["net"]["heads"]] == ["matrix", "large", "small"]
+    assert about["labels"]["least_object_px"] < 45
+    recording = open_recording(tmp_path / "test" / "s2.png").calibrated(pixel_nm=20.0)
+    found = analyze("microstructure", recording, weights=[out])
+    assert set(found.tables["phases"]["class"]) == {"matrix", "large", "small"}
+
+
+def test_one_painted_image_is_cut_in_two_and_the_curve_says_what_one_more_brings(tmp_path: Path) -> None:
+    write_phases(tmp_path, ("images",))
+    images = read_labels(tmp_path, several=True)
+    report = learn_labels(painting_recipe(), images, OwnLabels(tmp_path), tmp_path / "own.safetensors", steps=2)
+    assert report.held_out == ("s0.png (held-out part)",)
+    assert report.curve is not None and report.curve.numbers == (0.25, 0.5, 1.0)
+    assert isinstance(report.after, ClassScores)
+    assert report.after.classes == ("matrix", "blue", "red")
+
+
+def test_one_file_a_class_makes_classes_of_the_names_of_their_folders(tmp_path: Path) -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:9, 2:9] = 255
+    for where, array in (("images", mask), ("masks/secondary", mask), ("masks/tertiary", mask[::-1])):
+        (tmp_path / where).mkdir(parents=True)
+        Image.fromarray(array).save(tmp_path / where / "a.png")
+    subject, read = read_painted(find_recipe("microstructure"), read_labels(tmp_path, several=True), read_names(""))
+    assert subject.classes == ("matrix", "secondary", "tertiary")
+    assert np.bincount(read["a.png"].labels.ravel()).tolist() == [400 - 98, 49, 49]
+
+
+def test_one_class_alone_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "a_mask.png")
+    with pytest.raises(BadInput, match="show 'matrix' alone"):
+        read_painted(find_recipe("microstructure"), read_labels(tmp_path), read_names(""))
 
 
 def blank(labelled: slice = slice(None)) -> Labelled:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL, parse_axis, parse_energies, parse_scan
 from micrograph.core import BadInput, BrokenCheckpoint, Recording, parse_positive, parse_quantity
@@ -15,7 +15,7 @@ from micrograph.core.provenance import made_folder
 
 if TYPE_CHECKING:
     from micrograph.infer import Predictor
-    from micrograph.run import Predict, Recipe, Result, RunSettings
+    from micrograph.run import Elsewhere, Predict, Recipe, Result, RunSettings
     from micrograph.validate import CheckResult
 
 #: Called with (done, total, what is seen now).
@@ -143,13 +143,18 @@ def log_begins_s(request: Request) -> float:
 
 
 def analyze_paths(
-    paths: Sequence[Path], request: Request, out: Path, progress: Callable[[str], Advance] = lambda name: silent
+    paths: Sequence[Path],
+    request: Request,
+    out: Path,
+    progress: Callable[[str], Advance] = lambda name: silent,
+    tell: Callable[[str], object] = lambda sentence: None,
 ) -> Iterator[Result]:
     """Yield the result of each path, with tables, figures and report in `out`, or in a folder of its own below it.
 
     All recordings are opened before the first is analysed, so that a wrong name costs no time. `progress` gives, for
-    the name of a recording, the function that is told how far it is.
+    the name of a recording, the function that is told how far it is; `tell` is told where workers can be watched.
     """
+    from micrograph.apps.crew import hired
     from micrograph.recipes import require_suited
 
     recipe = recipe_for(request)
@@ -159,10 +164,20 @@ def analyze_paths(
     folders = folders_for(paths, out)
     require_folder(out)
     known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
-    with hired(recipe, request) as crew:
+    with hired(recipe, request, tell) as crew:
         for path, recording, folder in zip(paths, recordings, folders, strict=True):
-            task, shown = Task(recipe, recording, request, folder), progress(recording.name)
-            yield analyze_opened(recipe, recording, request, into=folder, predict=known, progress=progress(recording.name))
+            shown = progress(recording.name)
+            others = None if crew is None else crew.elsewhere(path, request, folder, shown)
+            yield analyze_opened(
+                recipe, recording, request, into=folder, predict=known, progress=shown, elsewhere=others
+            )
+
+
+def recipe_for(request: Request) -> Recipe:
+    """Return the recipe that a request asks for, with its settings, and a user's own classes from the weights."""
+    from micrograph.recipes import find_recipe
+
+    return with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
 
 
 def analyze_opened(
@@ -173,11 +188,28 @@ def analyze_opened(
     into: Path | None,
     predict: Predict | None = None,
     progress: Advance = silent,
+    elsewhere: Elsewhere | None = None,
 ) -> Result:
     """Analyse an open recording with the weights, the binning and the run settings of `request`.
 
-    The model is `predict`, or the one that the recording teaches or whose weights are given or shipped.
+    The model is `predict`, or the one that the recording teaches or whose weights are given or shipped; `elsewhere`
+    works through the frames in place of this process.
     """
+    fitting, predict = readied(recipe, recording, request, into=into, predict=predict, progress=progress)
+    settings = request.run_settings()
+    return analyze_recording(recipe, fitting, predict, settings, into=into, progress=progress, elsewhere=elsewhere)
+
+
+def readied(
+    recipe: Recipe,
+    recording: Recording,
+    request: Request,
+    *,
+    into: Path | None,
+    predict: Predict | None = None,
+    progress: Advance = silent,
+) -> tuple[Recording, Predict]:
+    """Return the recording as the recipe looks at it, binned as its objects allow, and the model."""
     from micrograph.infer.predictor import unaided
     from micrograph.recipes import require_suited
     from micrograph.run import Preparer, SelfTaught, presented, suitably_binned
@@ -193,8 +225,7 @@ def analyze_opened(
     elif predict is None:
         progress(0, 0, "loading the weights")
         predict = predictor(recipe, request.weights, request.device)
-    fitting = suitably_binned(recipe, recording, predict, request.bin)
-    return analyze_recording(recipe, fitting, predict, settings, into=into, progress=progress)
+    return suitably_binned(recipe, recording, predict, request.bin), predict
 
 
 def learn_from(
@@ -243,11 +274,12 @@ def analyze_recording(
     *,
     into: Path | None,
     progress: Advance = silent,
+    elsewhere: Elsewhere | None = None,
 ) -> Result:
     """Analyse an open recording; write the report too where `into` is a folder."""
     from micrograph.run import analyze
 
-    result = analyze(recipe, recording, predict, into, settings=settings, progress=progress)
+    result = analyze(recipe, recording, predict, into, settings=settings, progress=progress, elsewhere=elsewhere)
     if into is not None:
         write_all(result, progress)
     return result
@@ -272,9 +304,7 @@ def with_own_classes(recipe: Recipe, weights: Sequence[Path]) -> Recipe:
     cards = [read_card(find_weights(path)) for path in weights if path.suffix == ".safetensors"]
     own = [card for card in cards if card.get("net", {}).get("kind") == "prototypes"]
     if not own:
-        least = [card.get("labels", {}).get("least_object_px") for card in cards]
-        known = [number for number in least if number is not None and "least_object_px" in recipe.settings()]
-        return recipe.with_settings({"least_object_px": min(known)}) if known else recipe
+        return _with_painted(recipe, cards)
     if len(weights) > 1:
         raise BadInput(f"Weights of your own classes answer alone: give one of the {len(weights)} files.")
     spec, made_for = PrototypeSpec.from_dict(own[0]["net"]), own[0].get("recipe")
@@ -286,6 +316,18 @@ def with_own_classes(recipe: Recipe, weights: Sequence[Path]) -> Recipe:
     from micrograph.recipes.few_shot import with_classes
 
     return with_classes(recipe, spec)
+
+
+def _with_painted(recipe: Recipe, cards: Sequence[Mapping[str, Any]]) -> Recipe:
+    """Return the recipe with the classes and the least object of weights that learned them from painted masks."""
+    from micrograph.nets import NetSpec
+
+    own = [card for card in cards if "classes" in card.get("labels", {}) and card.get("recipe") == recipe.name]
+    if not own or not isinstance(recipe.model, NetSpec):
+        return recipe
+    model = replace(recipe.model, heads=NetSpec.from_dict(own[0]["net"]).heads, weights=None)
+    least = min(card["labels"]["least_object_px"] for card in own)
+    return replace(recipe, model=model).with_settings({"least_object_px": least})
 
 
 def predictor(recipe: Recipe, weights: Sequence[Path], device: str = "auto") -> Predictor | Predict:
