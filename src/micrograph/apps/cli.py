@@ -84,13 +84,18 @@ def analyze(
     out: Out,
     memory: Annotated[str | None, typer.Option(help='Memory budget, for example "2 GB".')] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Keep the network's maps too.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that share the frames.")] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the frames, tcp://HOST:8786.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Analyse recordings: tables of every object with errors and flags, pictures, a report."""
     from micrograph.apps import jobs, screen
 
+    asked = replace(request, memory=memory, maps=maps, workers=workers, cluster=cluster)
     with screen.several(quiet) as progress:
-        for done in jobs.analyze_paths(paths, replace(request, memory=memory, maps=maps), out, progress):
+        for done in jobs.analyze_paths(paths, asked, out, progress, tell=screen.hint):
             screen.summary(done)
 
 

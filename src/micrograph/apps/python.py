@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.apps import jobs
+from micrograph.apps.crew import hired
 from micrograph.apps.hyperspy_bridge import from_hyperspy as from_hyperspy
 from micrograph.apps.hyperspy_bridge import to_hyperspy as to_hyperspy
 from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL
@@ -98,10 +99,14 @@ def analyze(
     maps: bool = False,
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> Result:
     """Analyse a recording; with `out`, write tables, figures and the report there.
 
-    bin: average so many pixels, along each axis, into one; by default as the objects of the recipe allow.
+    bin: average so many pixels, along each axis, into one; by default as the objects of the recipe allow. workers:
+    processes that share the frames; cluster: address of a Dask cluster that does (the recipe by its name, a path and
+    `out` are needed then; in a script below ``if __name__ == "__main__":``).
     Returns `Result`: ``tables`` (name -> DataFrame, units in the column names), ``summary``, ``record``.
     """
     from micrograph.recipes import find_recipe
@@ -109,9 +114,27 @@ def analyze(
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     own = tuple(map(Path, weights))
     chosen = jobs.with_own_classes(chosen, own).with_settings(settings or {})
-    request = jobs.Request(chosen.name, weights=own, device=device, bin=bin, memory=memory, maps=maps, resume=resume)
+    request = jobs.Request(
+        chosen.name,
+        weights=own,
+        device=device,
+        bin=bin,
+        memory=memory,
+        maps=maps,
+        resume=resume,
+        settings=settings or {},
+        workers=workers,
+        cluster=cluster,
+    )
     opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
-    return jobs.analyze_opened(chosen, opened, request, into=None if out is None else Path(out))
+    into = None if out is None else Path(out)
+    with hired(chosen, request) as crew:
+        if crew is None:
+            return jobs.analyze_opened(chosen, opened, request, into=into)
+        if isinstance(recording, Recording) or not isinstance(recipe, str) or into is None:
+            raise BadInput("Several workers open the file themselves: give its path, the recipe's name and out.")
+        others = crew.elsewhere(Path(recording), request, into)
+        return jobs.analyze_opened(chosen, opened, request, into=into, elsewhere=others)
 
 
 def watch(

@@ -35,6 +35,11 @@ def say(sentence: str) -> None:
     _console().print(sentence, markup=False)
 
 
+def hint(sentence: str) -> None:
+    """Print one line on standard error: something to know while a job runs."""
+    _console(error=True).print(sentence, markup=False)
+
+
 @contextlib.contextmanager
 def progress(task: str, quiet: bool) -> Iterator[Advance]:
     """Show a progress bar on standard error while the block runs; yields the function that moves it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -75,9 +76,14 @@ def openvino_module() -> Any:
 
 
 def openvino_options(precision: str, threads: int | None) -> dict[str, Any]:
-    """Return how a network is compiled: for one image at a time, on so many threads (``None``: all)."""
+    """Return how a network is compiled: for one image at a time, on so many threads.
+
+    ``None``: as many as OMP_NUM_THREADS says, which also holds for PyTorch, else all.
+    """
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    return options if threads is None else options | {"INFERENCE_NUM_THREADS": threads}
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    number = threads or (int(said) if said.isdigit() else 0)
+    return options | {"INFERENCE_NUM_THREADS": number} if number else options
 
 
 def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Compute:

@@ -1,6 +1,6 @@
 """A recipe run over frames: as they arrive (`stream`), or over a whole recording into files (`analyze`)."""
 
-from micrograph.run.analyze import LazyTables, Result, RunSettings, analyze
+from micrograph.run.analyze import Elsewhere, LazyTables, Result, RunSettings, analyze, observed_part
 from micrograph.run.binning import suitably_binned
 from micrograph.run.learning import Learner, Preparer, Presenter, Searcher, SelfTaught, learned, presented
 from micrograph.run.recipe import Fold, Recipe, Tables
@@ -8,6 +8,7 @@ from micrograph.run.streaming import Analyser, Predict, Step, Watcher, require_c
 
 __all__ = [
     "Analyser",
+    "Elsewhere",
     "Fold",
     "LazyTables",
     "Learner",
@@ -24,6 +25,7 @@ __all__ = [
     "Watcher",
     "analyze",
     "learned",
+    "observed_part",
     "presented",
     "require_calibration",
     "stream",

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Called with (frames done, frames in all, what the last one held).
 Progress = Callable[[int, int, str], object]
+#: Works through parts elsewhere (other processes, other machines) and gives the tables of each, in their order.
+Elsewhere = Callable[[Sequence[Part], Mapping[str, Any]], Iterator[Tables]]
 
 PLAN = "plan.json"
 
@@ -128,11 +130,13 @@ def analyze(
     *,
     settings: RunSettings | None = None,
     progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Result:
     """Analyse every frame of `recording` and write tables (Parquet and CSV) and run.json into the folder `out`.
 
     Without `out` the files live as long as the result. `progress` is called after every frame with how many are done,
-    of how many, and a few words on the last one. `predict` may offer ``many(frames)``, ``digest`` (of the weights) and
+    of how many, and a few words on the last one. `elsewhere` is given the parts that are not finished and the plan, and
+    works through them in place of this process. `predict` may offer ``many(frames)``, ``digest`` (of the weights) and
     ``card`` beside being called. Raises `BadInput` for a recording without frames, an unusable folder, a memory budget
     that is too small, and for `settings.resume` when the earlier run was another; `MissingCalibration` if the recipe
     needs what is unknown.
@@ -148,7 +152,7 @@ def analyze(
     tables = LazyTables(folder)
     if out is None:
         weakref.finalize(tables, shutil.rmtree, folder, ignore_errors=True)
-    run = _Run(recipe, recording, predict, folder, key, progress)
+    run = _Run(recipe, recording, predict, folder, key, progress, elsewhere)
     if not settings.resume:
         run.forget()
     record = run.finished() if settings.resume else None
@@ -167,6 +171,7 @@ class _Run:
     folder: Path
     key: Mapping[str, Any]
     progress: Progress | None
+    elsewhere: Elsewhere | None = None
     first: list[Prediction] = field(default_factory=list)
 
     @property
@@ -194,9 +199,11 @@ class _Run:
         write_json(self.parts_folder / PLAN, self.key)
         parts = parts_of(self.recording.indices, self.key["plan"]["part_frames"], self.parts_folder)
         tally, state = Tally(), self.recipe.summary.start()
+        left = [part for part in parts if not part.finished]
+        made = map(self.observed, left) if self.elsewhere is None else self.elsewhere(left, self.key["plan"])
         for part in parts:
             if not part.finished:
-                part.write(self._observed(part))
+                part.write(next(made))
             tables = part.read()
             tally.add(tables["frames"])
             state = fold_part(self.recipe.summary, state, tables)
@@ -211,7 +218,7 @@ class _Run:
         self.forget()
         return record
 
-    def _observed(self, part: Part) -> Tables:
+    def observed(self, part: Part) -> Tables:
         """Return the tables of the frames of one part, telling the progress after each."""
         cut = self.recording[part.positions.start : part.positions.stop]
         found: list[Tables] = []
@@ -238,6 +245,16 @@ class _Run:
             shape = prediction.maps[names[0]].shape
             writer = MapWriter(self.parts_folder / MAPS, names, shape, prediction.pixel_nm)
             writer.write(prediction.frame.index, prediction.maps)
+
+
+def observed_part(
+    recipe: Recipe, recording: Recording, predict: Predict, folder: Path, plan: Mapping[str, Any], part: Part
+) -> Tables:
+    """Return the tables of one part of a run into `folder`; maps and images go there at once.
+
+    This is what a worker elsewhere does; `plan` is that of the run (batch, part_frames, maps).
+    """
+    return _Run(recipe, recording, predict, folder, {"plan": plan}, None).observed(part)
 
 
 def _preview(recording: Recording, predict: Predict, kept: list[Prediction]) -> Prediction | None:
