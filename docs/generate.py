@@ -295,7 +295,8 @@ def foil_picture(recipe: Recipe) -> None:
     """Draw one simulated foil by two-beam theory with its dislocations, precipitates and voids."""
     fields = DefectImages(
         side_px=384, line_px=(5.0, 6.0), contrast_to_noise=(6.0, 7.0), strength=(0.3, 0.4), precipitate_px=(16.0, 22.0),
-        void_px=(14.0, 20.0), line_cover=(0.04, 0.05), precipitate_cover=(0.02, 0.03), void_cover=(0.02, 0.03), absent=0.0,
+        void_px=(14.0, 20.0), line_cover=(0.04, 0.05), precipitate_cover=(0.02, 0.03), void_cover=(0.02, 0.03),
+        absent=0.0,
     )  # fmt: skip
     scene = TwoBeamImages(fields)(np.random.default_rng(12))
     frame = Frame(scene.image, 0, Calibration(pixel_nm=scene.pixel_nm))

@@ -215,6 +215,7 @@ def test_batches_parts_and_an_interruption_change_nothing(
 ) -> None:
     recipe, predict = recipe_of(name), predictor_of(name)
     whole = tables(result_of(name).folder)
+
     class Pulled(Exception):
         pass
 

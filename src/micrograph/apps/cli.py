@@ -371,9 +371,7 @@ def crate(
     title: Annotated[str | None, typer.Option(help="Title of the work.")] = None,
     author: Annotated[str | None, typer.Option(help="Name of who made it.")] = None,
     orcid: Annotated[str | None, typer.Option(help="The author's ORCID, https://orcid.org/...")] = None,
-    license: Annotated[
-        str | None, typer.Option(help="Address of the licence, https://...")
-    ] = None,
+    license: Annotated[str | None, typer.Option(help="Address of the licence, https://...")] = None,
 ) -> None:
     """Describe the results of a run for repositories: RO-Crate metadata, with units and digests, beside them."""
     from micrograph.apps import screen

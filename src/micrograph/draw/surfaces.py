@@ -38,7 +38,12 @@ def surface_figure(
     for kind, (color, marker) in LOOKS.items():
         rows = odd[odd["class"] == kind]
         if len(rows):
-            look: dict[str, Any] = {"marker": marker, "markersize": 13, "markeredgecolor": color, "markeredgewidth": 2.0}
+            look: dict[str, Any] = {
+                "marker": marker,
+                "markersize": 13,
+                "markeredgecolor": color,
+                "markeredgewidth": 2.0,
+            }
             axes.plot(rows["x_nm"], rows["y_nm"], linestyle="none", markerfacecolor="none", **look)
             label = f"{kind} ({len(rows)})"
             handles.append(Line2D([], [], linestyle="none", markerfacecolor="none", label=label, **look))

@@ -72,7 +72,7 @@ CAPTIONS = {
     "areas": "Area of each object over time and the law that it follows best.",
     "stages": "With 95 % intervals; shaded spans are stages between change points, black lines their means.",
     "numbers": "Mean number at each temperature with its 95 % interval.",
-    "constituents": "Every object in the colour of what most of its pixels were taken for; shares of this frame's area.",
+    "constituents": "Every object in the colour of what most of its pixels are; shares of this frame's area.",
     "particles": "Outlines of particles as found; sizes are those of whole ones, weighted by their chance to be whole.",
     "particle": "Particles of all frames, weighted for what the border cuts; the line is the mean.",
     "denuded": "Places along the edge of the grains, and along the network's edge, of all frames.",
@@ -99,7 +99,7 @@ CAPTIONS = {
     "energies": "Energies with their 95 % profile intervals; counts of pairs alone know nothing of what lies around.",
     "species": "Who sits where, by the site and its surroundings.",
     "configurations": "The middle of what was measured beside surfaces drawn with the fitted energies.",
-    "foretold": "Order drawn with the fitted energies; the latent map is what an auto-encoder makes of the local motifs.",
+    "foretold": "Order drawn with the fitted energies; the latent map is what an auto-encoder makes of local motifs.",
     "classes": "Mean of all pictures of each class, in one scale of grey, with how many there were.",
 }
 
