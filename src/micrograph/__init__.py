@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,3 +48,15 @@ def __getattr__(name: str) -> Any:
 
         return getattr(python, name)
     raise AttributeError(f"module 'micrograph' has no attribute '{name}'")
+
+
+class _Package(ModuleType):
+    """The package, whose verbs stay verbs when the rooms of the same names (train, validate) are imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute, but put no room in a verb's place."""
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
@@ -194,3 +195,9 @@ def test_a_sampler_of_another_kind_cannot_be_narrowed() -> None:
     assert making.own_sampler(recipe, making.Material()) is recipe.data
     with pytest.raises(BadInput, match="simulates nothing that --structure"):
         making.own_sampler(recipe, making.Material(voltage="80 kV"))
+
+
+def test_verbs_stay_verbs_when_rooms_of_their_names_are_imported() -> None:
+    for room in ("train", "validate"):
+        importlib.import_module(f"micrograph.{room}")
+        assert getattr(micrograph, room).__module__ == "micrograph.apps.python"

@@ -136,9 +136,10 @@ def train_model(
     sampler = own_sampler(recipe, material)
     made_folder(out.parent)
     from micrograph.nets import NoNet
+    from micrograph.nets.prototype_spec import PrototypeSpec
     from micrograph.train import TrainSettings, train
 
-    if isinstance(recipe.model, NoNet):
+    if isinstance(recipe.model, NoNet | PrototypeSpec):
         raise BadInput(f"Recipe '{name}' has no network: there is nothing to train.")
     settings = replace(recipe.training or TrainSettings(), seed=seed)
     domain = getattr(sampler, "domain", None)

@@ -49,6 +49,15 @@ class PrototypeSpec:
         """Images are taken at their own pixels."""
         return
 
+    @property
+    def base(self) -> int:
+        """Width of the encoder."""
+        return self.encoder.base
+
+    def grid_nm(self, pixel_nm: float) -> float:
+        """Return the frame's own pixel."""
+        return pixel_nm
+
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as plain values for a card."""
         return {

@@ -23,6 +23,10 @@ ADATOMS = np.column_stack([_BOTH.sum(axis=1) % 1.0, _BOTH[:, 1]])
 ADATOM_HEIGHTS = np.repeat([1.0, 0.95, 0.9, 0.85], 3)
 
 
+#: Atoms lie at least so far apart: nearer ones are narrower than the pixels with which probes are scanned.
+_LEAST_APART_PX = 6.0
+
+
 @dataclass(frozen=True)
 class SurfaceImages:
     """Random images of one surface each.
@@ -61,6 +65,8 @@ class SurfaceImages:
             spacing = float(np.exp(rng.uniform(*np.log(self.spacing_px))))
             cell = spacing * random_cell(kind, self.most_ratio, rng)
             atoms, height = random_motif(cell / spacing, int(rng.integers(self.atoms[0], self.atoms[1] + 1)), rng)
+            seen_apart = [_apart(atoms[: count + 1], cell) >= _LEAST_APART_PX for count in range(len(atoms))]
+            atoms, height = (part[: max(1, sum(seen_apart))] for part in (atoms, height))
             width = float(rng.uniform(0.17, 0.24)) * _apart(atoms, cell)
         seen = cell @ (np.eye(2) + self.distortion * rng.normal(size=(2, 2)))
         scan = _Bent(float(rng.uniform(*self.bend)) * _apart(atoms, cell), self.side_px, rng)

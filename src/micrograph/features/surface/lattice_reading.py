@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.features.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
-from micrograph.features.surface.motif import REACH_CELLS, Followed, follow, motif_of
+from micrograph.features.surface.motif import REACH_CELLS, Followed, enlarged, follow, motif_of
 from micrograph.features.surface.odd_places import Regions, Sites, odd_places, sites_of
-from micrograph.features.surface.repeats import find_repeat
+from micrograph.features.surface.repeats import binned, binning, find_repeat
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 #: Pixels a side that an image needs, and robust sigma beyond which a pixel does not count at first.
 _FEWEST_PX, _APART = 32, 4.0
 #: Share of the variance that a motif must explain to be one, and cells that an image must hold.
-_LEAST_EXPLAINED, _FEWESTCELLS = 0.3, 6.0
+_LEAST_EXPLAINED, _FEWEST_CELLS = 0.3, 6.0
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,15 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     repeat = find_repeat(_clipped(filled, seen), seen)
     if repeat is None:
         return None
-    followed = follow(_clipped(filled, seen), seen, repeat.cell)
+    followed = _first(_clipped(filled, seen), seen, repeat.cell)
     followed = replace(followed, motif=motif_of(filled, seen, followed))
+    if settings.lines != "none":
+        level = level - _line_offsets(filled - followed.periodic(), seen)[:, None]
+        filled = np.where(seen, level, 0.0)
     usable = seen & (_odd(level, followed, settings).label == 0)
-    followed = follow(filled, usable, reduction(followed.cell) @ followed.cell)
+    followed = follow(filled, usable, reduction(followed.cell) @ followed.cell, followed.shift, rounds=1)
     cells = level.size / max(abs(float(np.linalg.det(followed.cell))), 1e-9)
-    if cells < _FEWESTCELLS or np.linalg.norm(followed.cell, axis=1).max() > max(level.shape):
+    if cells < _FEWEST_CELLS or np.linalg.norm(followed.cell, axis=1).max() > max(level.shape):
         return None
     rest = (filled - followed.periodic())[usable]
     explained = 1 - float(np.var(rest) / max(np.var(filled[usable]), 1e-300))
@@ -92,6 +95,19 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
         return None
     sites = sites_of(followed.motif, followed.cell)
     return Surface(level, followed, _covariance(followed, usable), explained, sites, _odd(level, followed, settings))
+
+
+def _first(image: Array, seen: Mask, cell: Array) -> Followed:
+    """Return the lattice followed through an image (H, W): first where it is binned, which is fast, then as it is."""
+    number = binning(image.shape)
+    small = follow(*binned(image, seen, number), cell / number)
+    return follow(image, seen, small.cell * number, enlarged(small.shift, number, image.shape), rounds=1)
+
+
+def _line_offsets(rest: Array, seen: Mask) -> Array:
+    """Return how high each line lies (H,): jumps that levelling missed because the lattice hid them."""
+    masked = np.ma.masked_array(rest, ~seen)
+    return np.asarray(np.ma.median(masked, axis=1).filled(0.0))
 
 
 def _odd(level: Array, followed: Followed, settings: SurfaceSettings) -> Regions:

@@ -21,7 +21,7 @@ REACH_CELLS, _COMPONENTS, _ORDERS = 1.6, 12, 8
 #: Pixels of all cells that share one sample of the motif, at least; samples along a side, and to a pixel, at most.
 _SHARED, _MOST_SAMPLES, _FINEST = 12, 96, 2.0
 #: Rounds of shift and motif.
-_ROUNDS = 4
+ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,15 @@ class Followed:
         return sampled(self.motif, self.place)
 
 
-def follow(image: Array, usable: Mask, cell: Array) -> Followed:
-    """Return the lattice of an image (H, W) of about `cell`, followed through it; `usable` pixels count."""
-    shift = np.zeros((2, *image.shape))
+def follow(image: Array, usable: Mask, cell: Array, shift: Array | None = None, rounds: int = ROUNDS) -> Followed:
+    """Return the lattice of an image (H, W) of about `cell`, followed through it; `usable` pixels count.
+
+    shift: (2, H, W) where it is known already, roughly; then one of the `rounds` is enough.
+    """
+    shift = np.zeros((2, *image.shape)) if shift is None else shift
     rows, columns = np.indices(image.shape)
     grid = np.stack([rows, columns]).astype(float)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         slope, shift = _straightened(shift, usable)
         cell = cell @ (np.eye(2) + slope).T
         place = np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
@@ -57,6 +60,17 @@ def follow(image: Array, usable: Mask, cell: Array) -> Followed:
     cell = cell @ (np.eye(2) + slope).T
     place = np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
     return Followed(cell, shift, _motif(image, usable, cell, place), place)
+
+
+def enlarged(shift: Array, number: int, shape: tuple[int, ...]) -> Array:
+    """Return the shift (2, H, W) of an image from that of the same one binned by `number`."""
+    from scipy.ndimage import zoom
+
+    if number == 1:
+        return shift
+    whole = np.stack([number * zoom(one, number, order=1, mode="nearest", grid_mode=True) for one in shift])
+    missing = [(0, max(0, side - had)) for side, had in zip(shape, whole.shape[1:], strict=True)]
+    return np.asarray(np.pad(whole, [(0, 0), *missing], mode="edge"))
 
 
 def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:

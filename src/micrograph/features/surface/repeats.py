@@ -52,8 +52,8 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
 
     `usable` pixels count; those that belong to islands, defects or scars should not.
     """
-    number = max(1, -(-max(image.shape) // _SEARCHED_PX))
-    small, good = _binned(image, usable, number)
+    number = binning(image.shape)
+    small, good = binned(image, usable, number)
     correlation = _autocorrelation(small, good)
     judged = [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
     if not judged:
@@ -80,7 +80,13 @@ def _repeated(correlation: Array, cell: Array) -> float:
     return min(float(correlation[y - 1 : y + 2, x - 1 : x + 2].max()) for y, x in lags)
 
 
-def _binned(image: Array, usable: Mask, number: int) -> tuple[Array, Mask]:
+def binning(shape: tuple[int, ...]) -> int:
+    """Return how many pixels, along each axis, are averaged into one for a search."""
+    return max(1, -(-max(shape) // _SEARCHED_PX))
+
+
+def binned(image: Array, usable: Mask, number: int) -> tuple[Array, Mask]:
+    """Return the means of usable pixels over `number` by `number`, and where at least half of them are usable."""
     height, width = (size // number * number for size in image.shape)
     blocks = (height // number, number, width // number, number)
     weight = usable[:height, :width].reshape(blocks).sum(axis=(1, 3))
