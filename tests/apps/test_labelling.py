@@ -77,19 +77,19 @@ def test_a_network_that_begins_anew_learns_discs_and_says_so_on_its_card(tmp_pat
         read_labels(tmp_path / "own"),
         OwnLabels(tmp_path / "own", curve=False),
         out,
-        steps=90,
+        steps=140,
         progress=lambda done, total, note: seen.append((done, total)),
     )
     assert report.before is None and report.curve is None
     assert report.after.iou.value > 0.8
     assert report.after.iou.low <= report.after.iou.value <= report.after.iou.high
     assert set(report.learned_from).isdisjoint(report.held_out)
-    assert seen[-1] == (90, 90)
+    assert seen[-1] == (140, 140)
     about = load(out).card["labels"]
     assert about["after"]["iou"][0] == report.after.iou.value
     assert about["objects"] == report.objects == 27
     assert all(digests["labels"].startswith("sha256:") for digests in about["digests"].values())
-    again = learn_labels(recipe, read_labels(tmp_path / "own"), OwnLabels(tmp_path, curve=False), out, steps=90)
+    again = learn_labels(recipe, read_labels(tmp_path / "own"), OwnLabels(tmp_path, curve=False), out, steps=140)
     assert again == report
     assert not list(tmp_path.glob("*.ckpt"))
 

@@ -15,7 +15,8 @@ import typer
 from micrograph.apps import cli
 
 #: What only one of the two can be asked, with the reason.
-ONLY_ANALYZE = {"paths", "memory", "maps"}  # several files; frames come one by one; maps of a stream have no end
+#: Several files; frames come one by one; maps of a stream have no end; a stream is looked at by one process.
+ONLY_ANALYZE = {"paths", "memory", "maps", "workers", "cluster"}
 ONLY_LIVE = {
     "source", "triggers", "dry_run", "speed", "until_idle", "policy", "ring", "page", "host", "port",
 }  # fmt: skip

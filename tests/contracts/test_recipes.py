@@ -44,6 +44,7 @@ OF_WHOLES = (
     "crystal-class",
     "crystal-symmetry",
     "lattice-types",
+    "surface-lattice",
     "octahedral-tilts",
     "unmix",
     "denoise",

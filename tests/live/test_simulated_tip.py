@@ -17,7 +17,7 @@ from micrograph.live.sources.address import source_of
 from micrograph.live.sources.simulated import SimulatedTip
 from micrograph.live.triggers import Triggers, fired_before
 
-RULE = "when frames.p_bad >= 0.95 for 2 frames again after 1 frame at most 40 times: tell pulse"
+RULE = "when frames.p_bad >= 0.95 for 2 frames again after 1 frame at most 120 times: tell pulse"
 #: What a judge says of a tip: it sees the truth, but every fifth scan tells it nothing.
 UNTOLD = 5
 
@@ -38,7 +38,7 @@ class Objects:
 def test_a_bad_tip_is_conditioned_until_it_is_good_and_never_when_nothing_can_be_told(
     toy: ModuleType, tmp_path: Path
 ) -> None:
-    source = source_of("simulated:stm-tip?seed=3&scans=40")
+    source = source_of("simulated:stm-tip?seed=3&scans=120")
     assert isinstance(source, SimulatedTip)
     recipe = toy.recipe()
     recipe = replace(recipe, objects=Objects(recipe.objects))
