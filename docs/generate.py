@@ -40,6 +40,7 @@ from micrograph.report.restored import restored_figures
 from micrograph.report.scans import scan_figures
 from micrograph.report.spectra import told_spectra_figures
 from micrograph.report.structures import structural_figures
+from micrograph.report.surfaces import surface_figures
 from micrograph.report.tilts import tilt_figures
 from micrograph.report.tips import tip_figures
 from micrograph.report.volumes import volume_figures
@@ -216,6 +217,8 @@ def gallery_picture(name: str) -> None:
         columns_picture(recipe)
     if name in STRUCTURAL:
         structural_picture(recipe)
+    if name == "surface-lattice":
+        surface_picture(recipe)
     if name == "pacbed":
         pattern_picture(recipe)
     if name == "virtual-detectors":
@@ -288,6 +291,18 @@ def kinds_picture(recipe: Recipe) -> None:
         images = [textures.of_kind(place, np.random.default_rng([3, place, n])).image for n in range(4)]
         rows.append((name, [(small(Frame(image, 0, Calibration())), "") for image in images]))
     figure = kinds_figure(rows, "Simulated images of every kind")
+    (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
+
+
+def surface_picture(recipe: Recipe) -> None:
+    """Draw one simulated surface of Si(111)-7x7 with its cell and what is missing or added."""
+    data: Any = recipe.data
+    sample = replace(data, side_px=256, reconstructed=1.0, islands=1.0, defects=(0.02, 0.03), snr=(8.0, 9.0))(
+        np.random.default_rng(5)
+    )
+    frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm, value_unit="nm"))
+    prediction = unaided(frame)
+    figure = surface_figures(recipe, prediction, recipe.objects(prediction))["surface"]
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 

@@ -202,7 +202,7 @@ def foreign_auroc(trial: TipScans, *, at_least: float, images: int = 12) -> Chec
         for kind, draw in FOREIGN.items():
             rows = [analyser(*draw(rng))["frames"].iloc[0] for _ in range(images)]
             told += sum(row["class"] != "cannot tell" for row in rows)
-            found[kind] = auroc(own, [float(row["share"]) for row in rows])
+            found[kind] = auroc(np.nan_to_num([float(row["share"]) for row in rows]), np.nan_to_num(own))
         worst = min(found, key=lambda kind: found[kind])
         spread = np.sqrt(max(found[worst] * (1 - found[worst]), 0.0) / images)
         detail = ", ".join(f"{kind} {value:.3f}" for kind, value in found.items())
