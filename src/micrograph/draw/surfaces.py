@@ -24,15 +24,20 @@ _CELLS, _PIXELS = 2.4, 300
 
 
 def surface_figure(
-    level: NDArray[np.float32], pixel_nm: float, odd: DataFrame, cell: Array | None, words: tuple[str, str]
+    level: NDArray[np.float32],
+    pixel_nm: float,
+    odd: DataFrame,
+    words: tuple[str, str],
+    cell: Array | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Return a levelled image (H, W) with its odd places (``y_nm, x_nm, class``) and one `cell` (2, 2) in nm, [y, x].
 
-    words: the title and the label of the colours.
+    words: the title and the label of the colours; limits: what is shown black and white.
     """
     figure = new_figure(picture_ratio(level.shape) + 0.06)
     axes = figure.subplots()
-    low, high = contrast(level, 1.0)
+    low, high = limits or contrast(level, 1.0)
     shown = axes.imshow(level, cmap="gray", vmin=low, vmax=high, extent=extent_nm(level.shape, pixel_nm))
     handles = []
     for kind, (color, marker) in LOOKS.items():

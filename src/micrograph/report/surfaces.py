@@ -35,9 +35,12 @@ def surface_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str,
     repeats = len(row) > 0 and np.isfinite(row["a_nm"].iloc[0])
     cell = cell_of(row.iloc[0]) if repeats else None
     words = (f"{recipe.title}, levelled: frame {frame.index}", height)
-    found = {"surface": surface_figure(level, frame.calibration.pixel_nm, tables["objects"], cell, words)}
+    motif = tables["motif"][tables["motif"]["frame"] == frame.index]
+    low, high = (float(end) for end in (motif["value"].min(), motif["value"].max()))
+    limits = (low - 0.3 * (high - low), high + 0.6 * (high - low)) if repeats else None
+    surface = surface_figure(level, frame.calibration.pixel_nm, tables["objects"], words, cell, limits)
+    found = {"surface": surface}
     if cell is not None:
-        motif = tables["motif"][tables["motif"]["frame"] == frame.index]
         sides = (motif["cell_a"].nunique(), motif["cell_b"].nunique())
         sites = tables["sites"][tables["sites"]["frame"] == frame.index]
         title = f"Motif of {float(row['cells'].iloc[0]):.0f} cells with its sites: frame {frame.index}"
