@@ -130,7 +130,7 @@ def test_trained_weights_carry_their_range_and_are_taken_by_their_recipe(
     def short(**given: Any) -> TrainSettings:
         return TrainSettings(**given, batch=1, calibration_samples=12, workers=0)
 
-    monkeypatch.setattr("micrograph.train.TrainSettings", short, raising=False)
+    monkeypatch.setattr(importlib.import_module("micrograph.train"), "TrainSettings", short, raising=False)
     bulk("Cu", "fcc", a=3.61, cubic=True).write(tmp_path / "cu.cif")
     own = ["--structure", tmp_path / "cu.cif", "--pixel-size", "0.03 nm", "--voltage", "200 kV"]
     answer = command("train", "atoms", "-o", tmp_path / "my.safetensors", *own, "--steps", "2")
@@ -164,7 +164,7 @@ def test_checks_are_measured_shown_and_recorded(
     recipe = replace(find_recipe("atoms"), checks=checks)
     monkeypatch.setattr("micrograph.recipes.find_recipe", lambda name: recipe)
     monkeypatch.setattr("micrograph.apps.jobs.predictor", lambda *_: SimpleNamespace(digest="sha256:now"))
-    monkeypatch.setattr("micrograph.validate.measured.FOLDER", tmp_path)
+    monkeypatch.setattr(importlib.import_module("micrograph.validate.measured"), "FOLDER", tmp_path)
     older = [{"name": "hard", "value": 0.1}, {"name": "gone", "value": 0.2}]
     (tmp_path / "atoms.json").write_text(json.dumps({"weights": "sha256:now", "checks": older}))
     answer = command("validate", "atoms", "--only", "easy", "--record")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_the_tables_hold_noise_and_residual(result: Result) -> None:
 
 
 def test_the_same_recording_is_not_learned_twice(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("micrograph.train.blind_spot.learn")
+    monkeypatch.delattr(importlib.import_module("micrograph.train.blind_spot"), "learn")
     again = mg.analyze("denoise", movie(3), out=result.folder, settings=FEW, resume=True)
     np.testing.assert_array_equal(again.image("denoised").frame(1).data, result.image("denoised").frame(1).data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_batches_follow_from_the_seed_and_the_step() -> None:
 
 
 def test_a_stopped_training_goes_on_to_the_same_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("micrograph.train.blind_spot._KEEP_S", -1.0)
+    monkeypatch.setattr(importlib.import_module("micrograph.train.blind_spot"), "_KEEP_S", -1.0)
     whole, parts = fresh(), fresh()
     learn(whole, draw(), SETTINGS)
 

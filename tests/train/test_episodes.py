@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class Small(ClassPool):
 
 def test_an_interrupted_training_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool, seen = Small(side_px=32, ways=2), list[int]()
-    monkeypatch.setattr("micrograph.train.episodes.CALIBRATION", 8)
+    monkeypatch.setattr(importlib.import_module("micrograph.train.episodes"), "CALIBRATION", 8)
 
     def stop(step: int, steps: int, loss: float, right: float) -> None:
         seen.append(step)

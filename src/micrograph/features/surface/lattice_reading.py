@@ -106,8 +106,9 @@ def _first(image: Array, seen: Mask, cell: Array) -> Followed:
 
 def _line_offsets(rest: Array, seen: Mask) -> Array:
     """Return how high each line lies (H,): jumps that levelling missed because the lattice hid them."""
-    masked = np.ma.masked_array(rest, ~seen)
-    return np.asarray(np.ma.median(masked, axis=1).filled(0.0))
+    lines = np.where(seen, rest, np.nan)
+    lines[~seen.any(axis=1)] = 0.0
+    return np.asarray(np.nanmedian(lines, axis=1))
 
 
 def _odd(level: Array, followed: Followed, settings: SurfaceSettings) -> Regions:
