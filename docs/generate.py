@@ -325,7 +325,8 @@ def tip_picture(recipe: Recipe) -> None:
     scans = StmScans(states=(0.0, 1.0, 0.0), snr=(20.0, 21.0), pixel_nm=(0.12, 0.1201), field_nm=(30.0, 30.01))
     scan = scans(np.random.default_rng(3))
     prediction = Prediction(Frame(scan.image, 0, Calibration(pixel_nm=scan.pixel_nm)), {}, {}, scan.pixel_nm)
-    (figure,) = tip_figures(recipe, prediction, recipe.objects(prediction)).values()
+    tables = Analyser(recipe, unaided)(scan.image, scan.pixel_nm)
+    (figure,) = tip_figures(recipe, prediction, tables).values()
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figure))
 
 

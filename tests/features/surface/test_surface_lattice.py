@@ -107,3 +107,11 @@ def test_densities_of_all_frames_have_poisson_intervals() -> None:
     row = fold.result(state)["summary"].iloc[0]
     assert row["frames"] == 2
     assert row["missing_low"] <= row["missing_per_nm2"] <= row["missing_high"]
+
+
+def test_one_bump_on_a_slope_has_no_cell() -> None:
+    y, x = np.indices((120, 120)) / 120
+    image = (
+        np.exp(-((y - 0.4) ** 2 + (x - 0.6) ** 2) / 0.01) + 3 * y + 0.01 * np.random.default_rng(1).normal(size=y.shape)
+    )
+    assert np.isnan(surface_tables(frame(image), SurfaceSettings())["frames"]["a_nm"].iloc[0])

@@ -56,9 +56,9 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
     small, good = binned(image, usable, number)
     correlation = _autocorrelation(small, good)
     judged = [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
-    if not judged:
+    best = max((share for share, _ in judged), default=0.0)
+    if best < _LEAST_RISE:
         return None
-    best = max(share for share, _ in judged)
     near = sorted((cell for share, cell in judged if share >= _AS_HIGH * best), key=_area)[:_FOLDED]
     values = np.where(good, small, 0.0)
     folded = [(foretold(small, good, cell), cell) for cell in (fitted_cell(values, cell) for cell in near)]
