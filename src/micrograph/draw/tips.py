@@ -61,7 +61,7 @@ def _draw_together(axes: Any, told: dict[str, Any]) -> None:
             "", xy=end, xytext=(middle, middle),
             arrowprops={"arrowstyle": "-|>", "color": COLORS["double"], "linewidth": 2.2, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
-        title = f"Second apex: {apex:.2f} ± {float(told['apex_sigma_nm']):.2f} nm, {float(told['apex_deg']):.0f}°"
+        title = f"Second apex: {apex:.2f} ± {float(told['apex_sigma_nm']):.2f} nm,\nat {float(told['apex_deg']):.0f}°"
     dress_picture(axes, title, together.shape[1] * step)
 
 
