@@ -26,9 +26,9 @@ Array = NDArray[np.float64]
 BODIES, LINES = ("precipitate", "void"), "dislocation"
 #: A score from which an object is not doubted.
 _SURE = 0.8
-#: 1-sigma of a line's length, measured on simulated images: per free end in half widths, and as share of the length.
+#: 1-sigma of a line's length, estimated: per free end in half widths, and as share of the length.
 _END_SIGMA, _SHARE_SIGMA = 1.0, 0.03
-#: Border of a body: 1-sigma across it and over which length it is alike (px), as measured on simulated images.
+#: Border of a body: 1-sigma across it and over which length it is alike (px), estimated.
 _BORDER = Border(0.45, 8.0)
 
 _SHAPE_NAMES = (
