@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from micrograph.apps.jobs import predictor
+from micrograph.apps.models import predictor
 from micrograph.core import Calibration, Frame
 from micrograph.features import inpainting
 from micrograph.io import open_recording

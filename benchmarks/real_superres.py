@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.apps.jobs import predictor
+from micrograph.apps.models import predictor
 from micrograph.core import Flag, Frame
 from micrograph.core.frame import binned
 from micrograph.features.super_resolution import agreement, finer

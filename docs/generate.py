@@ -335,7 +335,7 @@ def molecules_picture(recipe: Recipe) -> None:
     data: Any = recipe.data
     sample = replace(data, snr=(3.0, 3.01), cells=14)(np.random.default_rng(5))
     frame = Frame(sample.image, 0, Calibration(pixel_nm=sample.pixel_nm))
-    figures = molecule_figures(unaided(frame), recipe.objects(unaided(frame)))
+    figures = molecule_figures(recipe, unaided(frame), recipe.objects(unaided(frame)))
     (IMAGES / f"{recipe.name}.png").write_bytes(to_png(figures["molecules"]))
 
 

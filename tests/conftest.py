@@ -43,7 +43,7 @@ def particles(size_px: int = 112, pixel_nm: float = 0.02) -> Recording:
 @pytest.fixture(scope="session")
 def predictor_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Predict]:
     """Return the predictor of a recipe's shipped weights by its name; of a learner, one that has learned a little."""
-    from micrograph.apps.jobs import predictor
+    from micrograph.apps.models import predictor
 
     def of(name: str) -> Predict:
         recipe = find_recipe(name)

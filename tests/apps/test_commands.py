@@ -137,7 +137,7 @@ def test_trained_weights_carry_their_range_and_are_taken_by_their_recipe(
     assert answer.status == 0 and "weights: " in answer.out
     card = load(tmp_path / "my.safetensors").card
     assert card["domain"]["voltage_kV"] == [200, 200] and card["material"]["structure"] == "cu.cif"
-    from micrograph.apps.jobs import predictor
+    from micrograph.apps.models import predictor
 
     assert predictor(find_recipe("atoms"), [tmp_path / "my.safetensors"]).spec == load(tmp_path / "my.safetensors").spec
     with pytest.raises(BadInput, match="trained for it"):

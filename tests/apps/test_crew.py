@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from micrograph.apps import jobs
+from micrograph.apps import jobs, requests
 from micrograph.apps.crew import crew, hired
 from micrograph.core import BadInput
 from micrograph.recipes import find_recipe
@@ -31,8 +31,8 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def test_two_workers_of_whom_one_is_lost_give_the_same_tables(movie: Path, tmp_path: Path) -> None:
-    request = jobs.Request("surface-lattice", {"pixel_nm": "0.05 nm"}, workers=2)
-    recipe, recording = jobs.recipe_for(request), jobs.open_calibrated(movie, request)
+    request = requests.Request("surface-lattice", {"pixel_nm": "0.05 nm"}, workers=2)
+    recipe, recording = jobs.recipe_for(request), requests.open_calibrated(movie, request)
     alone = jobs.analyze_opened(recipe, recording, request, into=tmp_path / "alone")
     seen: list[str] = []
     with crew(2) as found:
@@ -52,10 +52,10 @@ def test_two_workers_of_whom_one_is_lost_give_the_same_tables(movie: Path, tmp_p
 def test_workers_are_refused_where_they_would_not_help_and_where_nobody_answers() -> None:
     with (
         pytest.raises(BadInput, match="leave --workers out"),
-        hired(find_recipe("virtual-detectors"), jobs.Request("virtual-detectors", workers=2)),
+        hired(find_recipe("virtual-detectors"), requests.Request("virtual-detectors", workers=2)),
     ):
         pass
     with pytest.raises(BadInput, match="No Dask cluster answers at 'nowhere'"), crew(1, "nowhere"):
         pass
-    with hired(find_recipe("atoms"), jobs.Request("atoms")) as nobody:
+    with hired(find_recipe("atoms"), requests.Request("atoms")) as nobody:
         assert nobody is None

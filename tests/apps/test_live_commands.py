@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from micrograph.apps import cli, jobs, watching
+from micrograph.apps import cli, requests, watching
 from micrograph.apps.desk import Desk
 from micrograph.core import BadInput
 from micrograph.live.web.lab import Given
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_one_sentence(
 
 
 def test_a_recipe_that_learns_from_the_recording_is_refused_with_what_to_do(movie: Path, tmp_path: Path) -> None:
-    asked = watching.LiveRequest(jobs.Request("movie-defects"), f"replay:{movie}", speed="fastest")
+    asked = watching.LiveRequest(requests.Request("movie-defects"), f"replay:{movie}", speed="fastest")
     with pytest.raises(BadInput, match="--weights"):
         watching.prepared(asked, tmp_path)
 
@@ -100,7 +100,7 @@ def test_the_page_of_a_live_analysis_is_served_while_it_runs(movie: Path, tmp_pa
         if not state.running:
             raise KeyboardInterrupt
 
-    request = jobs.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
+    request = requests.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
     asked = watching.LiveRequest(request, f"replay:{movie}", speed="fastest")
     watching_record: Any = None
     with pytest.raises(KeyboardInterrupt):
@@ -168,7 +168,7 @@ def test_the_page_pauses_an_analysis_and_lets_it_go_on(movie: Path, tmp_path: Pa
         if not state.running:
             raise KeyboardInterrupt
 
-    request = jobs.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
+    request = requests.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
     live = watching.LiveRequest(request, f"replay:{movie}", speed="fastest")
     with pytest.raises(KeyboardInterrupt):
         watching.live(live, tmp_path, watching.PageRequest(), opened=opened, tell=tell)
@@ -218,7 +218,7 @@ def test_the_report_of_a_stream_shows_the_frames_that_were_kept_and_the_page_lin
             if state.report:
                 raise KeyboardInterrupt
 
-    request = jobs.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
+    request = requests.Request("particle-shapes", {"pixel_nm": "0.5 nm", "frame_time_s": "0.5 s"})
     asked = watching.LiveRequest(request, f"folder:{folder}", until_idle="0.5 s", ring=11)
     with pytest.raises(KeyboardInterrupt):
         watching.live(asked, tmp_path / "live", watching.PageRequest(), opened=opened, tell=tell)

@@ -90,7 +90,8 @@ def test_a_stopped_decoding_goes_on_to_the_same_images(container: Path, tmp_path
     class Pulled(Exception):
         pass
 
-    from micrograph.apps.jobs import Request, analyze_opened
+    from micrograph.apps.jobs import analyze_opened
+    from micrograph.apps.requests import Request
     from micrograph.recipes import find_recipe
 
     def pull(done: int, total: int, note: str) -> None:

@@ -86,6 +86,7 @@ def test_frames_that_show_nothing_are_flagged_and_a_missing_scale_is_refused(tmp
     blank = mg.analyze(NAME, mg.open(tmp_path / "blank.npy", pixel_size="1 nm"), out=tmp_path / "out")
     assert blank.tables["frames"]["flags"].tolist() == [int(Flag.BAD_FRAME)]
     assert blank.tables["summary"]["count"].tolist() == [0, 0, 0] and len(blank.tables["objects"]) == 0
+    assert blank.tables["summary"]["count_high"].isna().all(), "nothing was looked at: it may hold any number"
     with pytest.raises(MissingCalibration, match="pixel_nm"):
         mg.analyze(NAME, mg.open(tmp_path / "blank.npy"), out=tmp_path / "other")
 

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 import micrograph as mg
-from micrograph.apps.jobs import predictor
+from micrograph.apps.models import predictor
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction
 from micrograph.io import open_recording
 from micrograph.recipes import find_recipe

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 import micrograph as mg
-from micrograph.apps.jobs import predictor
+from micrograph.apps.models import predictor
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction
 from micrograph.core.frame import binned
 from micrograph.recipes import find_recipe

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from micrograph.apps import cli_sharing, leaving
 from micrograph.apps.options import Out, PixelSize, Quiet, RecipeName, Voltage, asking
 
 if TYPE_CHECKING:
-    from micrograph.apps.jobs import Request
+    from micrograph.apps.requests import Request
 
 app = typer.Typer(
     add_completion=False,
@@ -296,28 +295,6 @@ def new(
 
 
 @app.command()
-def library(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="library.h5 of a run.")],
-    like: Annotated[int | None, typer.Option(help="Number of an entry: show what is most like it.")] = None,
-    name: Annotated[str | None, typer.Option(help="Show the entries of this name, for example Si1C3.")] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="With --like: only what is bonded alike.")] = False,
-    count: Annotated[int, typer.Option("-n", min=1, help="With --like: how many.")] = 10,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Put several libraries together in this file.")
-    ] = None,
-) -> None:
-    """Look into a library of defects, search it, or put several together (made by recipe 'defect-library')."""
-    from micrograph.apps import libraries, screen
-
-    if out is not None:
-        screen.say(f"{out} holds {libraries.merged(paths, out)} defects.")
-        return
-    for path in paths:
-        rows = libraries.listed(path, name) if like is None else libraries.alike(path, like, count, exact)
-        screen.rows(rows, f"{path}: {'defects' if like is None else f'most like number {like}'}")
-
-
-@app.command()
 def compress(
     path: Annotated[Path, typer.Argument(metavar="MOVIE", readable=False, help="File or folder of a movie.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write (.coded.h5).")],
@@ -342,100 +319,11 @@ def compress(
     screen.say(said)
 
 
-@app.command()
-def catalog(
-    folder: Annotated[Path, typer.Argument(readable=False, help="Folder below which results lie.")],
-    find: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Runs in whose name, input or settings it stands.")
-    ] = None,
-    compare: Annotated[
-        str | None, typer.Option(metavar="QUANTITY", help="A column of the summaries, beside each other.")
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="With --compare: over this column of the runs.")
-    ] = None,
-    sql: Annotated[str | None, typer.Option(help="A SELECT over runs and RECIPE.TABLE, read by DuckDB.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", readable=False, help="Write the answer: .csv, .parquet, .png.")
-    ] = None,
-) -> None:
-    """List, find and compare the results of many runs, or ask about them in SQL."""
-    from micrograph.apps import catalogue, screen
-
-    screen.answer(catalogue.catalog(folder, catalogue.Question(find, compare, by, sql), out))
-
-
-@app.command()
-def crate(
-    folder: Annotated[Path, typer.Argument(readable=False, help="Folder with the results of one run.")],
-    title: Annotated[str | None, typer.Option(help="Title of the work.")] = None,
-    author: Annotated[str | None, typer.Option(help="Name of who made it.")] = None,
-    orcid: Annotated[str | None, typer.Option(help="The author's ORCID, https://orcid.org/...")] = None,
-    license: Annotated[str | None, typer.Option(help="Address of the licence, https://...")] = None,
-) -> None:
-    """Describe the results of a run for repositories: RO-Crate metadata, with units and digests, beside them."""
-    from micrograph.apps import screen
-    from micrograph.share import About, write_crate
-
-    about = About(title, author, orcid) if license is None else About(title, author, orcid, license)
-    screen.say(f"written: {write_crate(folder, about)}")
-
-
-STOPPED = "stopped; what was finished is kept (--resume goes on)."
+for verb in (cli_sharing.library, cli_sharing.catalog, cli_sharing.crate):
+    app.command()(verb)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its status: 0 done, 2 unusable input, 130 stopped, 1 an error of ours.
-
-    Every error is one sentence on standard error; --debug, anywhere, shows warnings and the traceback instead.
-    """
+    """Run the command line and leave with a status, see `leaving.run`."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # thousands of small products: threads cost more than they give
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    try:
-        _run([argument for argument in given if argument != "--debug"], debug)
-    except Exception as error:
-        if debug:
-            raise
-        _stop(*_sentence(error, given))
-
-
-def _run(arguments: list[str], debug: bool) -> NoReturn:
-    """Run a command, silently but for what it shows itself, and leave."""
-    if not debug:
-        logging.getLogger().addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
-        if not debug:
-            warnings.simplefilter("ignore")
-        status = app(args=arguments, prog_name="micrograph", standalone_mode=False)
-    if status == 130:
-        _stop(STOPPED, 130)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _sentence(error: Exception, given: list[str]) -> tuple[str, int]:
-    """Return the sentence for an error and the exit status."""
-    from micrograph.core import MicrographError
-
-    match error:
-        case typer.Abort():
-            return STOPPED, 130
-        case typer.exceptions.TyperException():
-            commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
-            command = next((f"{name} " for name in given if name in commands), "")
-            return f"{error.format_message().rstrip('.')}: see 'micrograph {command}--help'.", 2
-        case MicrographError():
-            return str(error), 2
-        case MemoryError():
-            return "the memory of this machine does not suffice: give --memory, fewer frames or a smaller image.", 2
-        case OSError():
-            what = f"{error.filename or 'a file'} ({error.strerror or error})"
-            return f"{what} cannot be read or written: check the disk and your permissions.", 2
-    said = f"{type(error).__name__}: {error}"
-    return f"an error inside micrograph ({said}); run again with --debug and report it.", 1
-
-
-def _stop(sentence: str, status: int) -> NoReturn:
-    """Print one sentence on standard error, in one line, and leave."""
-    sys.stderr.write(f"micrograph: {' '.join(sentence.split())}\n")
-    sys.exit(status)
+    leaving.run(app, list(sys.argv[1:] if arguments is None else arguments))

@@ -126,10 +126,10 @@ class Asked:
 
 def compress_file(asked: Asked, out: Path, coding: Coding, *, resume: bool = False, progress: Advance = silent) -> str:
     """Code the movie that is asked for, and return in words what was written."""
-    from micrograph.apps import jobs
+    from micrograph.apps import requests
 
     calibration = {"pixel_nm": asked.pixel_size, "frame_time_s": asked.frame_time}
-    recording = jobs.open_calibrated(asked.path, jobs.Request("", calibration, signal=asked.signal))
+    recording = requests.open_calibrated(asked.path, requests.Request("", calibration, signal=asked.signal))
     return sentence(compress(recording, out, coding, resume=resume, progress=progress), recording)
 
 

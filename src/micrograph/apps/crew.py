@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micrograph.apps import jobs
-from micrograph.apps.jobs import Advance, Request, silent
+from micrograph.apps import jobs, requests
+from micrograph.apps.jobs import Advance, silent
+from micrograph.apps.requests import Request
 from micrograph.core import BadInput
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _ready(work: Work) -> tuple[Recipe, Recording, Predict]:
     if key not in _KEPT:
         _KEPT.clear()
         recipe = jobs.recipe_for(work.request)
-        recording = jobs.open_calibrated(work.path, work.request)
+        recording = requests.open_calibrated(work.path, work.request)
         resumed = replace(work.request, resume=True)  # what was learned from the recording lies in the folder
         _KEPT[key] = (recipe, *jobs.readied(recipe, recording, resumed, into=work.folder))
     return _KEPT[key]

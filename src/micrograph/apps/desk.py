@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from micrograph.apps import jobs
+from micrograph.apps import jobs, models, requests
 from micrograph.apps.scales import SCALES, in_words, scale_texts
 from micrograph.core import BadInput, MicrographError, MissingCalibration, Recording
 from micrograph.live.web.lab import Given, Progress, Proposal, Proposals, Scale
@@ -67,7 +67,7 @@ class Desk:
             raise MissingCalibration(
                 f"Recipe '{recipe}' needs {_words(missing)}, which {path.name} does not say: enter it."
             )
-        request = jobs.Request(recipe, dict(given.calibration))
+        request = requests.Request(recipe, dict(given.calibration))
         job = Analysis(request, path, self._out / f"{path.stem}-{recipe}-{next(self._numbers)}")
         job.start()
         return job
@@ -80,7 +80,7 @@ def _opened(path: Path, given: Given) -> Recording:
             label, example = SCALES[name]
             raise BadInput(f"The {label} is '{text}', which is no number with a unit: write it like '{example}'.")
     try:
-        return jobs.open_calibrated(path, jobs.Request("", dict(given.calibration)))
+        return requests.open_calibrated(path, requests.Request("", dict(given.calibration)))
     except BadInput as error:
         raise BadInput(in_words(str(error))) from error
 
@@ -127,13 +127,13 @@ def _model(name: str) -> Predict:
     """Return the predictor of a recipe's shipped weights, loaded once."""
     from micrograph.recipes import find_recipe
 
-    return jobs.predictor(find_recipe(name), ())
+    return models.predictor(find_recipe(name), ())
 
 
 class Analysis:
     """One analysis in a thread of its own (`micrograph.live.web.lab.Job`)."""
 
-    def __init__(self, request: jobs.Request, path: Path, out: Path) -> None:
+    def __init__(self, request: requests.Request, path: Path, out: Path) -> None:
         self._request, self._path, self._out = request, path, out
         self._progress, self._shown = Progress(), None  # type: Progress, Shown | None
         self._stop = threading.Event()

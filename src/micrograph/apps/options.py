@@ -14,7 +14,7 @@ from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL
 from micrograph.core import BadInput
 
 if TYPE_CHECKING:
-    from micrograph.apps.jobs import Request
+    from micrograph.apps.requests import Request
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name from 'micrograph recipes'.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder that receives the results.")]
@@ -64,9 +64,9 @@ def requested(
     ] = None,
 ) -> Request:
     """Return what the options of an analysis ask for; its parameters are those options."""
-    from micrograph.apps import jobs
+    from micrograph.apps import requests
 
-    return jobs.Request(
+    return requests.Request(
         recipe=recipe,
         calibration={
             "pixel_nm": pixel_size,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micrograph.apps import jobs
+from micrograph.apps import jobs, models, requests
 from micrograph.apps.crew import hired
 from micrograph.apps.hyperspy_bridge import from_hyperspy as from_hyperspy
 from micrograph.apps.hyperspy_bridge import to_hyperspy as to_hyperspy
@@ -64,9 +64,9 @@ def open(  # the verb that users know
         ENERGY_AXIS: energy_axis,
     }
     book = None if log is None else Path(log)
-    request = jobs.Request("", calibration, frames=frames, log=book, log_start=log_start, signal=signal)
+    request = requests.Request("", calibration, frames=frames, log=book, log_start=log_start, signal=signal)
     request = replace(request, scan_shape=scan_shape, raw_layout=raw_layout)
-    return jobs.open_calibrated(Path(path), request)
+    return requests.open_calibrated(Path(path), request)
 
 
 def recipe(name: str, **settings: Any) -> Recipe:
@@ -113,8 +113,8 @@ def analyze(
 
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     own = tuple(map(Path, weights))
-    chosen = jobs.with_own_classes(chosen, own).with_settings(settings or {})
-    request = jobs.Request(
+    chosen = models.with_own_classes(chosen, own).with_settings(settings or {})
+    request = requests.Request(
         chosen.name,
         weights=own,
         device=device,
@@ -126,7 +126,7 @@ def analyze(
         workers=workers,
         cluster=cluster,
     )
-    opened = recording if isinstance(recording, Recording) else jobs.open_calibrated(Path(recording), request)
+    opened = recording if isinstance(recording, Recording) else requests.open_calibrated(Path(recording), request)
     into = None if out is None else Path(out)
     with hired(chosen, request) as crew:
         if crew is None:
@@ -162,7 +162,7 @@ def watch(
     scale = {"pixel_nm": pixel_size, "frame_time_s": frame_time}
     if not isinstance(source, str) and (pixel_size or frame_time):
         raise BadInput("The source is made already: give it its calibration, and leave pixel size and frame time out.")
-    request = jobs.Request(recipe, scale, weights=tuple(map(Path, weights)), settings=settings or {})
+    request = requests.Request(recipe, scale, weights=tuple(map(Path, weights)), settings=settings or {})
     asked = watching.LiveRequest(request, source, speed, until_idle, policy)
     served = watching.PageRequest(page is not None)
     return watching.live(asked, Path(out), served, opened=page or (lambda address: None))

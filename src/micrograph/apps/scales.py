@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from micrograph.apps.jobs import OPTIONS
+from micrograph.apps.requests import OPTIONS
 from micrograph.core import Calibration
 from micrograph.core.calibration import UNITS
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micrograph.apps import jobs
+from micrograph.apps import jobs, models, requests
 from micrograph.apps.lived import Remembering, report_live
 from micrograph.core import BadInput, Calibration, parse_positive
 
@@ -31,7 +31,7 @@ class LiveRequest:
     None: as fits the source; triggers: a file of rules; dry_run: record what they would do, and do nothing.
     """
 
-    request: jobs.Request
+    request: requests.Request
     source: str | Source
     speed: str = "own"
     until_idle: str | None = None
@@ -139,9 +139,9 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
     from micrograph.recipes import find_recipe
 
     request = asked.request
-    recipe = jobs.with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
+    recipe = models.with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
     idle = None if asked.until_idle is None else parse_positive(asked.until_idle, "s", name="--until-idle")
-    given = Calibration().with_known(**jobs.parse_calibration(request.calibration))
+    given = Calibration().with_known(**requests.parse_calibration(request.calibration))
     reception = Reception(_speed(asked.speed), idle_s=idle, signal=request.signal)
     named = asked.source if not isinstance(asked.source, str) else source_of(asked.source, given, reception)
     source = _chosen(named, request)
@@ -153,7 +153,7 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
             f"Recipe '{recipe.name}' learns from a whole recording: analyse one first, and give the model that it "
             "leaves with --weights."
         )
-    predict = jobs.predictor(recipe, request.weights, request.device)
+    predict = models.predictor(recipe, request.weights, request.device)
     engine = Engine(recipe, source, predict, out, _settings(asked))
     if not rules:
         return engine, engine.close
@@ -170,21 +170,21 @@ def prepared(asked: LiveRequest, out: Path) -> tuple[Engine, Callable[[], None]]
     return engine, close
 
 
-def _chosen(source: Source, request: jobs.Request) -> Source:
+def _chosen(source: Source, request: requests.Request) -> Source:
     """Return a source with the log that `request` names, and of a recording the frames that it asks for."""
     from micrograph.io import read_log
     from micrograph.live.sources.logged import LoggedSource
     from micrograph.live.sources.replay import ReplaySource
 
     if isinstance(source, ReplaySource):
-        return replace(source, recording=jobs.logged_frames(source.recording, request))
+        return replace(source, recording=requests.logged_frames(source.recording, request))
     for option, text in (("--frames", request.frames), ("--signal", request.signal)):
         if text is not None:
             raise BadInput(f"{option} is '{text}', but only a recording has it: leave it out, or give replay:FILE.")
     if request.log is None:
         return source
     read_log(request.log)  # what cannot be read is told before the first frame
-    return LoggedSource(source, request.log, jobs.log_begins_s(request))
+    return LoggedSource(source, request.log, requests.log_begins_s(request))
 
 
 def _speed(text: str) -> Any:

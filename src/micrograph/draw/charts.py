@@ -117,7 +117,7 @@ def counts_figure(names: Sequence[str], counts: ArrayLike, low: ArrayLike, high:
     errors = np.clip([number - bottom, top - number], 0, None)
     axes.barh(rows, number, color=colors, height=0.65, xerr=errors, error_kw={"capsize": 4, "elinewidth": 1.4})
     reach = float(np.nanmax(top, initial=1.0))
-    uneven = len(names) > 1 and float(np.nanmin(top)) < UNEVEN * reach
+    uneven = len(names) > 1 and float(np.nanmin(top, initial=reach)) < UNEVEN * reach
     for row in range(len(names)):
         written = f"{number[row]:.4g}  ({bottom[row]:.4g} to {top[row]:.4g})"
         end = (float(np.nanmax([top[row], number[row], 0.0])), row)

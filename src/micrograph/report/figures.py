@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +64,27 @@ _STRAIN = re.compile(r"^(?:strain_|eps_?|e_?)(?P<part>xx|yy|xy|yx)(?P<percent>_p
 _WHERE = {"xx": "along x", "yy": "along y", "xy": "shear", "yx": "shear"}
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """Objects with pictures of their own; `atoms`: distances and intensities of atoms are drawn of them too."""
+
+    known: Callable[[Mapping[str, DataFrame]], bool]
+    drawn: Callable[[Recipe, Prediction, Mapping[str, DataFrame]], dict[str, Figure]]
+    atoms: bool = False
+
+
+_KINDS = (
+    _Kind(is_micro, micro_figures),
+    _Kind(is_tubes, tube_figures, atoms=True),
+    _Kind(is_tips, tip_figures),
+    _Kind(is_molecules, molecule_figures),
+    _Kind(is_tilts, tilt_figures),
+    _Kind(is_structural, structural_figures),
+    _Kind(is_surface, surface_figures),
+    _Kind(is_heights, height_figures, atoms=True),
+)
+
+
 def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
     """Return the pictures of one frame and of the whole recording by name.
 
@@ -87,19 +109,12 @@ def figures(recipe: Recipe, prediction: Prediction | None, tables: Mapping[str, 
 
 
 def _has_own(tables: Mapping[str, DataFrame]) -> bool:
-    """Return whether the objects have pictures of their own kind."""
+    """Return whether distances and intensities of the objects are not those of atoms."""
+    others = (is_outlined, is_energies, is_told, is_finer)
     return (
-        is_micro(tables)
-        or is_surface(tables)
-        or is_outlined(tables)
-        or is_structural(tables)
-        or is_tilts(tables)
-        or is_tips(tables)
-        or is_energies(tables)
-        or is_molecules(tables)
-        or "maps" in tables
-        or is_told(tables)
-        or is_finer(tables)
+        "maps" in tables
+        or any(kind.known(tables) and not kind.atoms for kind in _KINDS)
+        or any(known(tables) for known in others)
     )
 
 
@@ -120,22 +135,9 @@ def _frame_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, 
     number = f"frame {prediction.frame.index}"
     objects, defects = tables.get("objects"), tables.get("defects")
     found: dict[str, Figure] = {}
-    if is_micro(tables):
-        found |= micro_figures(recipe, prediction, tables)
-    elif is_tubes(tables):
-        found |= tube_figures(recipe, prediction, tables)
-    elif is_tips(tables):
-        found |= tip_figures(recipe, prediction, tables)
-    elif is_molecules(tables):
-        found |= molecule_figures(prediction, tables)
-    elif is_tilts(tables):
-        found |= tilt_figures(recipe, prediction, tables)
-    elif is_structural(tables):
-        found |= structural_figures(recipe, prediction, tables)
-    elif is_surface(tables):
-        found |= surface_figures(recipe, prediction, tables)
-    elif is_heights(tables):
-        found |= height_figures(recipe, prediction, tables)
+    own = next((kind for kind in _KINDS if kind.known(tables)), None)
+    if own is not None:
+        found |= own.drawn(recipe, prediction, tables)
     elif objects is not None and {"y_nm", "x_nm", "class"} <= set(objects) and not is_outlined(tables):
         found["sites"] = sites_figure(image, pixel_nm, objects, f"{recipe.title}: {number}", defects)
         if len(objects) > MOST_SITES:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from micrograph.core import Prediction
+    from micrograph.run import Recipe
 
 
 def is_molecules(tables: Mapping[str, DataFrame]) -> bool:
@@ -21,9 +22,9 @@ def is_molecules(tables: Mapping[str, DataFrame]) -> bool:
     return "objects" in tables and {"polarity", "rotation", "domain"} <= set(tables["objects"])
 
 
-def molecule_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
+def molecule_figures(recipe: Recipe, prediction: Prediction, tables: Mapping[str, DataFrame]) -> dict[str, Figure]:
     """Return the map of states, the domains, correlations and learned shapes of one frame."""
-    if not is_molecules(tables) or prediction is None or not len(tables["objects"]):
+    if not len(tables["objects"]):
         return {}
     image, pixel_nm = prediction.frame.data, prediction.frame.calibration.pixel_nm
     if pixel_nm is None:

@@ -204,3 +204,9 @@ def cells(side: int, size: float, rng: np.random.Generator, warp: float = 0.0) -
     distance, which = np.asarray(found[0]), np.asarray(found[1], np.intp)
     border = ((distance[:, 1] - distance[:, 0]) / 2).reshape(side, side)
     return border.astype(np.float32), which[:, 0].reshape(side, side)
+
+
+def flat(side: int, rng: np.random.Generator, tone: tuple[float, float] = (0.15, 0.6), rough: float = 0.3) -> Surface:
+    """Return a bare substrate, a little rough."""
+    height = rng.uniform(0, rough) * random_field(side, between(rng, 0.01, 0.2) * side, rng)
+    return Surface(height, np.full((side, side), rng.uniform(*tone), np.float32))

@@ -11,11 +11,11 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, LineEdit, PushButton, Widget, create_widget
 from psygnal.containers import EventedList
 
-from micrograph.apps.jobs import Request, parse_calibration
 from micrograph.apps.napari import fields, work
 from micrograph.apps.napari.grid import Grid, calibrate, grid_of, recording_of
 from micrograph.apps.napari.layers import result_layers
 from micrograph.apps.napari.running import Running
+from micrograph.apps.requests import Request, parse_calibration
 from micrograph.apps.scales import SCALES, scale_texts
 from micrograph.core import BadInput, MicrographError, Recording
 

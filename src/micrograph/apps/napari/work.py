@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.apps import jobs
+from micrograph.apps import jobs, models, requests
 from micrograph.core import BadInput, Recording
 from micrograph.core.provenance import made_folder, whole
 from micrograph.io.masks import LABEL_FOLDERS
@@ -24,16 +24,16 @@ _FIRST_NUMBER = 1000
 SCORES = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall", "f1": "F1"}
 
 
-def analyse(request: jobs.Request, recording: Recording, out: Path | None, progress: jobs.Advance) -> Result:
+def analyse(request: requests.Request, recording: Recording, out: Path | None, progress: jobs.Advance) -> Result:
     """Analyse the frames of an open recording that `request` asks for, with its recipe, settings and weights.
 
     With `out`, tables, figures and the report are written there, as ``micrograph analyze`` writes them.
     """
     from micrograph.recipes import find_recipe
 
-    recipe = jobs.with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
-    recording = recording.calibrated(**jobs.parse_calibration(request.calibration))
-    recording = recording[jobs.parse_frames(request.frames, len(recording))]
+    recipe = models.with_own_classes(find_recipe(request.recipe), request.weights).with_settings(request.settings)
+    recording = recording.calibrated(**requests.parse_calibration(request.calibration))
+    recording = recording[requests.parse_frames(request.frames, len(recording))]
     if out is not None:
         jobs.require_folder(out)
     return jobs.analyze_opened(recipe, recording, request, into=out, progress=progress)
@@ -50,7 +50,7 @@ def chosen_frames(text: str, count: int, shown: int) -> list[int]:
     """Return the numbers of frames that "3, 7, 10:20" names among `count`; the frame `shown` where nothing is named."""
     if not text.strip():
         return [shown]
-    found = [range(count)[jobs.parse_frames(part.strip(), count)] for part in text.split(",") if part.strip()]
+    found = [range(count)[requests.parse_frames(part.strip(), count)] for part in text.split(",") if part.strip()]
     return sorted({index for part in found for index in part})
 
 

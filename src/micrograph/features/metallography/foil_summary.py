@@ -161,21 +161,25 @@ class FoilDensities:
 
     def _counted(self, kind: str, state: Seen, sizes: Described | None) -> list[object]:
         """Return one row of the table 'summary'."""
+        if not state.areas:  # nothing was looked at: nothing is known, not even that there is none
+            return [kind, 0.0, *[np.nan] * (len(FOIL_SUMMARY) - 4), 0.0, 0]
         each = np.array(state.counts.get(kind, ()))
         areas, number = np.array(state.areas), float(each.sum())
         scatter = scatter_of(each, areas)
         low, high = interval(number, state.doubts.get(kind, 0.0) + (scatter - 1) * max(number, 1.0))
-        area = float(areas.sum()) or np.nan
+        area = float(areas.sum())
         volume = area * (np.nan if self.thickness_nm is None else self.thickness_nm) / _PER_M3
         sigma = np.sqrt(max(number, 0.0) * scatter + state.doubts.get(kind, 0.0))
         mean = (np.nan, np.nan, np.nan) if sizes is None else (sizes.mean, sizes.mean_low, sizes.mean_high)
         return [
             kind, number, low, high, number / area, sigma / area, low / area, high / area,
-            number / volume, low / volume, high / volume, *mean, float(areas.sum()), len(areas),
+            number / volume, low / volume, high / volume, *mean, area, len(areas),
         ]  # fmt: skip
 
     def _line_density(self, state: Seen) -> list[object]:
         """Return the row of the table 'line_density'."""
+        if not state.areas:
+            return [np.nan] * len(LINE_DENSITY)
         total, square, variance = state.lengths
         low, high = compound(total, square, scatter_of(_per_mean(state), np.array(state.areas)), variance)
         area = float(sum(state.areas)) or np.nan

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
 from micrograph.features.closed_curves import Border
-from micrograph.features.descriptors import shape_values
+from micrograph.features.descriptors import SHAPE_COLUMNS, shape_values
 from micrograph.features.instances import Labels, find_objects
 from micrograph.features.metallography.line_network import Line, Network, network_of
 from micrograph.features.metallography.skeletons import followed, skeleton_of
@@ -40,22 +40,7 @@ DEFECT_BODIES = (
     Column("frame", "", "number of the frame"),
     Column("id", "", "number of the object in its frame"),
     Column("class", "", "precipitate or void"),
-    Column("y_nm", "nm", "row position of the centre of area", sigma="y_sigma_nm"),
-    Column("x_nm", "nm", "column position of the centre of area", sigma="x_sigma_nm"),
-    Column("y_sigma_nm", "nm", "1-sigma of y_nm from the border's"),
-    Column("x_sigma_nm", "nm", "1-sigma of x_nm from the border's"),
-    Column("area_nm2", "nm^2", "area inside the outline; of a void without its Fresnel fringe", sigma="area_sigma_nm2"),
-    Column("area_sigma_nm2", "nm^2", "1-sigma of the area from the border's"),
-    Column("perimeter_nm", "nm", "length of the outline"),
-    Column(
-        "equivalent_diameter_nm", "nm", "diameter of the disc of the same area", sigma="equivalent_diameter_sigma_nm"
-    ),
-    Column("equivalent_diameter_sigma_nm", "nm", "1-sigma of the equivalent diameter"),
-    Column("feret_max_nm", "nm", "greatest caliper width"),
-    Column("feret_min_nm", "nm", "least caliper width"),
-    Column("aspect", "", "longer over shorter side of the smallest rectangle around the outline"),
-    Column("circularity", "", "4 pi area / perimeter^2, 1 for a disc"),
-    Column("angle_deg", "degrees", "long axis, counter-clockwise from +x, -90 to 90"),
+    *(column for column in SHAPE_COLUMNS if column.name in _SHAPE_NAMES),
     Column("counted", "", "1 where it counts in densities: it does not touch the frame's upper or left border, else 0"),
     Column("score", "", "mean of the model's probability over the object's inner part"),
     Column("flags", "", "doubts, see the conventions"),
