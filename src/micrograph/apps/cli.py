@@ -267,6 +267,32 @@ def train(
 
 
 @app.command()
+@asking
+def suggest(
+    request: Request,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", readable=False, help="Files or folders.")],
+    out: Out,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many to label.")] = 12,
+    crop: Annotated[
+        int | None,
+        typer.Option(min=0, help="Side of the pieces in pixels, 0: whole frames. Default: 512 of frames over 640."),
+    ] = None,
+    look_at: Annotated[int, typer.Option(min=1, help="Frames that are looked at, spread over all.")] = 200,
+    labelled: Annotated[
+        Path | None, typer.Option(readable=False, help="Folder of labels that there are already, as for --labels.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Choose the frames, or parts of them, whose labels would teach a model most, and write them to be labelled."""
+    from micrograph.apps import screen, suggesting
+
+    choice = suggesting.Choice(number, crop, look_at, labelled)
+    with screen.progress("looking", quiet) as advance:
+        found = suggesting.suggest(request, paths, out, choice, advance)
+    screen.say(suggesting.what_next(request.recipe, found, out))
+
+
+@app.command()
 def validate(
     recipe: RecipeName,
     weights: Annotated[list[Path] | None, typer.Option(help="Own weights instead of the shipped ones.")] = None,

@@ -23,7 +23,7 @@ ABSTAIN = 0.05
 _MANY = 60
 _BEYOND = 1.15
 #: Scatter in any direction is at least this share of the mean.
-_LEAST = 0.03
+LEAST_SCATTER = 0.03
 #: Distance of a class without any example.
 _FAR = 1e3
 
@@ -97,7 +97,7 @@ def fit_prototypes(features: Array, classes: Index, groups: Index, prior: Prior,
     free = max(float(total.sum()) - number, 0.0)
     covariance = (PRIOR_EXAMPLES * prior.covariance + away.T @ away) / (PRIOR_EXAMPLES + free)
     size = float(np.trace(covariance)) / len(covariance)
-    factor = np.linalg.cholesky(covariance + _LEAST * size * np.eye(len(covariance)))
+    factor = np.linalg.cholesky(covariance + LEAST_SCATTER * size * np.eye(len(covariance)))
     return Prototypes(mean, total, np.linalg.inv(factor).T, prior.temperature)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BrokenCheckpoint, Flag, Frame, Prediction
 from micrograph.core.provenance import digest
-from micrograph.features.prototypes import Prior, Prototypes, prepared
+from micrograph.features.prototypes import LEAST_SCATTER, Prior, Prototypes, prepared
 from micrograph.infer.encoders import BATCH, EncoderCompute, View, Views, encoder_backend, whole_frame
 from micrograph.nets import Checkpoint, EncoderSpec, find_weights, load
 from micrograph.nets.encoder import seen_by
@@ -71,6 +71,13 @@ class Features:
     def of_look(self, image: Image, look: str) -> Array:
         """Return the mean features (D,) of a frame (H, W) in one look."""
         return np.asarray(self.of_images(looked(image, look, self.spec.side)).mean(axis=0))
+
+    def even(self, features: Array) -> Array:
+        """Return features (N, k D) in units in which images of one class scatter alike along every axis."""
+        covariance = self.prior.repeated(features.shape[1] // len(self.prior.covariance)).covariance
+        size = float(np.trace(covariance)) / len(covariance)
+        factor = np.linalg.cholesky(covariance + LEAST_SCATTER * size * np.eye(len(covariance)))
+        return np.asarray(np.linalg.solve(factor, features.T).T)
 
     def of_small(self, images: Image) -> Array:
         """Return the features (N, 2 D) of small square images (N, h, w), as wholes and in their middles."""

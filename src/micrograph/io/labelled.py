@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Sample
+from micrograph.core import Recording, Sample
 from micrograph.core.provenance import whole
 
 
@@ -21,8 +22,7 @@ def write_sample(sample: Sample, path_without_suffix: Path) -> None:
     ``-NAME.png``: a mask (H, W), 0..255 for 0..1. ``.json``: pixel size and settings; written last.
     """
     stem = path_without_suffix
-    with whole(stem.with_name(f"{stem.name}.tif")) as temporary:
-        _write_image(sample, temporary)
+    write_image(np.asarray(sample.image, np.float32), sample.pixel_nm, stem.with_name(f"{stem.name}.tif"))
     with whole(stem.with_name(f"{stem.name}.csv")) as temporary:
         _write_sites(sample, temporary)
     for name, mask in sample.masks.items():
@@ -33,12 +33,24 @@ def write_sample(sample: Sample, path_without_suffix: Path) -> None:
         temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_image(sample: Sample, path: Path) -> None:
+def write_image(image: NDArray[Any], pixel_nm: float | None, path: Path) -> None:
+    """Write an image (H, W) as TIFF with its pixel size in ImageJ's tags, whole or not at all.
+
+    Bytes and 16-bit numbers stay what they are, all others become float32.
+    """
     import tifffile
 
-    per_nm = 1.0 / sample.pixel_nm
-    image = np.asarray(sample.image, dtype=np.float32)
-    tifffile.imwrite(path, image, imagej=True, resolution=(per_nm, per_nm), metadata={"unit": "nm", "axes": "YX"})
+    kept = image if image.dtype in (np.uint8, np.uint16) else image.astype(np.float32)
+    scale: dict[str, Any] = {} if pixel_nm is None else {"resolution": (1 / pixel_nm, 1 / pixel_nm)}
+    metadata = {"axes": "YX"} | ({} if pixel_nm is None else {"unit": "nm"})
+    with whole(path) as temporary:
+        tifffile.imwrite(temporary, kept, imagej=True, metadata=metadata, **scale)
+
+
+def file_stem(recording: Recording, index: int) -> str:
+    """Return what a frame of a recording is called as a file of its own: 'run-1-frame-0007'."""
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(recording.name).stem)
+    return f"{name}-frame-{index:04d}" if len(recording) > 1 else name
 
 
 def _write_sites(sample: Sample, path: Path) -> None:

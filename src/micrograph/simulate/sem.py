@@ -56,20 +56,25 @@ def secondary_yield(
     escape_nm: float = 5.0,
     edge: float = 1.0,
     side: float = 0.0,
+    toward_deg: float = 0.0,
+    slope_power: float = 1.0,
 ) -> Image:
     """Return secondary electrons per primary (H, W) of a surface seen from above.
 
     height_nm, material: (H, W), the latter the yield of each material where it is flat; escape_nm: the length out of
     which secondaries escape, also sideways through an edge; edge: how much brighter a high sharp edge is (1: twice);
-    side: the part of the detector that only sees slopes towards +x, -1 to 1.
+    side: the part of the detector that only sees slopes towards `toward_deg` (counter-clockwise from +x); slope_power:
+    the yield of a slope is the reciprocal of its cosine to this power, 1 for light materials, less for heavy ones.
     """
     height = np.asarray(height_nm, np.float32) / np.float32(pixel_nm)
     down, right = np.gradient(height)
     steepness = np.sqrt(1 + down**2 + right**2)
     slope = STEEPEST * np.tanh((steepness - 1) / STEEPEST) + 1
-    bright = slope * (1 + edge * _edges(height, escape_nm / pixel_nm)) * _open_share(height)
+    bright = slope**slope_power * (1 + edge * _edges(height, escape_nm / pixel_nm)) * _open_share(height)
     if side:
-        bright = bright * np.clip(1 - side * right / steepness, 0.05, None)
+        angle = np.deg2rad(toward_deg)
+        facing = (np.cos(angle) * right - np.sin(angle) * down) / steepness
+        bright = bright * np.clip(1 - side * facing, 0.05, None)
     return np.asarray(bright * np.asarray(material, np.float32), np.float32)
 
 

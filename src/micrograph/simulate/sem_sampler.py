@@ -71,8 +71,10 @@ class SemTextures:
             surface.material,
             1.0,
             escape_nm=between(rng, 0.5, 6.0),
-            edge=rng.uniform(0, 2),
-            side=rng.uniform(-1, 1) if rng.random() < 0.7 else 0.0,
+            edge=rng.uniform(0, 2) if rng.random() < 0.65 else 0.0,
+            side=rng.uniform(0, 1.6) if rng.random() < 0.7 else 0.0,
+            toward_deg=rng.uniform(0, 360),
+            slope_power=rng.uniform(0.1, 1.1),
         )
         if rng.random() < 0.5:  # edges brighter than the screen's white: what lies between fills the greys
             yields = np.minimum(yields, np.quantile(yields, rng.uniform(0.75, 0.99)))

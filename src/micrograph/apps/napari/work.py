@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from micrograph.apps import jobs, models, requests
 from micrograph.core import BadInput, Recording
-from micrograph.core.provenance import made_folder, whole
+from micrograph.core.provenance import made_folder
+from micrograph.io.labelled import file_stem, write_image
 from micrograph.io.masks import LABEL_FOLDERS
 
 if TYPE_CHECKING:
@@ -76,16 +77,11 @@ def write_labels(recording: Recording, labels: Any, frames: Sequence[int], folde
     made_folder(folder)
     written = []
     for index, mask in masks.items():
-        path = folder / f"{_stem(recording, index)}.tif"
-        _write_image(np.asarray(recording.read(recording.indices[index])), recording.calibration.pixel_nm, path)
-        _write_image(_renumbered(mask), None, path.with_name(f"{path.stem}_mask.tif"))
+        path = folder / f"{file_stem(recording, index)}.tif"
+        write_image(np.asarray(recording.read(recording.indices[index])), recording.calibration.pixel_nm, path)
+        write_image(_renumbered(mask), None, path.with_name(f"{path.stem}_mask.tif"))
         written.append(path)
     return written
-
-
-def _stem(recording: Recording, index: int) -> str:
-    name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(recording.name).stem)
-    return f"{name}-frame-{index:04d}" if len(recording) > 1 else name
 
 
 def _times(shape: Sequence[int]) -> str:
@@ -99,16 +95,6 @@ def _renumbered(mask: NDArray[Any]) -> NDArray[np.uint16]:
         raise BadInput(f"The masks hold {len(kinds)} objects in one frame: at most 60000 can be written.")
     numbers = np.where(kinds > 0, np.cumsum(kinds > 0) + _FIRST_NUMBER - 1, 0)
     return numbers[place].reshape(mask.shape).astype(np.uint16)
-
-
-def _write_image(image: NDArray[Any], pixel_nm: float | None, path: Path) -> None:
-    import tifffile
-
-    kept = image if image.dtype in (np.uint8, np.uint16) else image.astype(np.float32)
-    scale: dict[str, Any] = {} if pixel_nm is None else {"resolution": (1 / pixel_nm, 1 / pixel_nm)}
-    metadata = {"axes": "YX"} | ({} if pixel_nm is None else {"unit": "nm"})
-    with whole(path) as temporary:
-        tifffile.imwrite(temporary, kept, imagej=True, metadata=metadata, **scale)
 
 
 def trainable() -> list[tuple[str, str]]:
