@@ -174,3 +174,19 @@ def test_hand_painted_corrections_of_a_movie_stay_in_their_frame(viewer: Any) ->
     assert (masks[2] == 4).all()
     layer.undo()
     assert not masks[2].any()
+
+
+def test_suggested_frames_are_filled_in_and_the_first_is_shown(viewer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from micrograph.apps.napari import training, work
+
+    monkeypatch.setattr(work, "worth_a_label", lambda name, recording, number, progress: [3, 1])
+    widget = training.Training(viewer)
+    viewer.window.add_dock_widget(widget, name="Correct and train")
+    viewer.add_image(np.zeros((32, 32)), name="one")
+    widget.suggest_frames()
+    assert "movie or a series" in widget.running.message.value
+    viewer.layers.clear()
+    viewer.add_image(np.random.default_rng(0).random((5, 32, 32)), name="movie", units=("s", "nm", "nm"))
+    widget.suggest_frames()
+    until(lambda: bool(widget.frames.value))
+    assert widget.frames.value == "3, 1" and viewer.dims.current_step[0] == 3

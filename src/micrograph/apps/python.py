@@ -15,6 +15,8 @@ from micrograph.apps.scans import ENERGY_AXIS, PATTERN_PIXEL
 from micrograph.core import BadInput, Recording
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from micrograph.live.source import Source
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe, Result
@@ -206,6 +208,31 @@ def train(
         labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
         return load(out)
     return making.train_model(recipe, material, Path(out), steps=steps, seed=seed, begin_from=begin_from)
+
+
+def suggest(
+    recipe: str,
+    recordings: Sequence[str | Path],
+    out: str | Path,
+    *,
+    number: int = 12,
+    crop_px: int | None = None,
+    look_at: int = 200,
+    labelled: str | Path | None = None,
+    pixel_size: str | None = None,
+    weights: Sequence[str | Path] = (),
+) -> DataFrame:
+    """Write the `number` frames, or pieces of them, whose labels would teach a model most, and return their table.
+
+    crop_px: side of the pieces, 0 for whole frames; look_at: frames that are looked at, spread over all; labelled: a
+    folder of labels that there are already. The folder `out` is ready for ``train(..., labels=out)`` once masks are
+    painted, or images are sorted into a sub-folder a class. Raises `BadInput` for recipes that learn from no labels.
+    """
+    from micrograph.apps import suggesting
+
+    request = requests.Request(recipe, {"pixel_nm": pixel_size}, weights=tuple(map(Path, weights)))
+    choice = suggesting.Choice(number, crop_px, look_at, None if labelled is None else Path(labelled))
+    return suggesting.suggest(request, [Path(one) for one in recordings], Path(out), choice)
 
 
 def validate(recipe: str, *, weights: Sequence[str | Path] = (), seed: int = 0) -> list[CheckResult]:

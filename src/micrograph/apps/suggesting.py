@@ -62,7 +62,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """One piece: which recording and frame of it, where in the frame, and its likeliest class."""
 
     recording: Recording
@@ -80,27 +80,37 @@ def suggest(
     Pieces become TIFF files with their pixel size; ``suggestions.csv`` and ``.parquet`` tell where they come from,
     ``suggestions.png`` shows them. Raises `BadInput` for a recipe that takes no labels.
     """
+    from micrograph.io.masks import require_images_folder
+
+    require_images_folder(out)
+    require_labels(recipe_for(request))
+    recordings = [open_calibrated(path, request) for path in paths]
+    places, doubt = ranked(request, recordings, choice or Choice(), progress)
+    return _written(places, doubt, made_folder(out))
+
+
+def ranked(
+    request: Request, recordings: Sequence[Recording], choice: Choice, progress: Advance = silent
+) -> tuple[list[Place], Array]:
+    """Return the pieces of open recordings that are most worth a label, and the doubt of each over the mean of all."""
     from micrograph.infer.few_shot import shared_features
 
-    choice = choice or Choice()
     recipe = recipe_for(request)
     require_labels(recipe)
-    recordings = [open_calibrated(path, request) for path in paths]
     features = shared_features()
     known = _known(recipe, choice.labelled, features)
+    look = _Looking(recipe, request, choice, features)
     places, doubts, looks = [], [], []
     frames = _spread(recordings, choice.most_frames)
-    look = _Looking(recipe, request, choice, features)
     for done, (recording, index) in enumerate(frames):
         progress(done, len(frames), f"looking at {recording.name}")
         found, doubt, seen = look(recording, index)
         places += found
         doubts.append(doubt)
         looks.append(seen)
-    doubt, seen = np.concatenate(doubts), np.concatenate(looks)
-    order = chosen(doubt, seen, choice.number, known)
-    relative = doubt / max(float(doubt.mean()), 1e-12)
-    return _written([places[place] for place in order], relative[order], made_folder(out))
+    every = np.concatenate(doubts)
+    order = chosen(every, np.concatenate(looks), choice.number, known)
+    return [places[place] for place in order], every[order] / max(float(every.mean()), 1e-12)
 
 
 def what_next(name: str, table: pd.DataFrame, out: Path) -> str:
@@ -149,7 +159,7 @@ class _Looking:
         self.predict: Predict | None = None if unknown else predictor(recipe, request.weights, request.device)
         self._fitting: dict[int, Recording] = {}
 
-    def __call__(self, recording: Recording, index: int) -> tuple[list[_Place], Array, Array]:
+    def __call__(self, recording: Recording, index: int) -> tuple[list[Place], Array, Array]:
         """Return the pieces of one frame, the doubt (N,) of each, and what they look like (N, D)."""
         frame = recording.frame(index)
         corners = pieces_of(frame.data.shape, self.choice.side(frame.data.shape))
@@ -162,7 +172,7 @@ class _Looking:
         else:
             doubt = doubt_in_maps(self.predict(self._binned(recording).frame(index)), corners)
         seen = self.features.even(self.features.of_small(images))
-        return [_Place(recording, index, corners, row, name) for row, name in enumerate(names)], doubt, seen
+        return [Place(recording, index, corners, row, name) for row, name in enumerate(names)], doubt, seen
 
     def _sorted(self, frame: Frame, images: Sequence[NDArray[np.float32]]) -> tuple[Array, list[str]]:
         """Return the doubt about the class of every piece, and the likeliest class."""
@@ -210,7 +220,7 @@ def _labelled(recipe: Recipe, folder: Path) -> Iterator[NDArray[np.float32]]:
             yield image.frame().data
 
 
-def _written(places: Sequence[_Place], doubt: Array, folder: Path) -> pd.DataFrame:
+def _written(places: Sequence[Place], doubt: Array, folder: Path) -> pd.DataFrame:
     """Write the chosen pieces, their table and their picture; return the table."""
     import pandas as pd
 
@@ -239,5 +249,5 @@ def _written(places: Sequence[_Place], doubt: Array, folder: Path) -> pd.DataFra
     return table
 
 
-def _pixels(places: Sequence[_Place]) -> list[float | None]:
+def _pixels(places: Sequence[Place]) -> list[float | None]:
     return [place.recording.calibration.pixel_nm for place in places]

@@ -137,6 +137,12 @@ def read_labels(folder: str | Path, *, several: bool = False) -> list[LabelledIm
     return sorted(found, key=lambda one: (natural(str(one.path)), one.position))
 
 
+def require_images_folder(folder: Path) -> None:
+    """Raise `BadInput` for a folder whose name says that it holds masks alone, where images are to go."""
+    if folder.name.lower() in LABEL_FOLDERS:
+        raise BadInput(f"The folder is called '{folder.name}', as folders of masks alone are: choose another name.")
+
+
 def _files(root: Path) -> list[Path]:
     """Return all files of a folder and of the folders in it."""
     inside = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]

@@ -18,6 +18,7 @@ from micrograph.run import Recipe
 from micrograph.run.learning import Progress
 from micrograph.simulate.class_pool import KINDS, ClassPool
 from micrograph.train.settings import EpisodeSettings
+from micrograph.validate.choosing_checks import labels_saved
 from micrograph.validate.few_shot_checks import (
     above_raw_pixels,
     episode_accuracy,
@@ -116,6 +117,8 @@ RECIPE = Recipe(
         multislice_accuracy(shots=5, at_least=0.75),
         unseen_auroc(shots=5, at_least=0.80),
         episode_calibration(shots=5, at_most=0.05),
+        labels_saved("defects of WSe2", at_most=0.4),
+        labels_saved("phases and zones", at_most=0.4),
     ),
 )
 

@@ -134,7 +134,7 @@ def labels_needed(runs: list[_Run]) -> tuple[float, float]:
 
 
 def _reached(curves: list[Array], full: float) -> float:
-    """Return the labels at which the mean curve reaches `full`; those of one round more than all where it never does."""
+    """Return the labels at which the mean curve reaches `full`; where it never does, those of one round too many."""
     enough = np.mean(curves, axis=0) >= full
     return float(ROUND * (np.argmax(enough) + 1 if enough.any() else ROUNDS + 1))
 
@@ -159,7 +159,9 @@ def labels_saved(family: str, at_most: float, common: float = 0.8) -> Check:
         found = bootstrap(lambda drawn: float(np.divide(*labels_needed(list(drawn)))), runs, rng, resamples=200)
         own, random = labels_needed(runs)
         full = float(np.mean([one.full for one in runs]))
-        detail = f"{own:.0f} labels against {random:.0f} at random until {full - AS_GOOD:.3f}; all {len(all_of_it)}: {full:.3f}"
+        detail = (
+            f"{own:.0f} labels, {random:.0f} at random until {full - AS_GOOD:.3f}; all {len(all_of_it)}: {full:.3f}"
+        )
         return Measurement.of(found, baseline=1.0, detail=detail)
 
     name = f"labels needed over those of random choice, {family}, {100 * common:.0f} % of one kind"

@@ -20,6 +20,9 @@ from micrograph.core import BadInput, MicrographError
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+#: Frames that are suggested at once.
+SUGGESTED = 6
+
 
 class Training(Container[Widget]):
     """Choose the image and its corrected masks, add frames to a folder of labels, train from that folder."""
@@ -29,6 +32,9 @@ class Training(Container[Widget]):
         self.image: Any = create_widget(annotation="napari.layers.Image", label="image")
         self.masks: Any = create_widget(annotation="napari.layers.Labels", label="corrected masks")
         self.frames = LineEdit(label="frames", tooltip="Such as 3, 7, 10:20; the one shown where nothing is written")
+        self.suggest = PushButton(
+            text="Suggest frames", tooltip="Those whose labels would teach the recipe's model most"
+        )
         self.folder = FileEdit(label="folder of labels", mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
         self.add = PushButton(text="Add to the folder")
         self.recipe: Any = ComboBox(label="recipe", choices=work.trainable())
@@ -41,12 +47,28 @@ class Training(Container[Widget]):
         self.scores = Label(value="")
         super().__init__(
             widgets=[
-                self.image, self.masks, self.frames, self.folder, self.add, self.recipe, self.weights, self.steps,
-                self.curve, self.running, self.scores,
+                self.image, self.masks, self.recipe, self.suggest, self.frames, self.folder, self.add, self.weights,
+                self.steps, self.curve, self.running, self.scores,
             ],
         )  # fmt: skip
+        self.suggest.changed.connect(self.suggest_frames)
         self.add.changed.connect(self.add_labels)
         self.running.begin.changed.connect(self.run)
+
+    def suggest_frames(self) -> None:
+        """Find in a thread the frames that are most worth a label; they are filled in, and the first is shown."""
+        layer, name = self.image.value, str(self.recipe.value)
+        if layer is None or len(recording_of(layer)) < 2:
+            self.running.refuse("A movie or a series is needed, of which some frames are suggested: choose one.")
+            return
+        recording = recording_of(layer)
+        self.running.start(partial(work.worth_a_label, name, recording, SUGGESTED), self.show_suggested)
+
+    def show_suggested(self, frames: list[int]) -> None:
+        """Fill in the frames, the most worthwhile first, and go to that one."""
+        self.frames.value = ", ".join(map(str, frames))
+        self._viewer.dims.set_current_step(0, frames[0])
+        self.running.say(f"Frame {frames[0]} is worth a label most; correct the masks of these {len(frames)}.")
 
     def add_labels(self) -> bool:
         """Write the chosen frames with their masks into the folder; return whether that could be done."""

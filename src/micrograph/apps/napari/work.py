@@ -13,7 +13,7 @@ from micrograph.apps import jobs, models, requests
 from micrograph.core import BadInput, Recording
 from micrograph.core.provenance import made_folder
 from micrograph.io.labelled import file_stem, write_image
-from micrograph.io.masks import LABEL_FOLDERS
+from micrograph.io.masks import require_images_folder
 
 if TYPE_CHECKING:
     from micrograph.apps.labelling import LabelReport
@@ -55,6 +55,14 @@ def chosen_frames(text: str, count: int, shown: int) -> list[int]:
     return sorted({index for part in found for index in part})
 
 
+def worth_a_label(recipe: str, recording: Recording, number: int, progress: jobs.Advance) -> list[int]:
+    """Return the frames of a recording whose labels would teach the recipe's model most, the best first."""
+    from micrograph.apps.suggesting import Choice, ranked
+
+    places, _ = ranked(requests.Request(recipe), [recording], Choice(number, piece_px=0), progress)
+    return [place.index for place in places]
+
+
 def write_labels(recording: Recording, labels: Any, frames: Sequence[int], folder: Path) -> list[Path]:
     """Write frames of a recording and their masks into a folder that ``micrograph train --labels`` reads.
 
@@ -68,8 +76,7 @@ def write_labels(recording: Recording, labels: Any, frames: Sequence[int], folde
             f"The masks have {_times(labels.shape)} pixels, the image {_times(size)}: choose the image that the masks "
             "were painted on."
         )
-    if folder.name.lower() in LABEL_FOLDERS:
-        raise BadInput(f"The folder is called '{folder.name}', as folders of masks alone are: choose another name.")
+    require_images_folder(folder)
     masks = {index: np.asarray(labels[index] if len(size) == 3 else labels) for index in frames}
     for index, mask in masks.items():
         if not (mask > 0).any():
