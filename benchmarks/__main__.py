@@ -24,6 +24,7 @@ from benchmarks.particles import particles
 from benchmarks.scan4d import scan4d
 from benchmarks.start import start
 from benchmarks.volumes import volumes
+from benchmarks.workers import workers
 
 RESULTS = Path(__file__).with_name("results.json")
 #: What runs, in this order.
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "pacbed": pacbed,
     "volumes": volumes,
     "live": live,
+    "workers": workers,
 }
 
 

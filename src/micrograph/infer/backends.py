@@ -16,6 +16,8 @@ from micrograph.core import BadInput
 from micrograph.nets import Checkpoint, NetSpec, UNet, build
 
 Array = NDArray[np.float32]
+#: What a network gives, one row an image of the batch: its answers, and what they were made of.
+Pair = tuple[Array, Array]
 #: Takes (B, C, H, W), gives logits (B, K, H, W) and embedding (B, D).
 Compute = Callable[[Array], tuple[Array, Array]]
 #: Largest difference of logits between a back-end and PyTorch that is accepted at load.
@@ -104,7 +106,33 @@ def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Com
 def backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> Compute:
     """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
     on = torch_device(name, device)
-    return openvino_backend(checkpoint, threads) if on is None else torch_backend(checkpoint, on)
+    if on is None:
+        return openvino_backend(checkpoint, threads)
+    compute = torch_backend(checkpoint, on)
+    return compute if on == "cpu" else sparing(compute, lambda: openvino_backend(checkpoint, threads))
+
+
+def sparing(compute: Callable[..., Pair], otherwise: Callable[[], Callable[..., Pair]]) -> Callable[..., Pair]:
+    """Return `compute` for a GPU whose memory may run out: then batches are halved, and where even one image is too
+    much, what `otherwise` makes computes that one and all that follow.
+    """
+    ways = [compute]
+
+    def spared(*arrays: Array) -> Pair:
+        try:
+            return ways[-1](*arrays)
+        except torch.OutOfMemoryError:
+            if len(ways) > 1:
+                raise
+        torch.cuda.empty_cache()
+        if len(arrays[0]) > 1:
+            parts = [spared(*half) for half in zip(*(np.array_split(one, 2) for one in arrays), strict=True)]
+            return np.concatenate([one for one, _ in parts]), np.concatenate([other for _, other in parts])
+        warnings.warn("The memory of the GPU does not suffice: the processor goes on.", stacklevel=2)
+        ways.append(otherwise())
+        return ways[-1](*arrays)
+
+    return spared
 
 
 def torch_device(name: str, device: str) -> str | None:

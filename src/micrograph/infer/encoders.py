@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, MissingCalibration, Prediction
-from micrograph.infer.backends import openvino_module, openvino_options, torch_device
+from micrograph.infer.backends import openvino_module, openvino_options, sparing, torch_device
 from micrograph.nets import Checkpoint, EncoderSpec
 from micrograph.nets.encoder import Encoder, seen_by
 from micrograph.nets.encoder_spec import COVARIANCE
@@ -190,4 +190,7 @@ def openvino_encoder(checkpoint: Checkpoint, threads: int | None = None) -> Enco
 def encoder_backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> EncoderCompute:
     """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
     on = torch_device(name, device)
-    return openvino_encoder(checkpoint, threads) if on is None else torch_encoder(checkpoint, on)
+    if on is None:
+        return openvino_encoder(checkpoint, threads)
+    compute = torch_encoder(checkpoint, on)
+    return compute if on == "cpu" else sparing(compute, lambda: openvino_encoder(checkpoint, threads))

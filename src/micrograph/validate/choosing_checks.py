@@ -55,10 +55,9 @@ Choose = Callable[[list[int]], Index]
 
 
 def pool_of(family: scenes.Family, common: float, features: Features, rng: np.random.Generator) -> Pool:
-    """Return a pool in which the first class has the share `common`, the others ever less."""
+    """Return a pool in which the first class has the share `common`, and the others all that is left alike."""
     number = len(family.classes)
-    rare = 1 / np.arange(1, number)
-    share = np.r_[common, (1 - common) * rare / rare.sum()]
+    share = np.r_[common, np.full(number - 1, (1 - common) / (number - 1))]
     drawn = np.r_[rng.choice(number, POOL - number, p=share), np.arange(number)]
     truth = np.repeat(np.arange(number), JUDGES)
     values = []

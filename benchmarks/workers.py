@@ -1,0 +1,88 @@
+"""Several workers: how much faster they are, and whether their tables are those of one, also when one is killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measured import Measured
+
+FRAMES, QUICK_FRAMES, PIXELS = 4000, 200, 192
+SPEED_UP = 1.8
+#: One thread each, alone or beside others: what is compared is processes.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def workers(quick: bool) -> list[Measured]:
+    """Analyse a movie with one process, with two workers, again, and with two of which one is killed midway."""
+    frames = QUICK_FRAMES if quick else FRAMES
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        movie = _movie(folder / "movie.npy", frames)
+        one_s, alone = _analysed(movie, folder / "one")
+        two_s, two = _analysed(movie, folder / "two", "--workers", "2")
+        _, again = _analysed(movie, folder / "again")
+        _, lost = _analysed(movie, folder / "lost", "--workers", "2", kill_after_s=0.4 * two_s)
+    words = f"{frames} frames of {PIXELS} x {PIXELS}: {one_s:.0f} s by one thread, {two_s:.0f} s by two workers"
+    return [
+        Measured("workers_speed_up", one_s / two_s, "", SPEED_UP, at_least=True, detail=words),
+        _same("workers_same_tables", alone, two, "one process and two workers"),
+        _same("workers_lost_one", alone, lost, "one process, and two workers of which one is killed"),
+        _same("run_twice", alone, again, "the same run twice"),
+    ]
+
+
+def _same(name: str, first: dict[str, str], second: dict[str, str], words: str) -> Measured:
+    """Return the share of tables that are the same, byte for byte."""
+    same = [first[table] == second.get(table) for table in first]
+    return Measured(name, sum(same) / len(same), "", 1.0, at_least=True, detail=f"{words}: {len(same)} tables")
+
+
+def _movie(path: Path, frames: int) -> Path:
+    """Write a movie of particles, each frame with noise of its own."""
+    from micrograph.recipes import find_recipe
+
+    rng = np.random.default_rng(0)
+    images = [find_recipe("particle-shapes").data(np.random.default_rng(seed)).image for seed in range(8)]
+    scenes = [image[:PIXELS, :PIXELS] / image.mean() for image in images]
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (frames, PIXELS, PIXELS)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for frame in range(frames):
+            scene = scenes[frame * len(scenes) // frames]
+            file.write((scene + 0.05 * rng.standard_normal(scene.shape)).astype("<f4").tobytes())
+    return path
+
+
+def _analysed(movie: Path, out: Path, *more: str, kill_after_s: float | None = None) -> tuple[float, dict[str, str]]:
+    """Return the seconds of `micrograph analyze` and the digests of its tables; kill a worker after so many seconds."""
+    command = [sys.executable, "-c", "from micrograph.apps.cli import main; main()", "analyze", "particle-shapes"]
+    options = ["--pixel-size=0.5 nm", "--device=cpu", "--quiet", "--bin=1", *more]
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, str(movie), "-o", str(out), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | ONE_THREAD,
+    )  # fmt: skip
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
+        os.kill(_workers_of(process.pid)[0], signal.SIGKILL)
+    if process.wait():
+        sys.exit(f"micrograph analyze ended with status {process.returncode}.")
+    seconds = time.perf_counter() - began
+    return seconds, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("*.parquet"))}
+
+
+def _workers_of(pid: int) -> list[int]:
+    """Return the processes of a program that compute: its children whose command is a worker's."""
+    import psutil
+
+    children = psutil.Process(pid).children(recursive=True)
+    return [one.pid for one in children if "spawn_main" in " ".join(one.cmdline())]
