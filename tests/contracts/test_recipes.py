@@ -58,6 +58,7 @@ OF_WHOLES = (
     "molecule-states",
     "stm-tip",
     "few-shot",
+    "sem-class",
 )
 
 #: Recipes of outlined objects: what they see has an area, not only a place.

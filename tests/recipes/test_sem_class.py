@@ -146,3 +146,14 @@ def test_samples_are_seen_and_described_as_frames_are() -> None:
 def test_the_vector_of_a_texture_knows_no_brightness_and_no_contrast() -> None:
     image = samples()[1].image
     np.testing.assert_allclose(texture_vector(image), texture_vector(4 * image), atol=1e-3)
+
+
+def test_the_shipped_network_names_most_of_new_images_and_tells_what_shows_nothing(tmp_path: Path) -> None:
+    import micrograph as mg
+
+    images = [TEXTURES.of_kind(kind, np.random.default_rng([77, kind]), side=128).image for kind in range(len(KINDS))]
+    np.save(tmp_path / "folder.npy", np.array([*images, np.full((128, 128), 3.0)], np.float32))
+    found = mg.analyze("sem-class", tmp_path / "folder.npy")
+    called = found.tables["objects"]["nearest"].tolist()
+    assert sum(name == true for name, true in zip(called, KINDS, strict=False)) >= 7
+    assert found.tables["frames"]["flags"].iloc[-1] & int(Flag.BAD_FRAME)

@@ -51,6 +51,7 @@ RECIPES = (
     "sem-superres",
     "segregation",
     "molecule-states",
+    "sem-class",
     "few-shot",
 )
 
