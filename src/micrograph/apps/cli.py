@@ -299,13 +299,18 @@ def validate(
     only: Annotated[str | None, typer.Option(help="Only the checks whose name contains this text.")] = None,
     seed: Seed = 0,
     record: Annotated[bool, typer.Option("--record", help="Store the numbers with the shipped weights.")] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Measure the 90 % intervals of its numbers, then how often they hold.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a recipe against its bars: number, bound, physical limit, classical baseline."""
     from micrograph.apps import jobs, screen
 
     with screen.progress("validating", quiet) as advance:
-        results = jobs.validate(recipe, tuple(weights or ()), only=only, seed=seed, record=record, progress=advance)
+        results = jobs.validate(
+            recipe, tuple(weights or ()), only=only, seed=seed, record=record, intervals=intervals, progress=advance
+        )
     screen.checks(recipe, results)
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Advance = Callable[[int, int, str], None]
 #: What a model that was learned from a recording is called in the folder of its results.
 MODEL = "model.safetensors"
-#: In place of the digest of weights where each recording has its own.
-LEARNED = "learned from each recording"
+#: What the names of the checks of intervals begin with.
+INTERVALS = "intervals of "
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -230,13 +230,19 @@ def validate(
     only: str | None = None,
     seed: int = 0,
     record: bool = False,
+    intervals: bool = False,
     progress: Advance = silent,
 ) -> list[CheckResult]:
-    """Measure a recipe against its checks; with `record`, store the numbers that ship with it."""
+    """Measure a recipe against its checks; with `record`, store the numbers that ship with it.
+
+    With `intervals` those of its claims are measured anew, and only the checks of these.
+    """
     import numpy as np
 
+    from micrograph.apps.claiming import measure_intervals
     from micrograph.recipes import find_recipe
     from micrograph.run import Analyser
+    from micrograph.run.trusting import digest_of
     from micrograph.validate import record_measured, run_checks
 
     recipe = find_recipe(name)
@@ -244,15 +250,16 @@ def validate(
         raise BadInput("--record stores the numbers of the shipped weights: leave out --weights, or --record.")
     if not recipe.checks:
         raise BadInput(f"Recipe '{name}' has no checks.")
+    only = only or (INTERVALS if intervals else None)
     checks = [check for check in recipe.checks if only is None or only in check.name]
     if not checks:
         known = "; ".join(check.name for check in recipe.checks)
         raise BadInput(f"Recipe '{name}' has no check whose name contains '{only}': its checks are {known}.")
     predict = None if recipe.learner and not weights else predictor(recipe, weights)
-    results = run_checks(checks, Analyser(recipe, predict), np.random.default_rng(seed), progress)
+    judged = measure_intervals(recipe, predict, record=record, progress=progress) if intervals else recipe
+    results = run_checks(checks, Analyser(judged, predict), np.random.default_rng(seed), progress)
     if record:
-        digest = getattr(predict, "digest", LEARNED)
-        record_measured(name, digest, [check.name for check in recipe.checks], results)
+        record_measured(name, digest_of(recipe, predict), [check.name for check in recipe.checks], results)
     return results
 
 

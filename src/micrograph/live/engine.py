@@ -29,6 +29,7 @@ from micrograph.run.binning import suitably_binned
 from micrograph.run.finishing import RECORD, keep_images, record_of, write_tables
 from micrograph.run.record import Tally, key_for, read_json, write_json
 from micrograph.run.streaming import Predict, check_promises, frame_tables, predicted, require_calibration
+from micrograph.run.trusting import trusted
 
 if TYPE_CHECKING:
     from micrograph.run.recipe import Recipe, Tables
@@ -78,6 +79,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         """Make what the threads share."""
+        self.recipe, self._doubts = trusted(self.recipe, self.predict)
         self.board = Board(self.recipe)
         self.stop = threading.Event()
         self._failure: BaseException | None = None
@@ -255,7 +257,7 @@ class Engine:
         for part in parts:
             tally.add(part.read()["frames"])
         rows = write_tables(self.recipe, self.folder, parts, over_time)
-        record = record_of(self.recipe, self.predict, work.key, tally, rows, work.notes)
+        record = record_of(self.recipe, self.predict, work.key, tally, rows, (*work.notes, *self._doubts))
         record["source"] = work.opened.metadata.get("path") and str(work.opened.metadata["path"])
         record["seconds"] = round(seconds, 3)
         record["live"] = self.board.counters.record()

@@ -10,7 +10,10 @@ from micrograph.simulate import ParticleSampler
 from micrograph.track.answers import SHAPE_ANSWERS
 from micrograph.track.population import Population
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.particle_checks import detection_f1, foreign_auroc, size_bias
+from micrograph.validate.particle_claims import COVERED, DIAMETER, scenes
 from micrograph.validate.particle_multislice import MultisliceParticles
 from micrograph.validate.particle_scenes import Trial
 from micrograph.validate.shape_checks import Mixtures, shape_ari, share_error
@@ -43,6 +46,15 @@ MIXED = Mixtures(
     4,
     15,
 )
+#: Half the least dose; particles of more pixels than were learned from.
+TRUST = Trust(
+    scenes(ParticleSampler().scene),
+    (DIAMETER, COVERED),
+    shifted=(
+        ("half the dose", scenes(ParticleSampler(contrast_to_noise=(0.42, 0.6)).scene)),
+        ("smaller pixels", scenes(ParticleSampler(diameter_px=(72.0, 110.0)).scene)),
+    ),
+)
 
 RECIPE = Recipe(
     name="particle-shapes",
@@ -65,6 +77,8 @@ RECIPE = Recipe(
         shape_ari(MIXED, at_least=0.90),
         share_error(MIXED, at_most=0.03),
         foreign_auroc(CLEAR, at_least=0.95),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(steps=2400, reuse=6),
 )

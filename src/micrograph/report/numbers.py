@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from micrograph.core import Column
+from micrograph.core.units import sigma_of, unit_of
 from micrograph.draw import with_error
 from micrograph.report.energies import energy_headlines
 from micrograph.report.headline import Headline, interval_text
@@ -17,21 +18,6 @@ from micrograph.report.molecules import valued_headlines
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Endings of column names with the unit as a reader writes it; longest first.
-UNITS = {
-    "_per_nm2": "nm⁻²",
-    "_nm2_per_s": "nm² s⁻¹",
-    "_per_s": "s⁻¹",
-    "_percent": "%",
-    "_nm2": "nm²",
-    "_mrad": "mrad",
-    "_deg": "°",
-    "_nm": "nm",
-    "_kV": "kV",
-    "_C": "°C",
-    "_eV": "eV",
-    "_s": "s",
-}
 #: So many numbers of each kind over time are headlines.
 MOST_NUMBERS = 8
 _SHARE = ("share_low", "share_high")
@@ -42,17 +28,6 @@ _LATTICE = {
     "bond_nm": "bond length",
     "rotation_deg": "rotation of the lattice",
 }
-
-
-def unit_of(column: str) -> str:
-    """Return the unit that ends a column's name, '' if none does."""
-    return next((unit for ending, unit in UNITS.items() if column.endswith(ending)), "")
-
-
-def sigma_of(column: str) -> str:
-    """Return the name of the 1-sigma column of `column`: `_sigma` before its unit."""
-    ending = next((ending for ending in UNITS if column.endswith(ending)), "")
-    return f"{column.removesuffix(ending)}_sigma{ending}"
 
 
 def headlines(summary: DataFrame, frames: DataFrame, columns: tuple[Column, ...]) -> list[Headline]:

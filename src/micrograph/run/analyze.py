@@ -20,6 +20,7 @@ from micrograph.run.parts import Part, fold_part, joined, parts_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
 from micrograph.run.streaming import Predict, check_promises, is_usable, observe, require_calibration
+from micrograph.run.trusting import trusted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -152,7 +153,8 @@ def analyze(
     tables = LazyTables(folder)
     if out is None:
         weakref.finalize(tables, shutil.rmtree, folder, ignore_errors=True)
-    run = _Run(recipe, recording, predict, folder, key, progress, elsewhere)
+    recipe, doubts = trusted(recipe, predict)
+    run = _Run(recipe, recording, predict, folder, key, progress, elsewhere, doubts=doubts)
     if not settings.resume:
         run.forget()
     record = run.finished() if settings.resume else None
@@ -163,7 +165,7 @@ def analyze(
 
 @dataclass(frozen=True)
 class _Run:
-    """One run into one folder. `key` decides the result; `first` keeps the first prediction."""
+    """One run into one folder. `key` decides the result; `first` keeps the first prediction; `doubts` are told."""
 
     recipe: Recipe
     recording: Recording
@@ -173,6 +175,7 @@ class _Run:
     progress: Progress | None
     elsewhere: Elsewhere | None = None
     first: list[Prediction] = field(default_factory=list)
+    doubts: tuple[str, ...] = ()
 
     @property
     def parts_folder(self) -> Path:
@@ -210,7 +213,7 @@ class _Run:
         over_time = self.recipe.summary.result(state)
         check_promises(self.recipe, over_time, final=True)
         rows = write_tables(self.recipe, self.folder, parts, over_time, maps=self.key["plan"]["maps"])
-        notes = self.recording.metadata.get("notes", ())
+        notes = (*self.recording.metadata.get("notes", ()), *self.doubts)
         record = record_of(self.recipe, self.predict, self.key, tally, rows, notes)
         record["source"] = self.recording.metadata.get("path") and str(self.recording.metadata["path"])
         record["seconds"] = round(time.perf_counter() - began, 3)
@@ -254,7 +257,7 @@ def observed_part(
 
     This is what a worker elsewhere does; `plan` is that of the run (batch, part_frames, maps).
     """
-    return _Run(recipe, recording, predict, folder, {"plan": plan}, None).observed(part)
+    return _Run(trusted(recipe, predict)[0], recording, predict, folder, {"plan": plan}, None).observed(part)
 
 
 def _preview(recording: Recording, predict: Predict, kept: list[Prediction]) -> Prediction | None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from micrograph.run.analyze import Result
     from micrograph.train import TrainSettings
     from micrograph.validate import Check
+    from micrograph.validate.claims import Trust
+    from micrograph.validate.conformal import Conformal
 
 State = TypeVar("State")
 Tables = Mapping[str, "DataFrame"]
@@ -77,7 +79,8 @@ class Recipe:
     shipped weights are made, `begins_from` the shipped weights that they begin from. `files` writes what else a
     finished run leaves beside its tables. `view` says what in a frame a network looks at, where that is not the whole
     frame. `images` are the names of those maps that are answers themselves, images or volumes in the recording's units
-    (`EVERY_MAP`: all of them): every run keeps them.
+    (`EVERY_MAP`: all of them): every run keeps them. `trust` says which numbers are claimed and how they are judged on
+    simulations; `intervals` are those that were so measured and hold for the model in use (`run.trusting`).
     """
 
     name: str
@@ -93,6 +96,8 @@ class Recipe:
     files: Callable[[Result], object] | None = None
     view: View | None = None
     images: tuple[str, ...] = ()
+    trust: Trust | None = None
+    intervals: tuple[Conformal, ...] = ()
 
     def images_in(self, prediction: Prediction) -> tuple[str, ...]:
         """Return the names of those maps of a prediction that are answers themselves."""

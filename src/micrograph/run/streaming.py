@@ -26,6 +26,7 @@ from micrograph.core import (
     Recording,
     Stream,
 )
+from micrograph.run.trusting import stated, trusted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -189,27 +190,43 @@ class Analyser:
         still = Recording(lambda index: image, range(1), Calibration(pixel_nm=pixel_nm), image.shape)
         if self.predict is None:
             return self.movie(still)
-        (seen,) = observe(self.recipe, suitably_binned(self.recipe, still, self.predict), self.predict)
+        (seen,) = observe(self._trusted, suitably_binned(self.recipe, still, self.predict), self.predict)
         return seen.tables
+
+    def frames(self, recording: Recording) -> Tables:
+        """Return the tables of all frames, one below the other, without those over time."""
+        from micrograph.run.parts import joined
+
+        recording, predict = self._readied(recording)
+        return joined([seen.tables for seen in observe(self._trusted, recording, predict)])
 
     def movie(self, recording: Recording) -> Tables:
         """Return the tables of all frames, one below the other, and those over time."""
-        from micrograph.run.binning import suitably_binned
-        from micrograph.run.learning import learned, presented
         from micrograph.run.parts import joined
 
-        require_calibration(self.recipe, recording.calibration)
-        recording = presented(self.recipe, recording)
+        recording, predict = self._readied(recording)
         seen: list[Tables] = []
-        with tempfile.TemporaryDirectory() as folder:
-            predict = self.predict or learned(self.recipe, recording, Path(folder) / "model.safetensors")
-        recording = suitably_binned(self.recipe, recording, predict)
-        for step in stream(self.recipe, recording, predict):
+        for step in stream(self._trusted, recording, predict):
             seen.append(step.tables)
             summarise = step.summarise
-        if not seen:
-            raise BadInput("The recording has no frames: there is nothing to analyse.")
         return joined(seen) | dict(summarise())
+
+    @functools.cached_property
+    def _trusted(self) -> Recipe:
+        return trusted(self.recipe, self.predict)[0]
+
+    def _readied(self, recording: Recording) -> tuple[Recording, Predict]:
+        """Return the recording as the recipe looks at it, and the model; refuse one without frames."""
+        from micrograph.run.binning import suitably_binned
+        from micrograph.run.learning import learned, presented
+
+        require_calibration(self.recipe, recording.calibration)
+        if len(recording) == 0:
+            raise BadInput("The recording has no frames: there is nothing to analyse.")
+        recording = presented(self.recipe, recording)
+        with tempfile.TemporaryDirectory() as folder:
+            predict = self.predict or learned(self.recipe, recording, Path(folder) / "model.safetensors")
+        return suitably_binned(self.recipe, recording, predict), predict
 
 
 def is_usable(frame: Frame) -> bool:
@@ -259,7 +276,7 @@ def frame_tables(recipe: Recipe, frame: Frame, prediction: Prediction | None) ->
     """Return the completed tables of one frame and its flags; without a prediction, empty ones and BAD_FRAME."""
     if prediction is None or Flag.BAD_FRAME in prediction.flags or not _is_finite(prediction):
         return _completed(_empty_tables(recipe), frame, None), Flag.BAD_FRAME
-    tables = _completed(recipe.objects(prediction), frame, prediction)
+    tables = stated(recipe, _completed(recipe.objects(prediction), frame, prediction))
     return tables, Flag(int(tables["frames"]["flags"].iloc[0]))
 
 

@@ -29,6 +29,10 @@ class Analyser(Protocol):
         """Return the tables 'objects', 'frames' and those that the recipe adds."""
         ...
 
+    def frames(self, recording: Recording, /) -> Mapping[str, DataFrame]:
+        """Return the tables of all frames, one below the other, without those over time."""
+        ...
+
     def movie(self, recording: Recording, /) -> Mapping[str, DataFrame]:
         """Return the tables of all frames, one below the other, and those that follow from all frames together."""
         ...

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Flag
-from micrograph.live.units import unit_of
+from micrograph.core.units import unit_of
 from micrograph.live.web.pages import View, plain
 
 if TYPE_CHECKING:
