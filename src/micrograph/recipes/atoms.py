@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,9 @@ from micrograph.run import Recipe
 from micrograph.simulate import StemSampler
 from micrograph.structures import columns, from_file, graphene, random_displacements, random_lattice_2d, with_holes
 from micrograph.validate import Trial, atom_f1, coverage_1sigma, domain_auroc, position_over_limit, slope_error
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
+from micrograph.validate.site_claims import POSITIONS
 
 #: Multislice images, made by another simulator: an oxide, graphene, two monolayers (their empty sites do not count).
 OXIDE = Trial(("srtio3_001",), 1e5, repeats=4, of="SrTiO3 with its oxygen")
@@ -109,6 +112,18 @@ MODEL = NetSpec(
     heads=(Head("atom", "spots", labels=("atom",)), Head("contamination", "region")),
     weights="atoms-1",
 )
+#: Half the least dose; pixels larger than were learned from.
+TRUST = Trust(
+    stills(DATA),
+    POSITIONS,
+    shifted=(
+        ("half the dose", stills(replace(DATA, electrons=(12.5, 25.0)))),
+        ("larger pixels", stills(replace(DATA, pixel_nm=(0.03, 0.04)))),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
+)
 RECIPE = Recipe(
     name="atoms",
     title="Columns of any crystal seen along an axis",
@@ -135,5 +150,7 @@ RECIPE = Recipe(
         slope_error(GRAPHENE, within=0.03),
         coverage_1sigma(GRAPHENE, within=0.05),
         domain_auroc(GRAPHENE.at(1e5, repeats=1), foreign=(), kinds=("noise", "texture")),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

@@ -33,6 +33,8 @@ from micrograph.simulate.brightness import microscope_of
 from micrograph.simulate.hrtem import Lens
 from micrograph.structures import roughened, seen_along, wulff_particle, zone_axis_of
 from micrograph.structures.stacking import Stacking, stacking
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.height_checks import (
     HeightTrial,
     accuracy_map,
@@ -44,6 +46,7 @@ from micrograph.validate.height_checks import (
     set_coverage,
     within_one,
 )
+from micrograph.validate.height_claims import ATOMS, heights
 from micrograph.validate.height_scenes import (
     HaadfParticles,
     HrtemScenes,
@@ -232,6 +235,18 @@ PHASE_FAINT = HeightTrial(
 )
 PHASE_OTHER = HeightTrial("HRTEM by abTEM", Multislice(), 4)
 
+#: Electrons of one atom as in the limits; half of them; other pixels.
+TRUST = Trust(
+    heights(HaadfParticles(100.0)),
+    (ATOMS,),
+    shifted=(
+        ("half the dose", heights(HaadfParticles(50.0))),
+        ("larger pixels", heights(HaadfParticles(100.0, pixel_nm=0.027))),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
+)
 RECIPE = Recipe(
     name="column-heights",
     title="Atoms in every column",
@@ -269,5 +284,7 @@ RECIPE = Recipe(
         within_one(PHASE_OTHER, at_least=0.90),
         seconds_a_frame(CLEAR, at_most_s=1.0),
         seconds_a_frame(PHASE, at_most_s=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

@@ -22,6 +22,8 @@ from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate.crystal_defect_sampler import DefectImages
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.foil_checks import (
     FoilTrial,
     density_coverage,
@@ -33,6 +35,7 @@ from micrograph.validate.foil_checks import (
     score_error,
     seconds_an_image,
 )
+from micrograph.validate.foil_claims import BODY_DIAMETER, LINE_LENGTH, foils
 from micrograph.validate.two_beam import TwoBeamImages
 
 MODEL = NetSpec(
@@ -57,6 +60,21 @@ TWO_BEAM = FoilTrial("two-beam theory", TwoBeamImages(), 32)
 #: Lines alone, whose mean length per area is known exactly.
 PLANTED = FoilTrial("planted", replace(FIELDS, side_px=192, curves=(1.0, 0.0, 0.0)), 210)
 
+#: Half the least dose; lines and bodies of more pixels than were learned from.
+TRUST = Trust(
+    foils(FIELDS.scene),
+    (LINE_LENGTH, BODY_DIAMETER),
+    shifted=(
+        ("half the dose", foils(replace(FIELDS, contrast_to_noise=(1.41, 2.0)).scene)),
+        (
+            "smaller pixels",
+            foils(replace(FIELDS, line_px=(11.0, 16.0), precipitate_px=(50.0, 75.0), void_px=(44.0, 66.0)).scene),
+        ),
+    ),
+    frames=400,
+    fresh=400,
+    farther=80,
+)
 RECIPE = Recipe(
     name="crystal-defects",
     title="Defects in crystals",
@@ -106,7 +124,9 @@ RECIPE = Recipe(
         diameter_bias(TWO_BEAM, "precipitate", at_most=0.10),
         diameter_bias(TWO_BEAM, "void", at_most=0.10),
         seconds_an_image(OWN, at_most=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(steps=1600, reuse=6, learning_rate=3e-3),
     begins_from="particles-1",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,8 @@ from micrograph.run import Recipe
 from micrograph.simulate import StemSampler
 from micrograph.structures.dumbbell import CRYSTALS, dumbbells
 from micrograph.validate import Trial
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
 from micrograph.validate.dumbbell_checks import (
     both_columns,
     direction_error,
@@ -28,6 +30,7 @@ from micrograph.validate.dumbbell_checks import (
     separation_coverage,
     separation_over_limit,
 )
+from micrograph.validate.dumbbell_claims import SEPARATION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +91,18 @@ OTHER = Trial(
 )  # fmt: skip
 MULTISLICE = Trial(("silicon_110",), 1e5, repeats=16, pixel_nm=0.015, of="multislice")
 
+#: Half the least dose; pixels larger than were learned from.
+TRUST = Trust(
+    stills(DATA),
+    (SEPARATION,),
+    shifted=(
+        ("half the dose", stills(replace(DATA, dose_e_per_A2=(5e3, 1e4)))),
+        ("larger pixels", stills(replace(DATA, pixel_nm=(0.022, 0.03)))),
+    ),
+    frames=150,
+    fresh=150,
+    farther=30,
+)
 RECIPE = Recipe(
     name="dumbbells",
     title="Dumbbells of crystals",
@@ -117,5 +132,7 @@ RECIPE = Recipe(
         direction_error(MULTISLICE, at_most_deg=1.5),
         separation_over_limit(MULTISLICE, at_most=1.5),
         seconds_a_frame(at_most_s=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

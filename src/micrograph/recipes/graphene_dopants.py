@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -26,6 +26,9 @@ from micrograph.validate import (
     slope_error,
     species_error,
 )
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
+from micrograph.validate.site_claims import POSITIONS
 
 #: Multislice images, made by another simulator: displaced atoms, displaced atoms with silicon, named defects.
 DISPLACED = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5)
@@ -45,6 +48,18 @@ class Graphene(SheetSettings):
 MODEL = NetSpec(
     heads=(Head("atom", "spots", labels=("C", "Si")), Head("contamination", "region")),
     weights="graphene-1",
+)
+#: Half the least dose; pixels larger than were learned from.
+TRUST = Trust(
+    stills(GRAPHENE_IMAGES),
+    POSITIONS,
+    shifted=(
+        ("half the dose", stills(replace(GRAPHENE_IMAGES, dose_e_per_A2=(4e3, 8e3)))),
+        ("larger pixels", stills(replace(GRAPHENE_IMAGES, pixel_nm=(0.03, 0.04)))),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
 )
 RECIPE = Recipe(
     name="graphene-dopants",
@@ -74,5 +89,7 @@ RECIPE = Recipe(
         defect_recall(DEFECTS, ("V1", "V2", "Si1C3", "Si1C4", "Si3C6"), at_least=0.95),
         score_calibration(DISPLACED.at(3e4, repeats=1)),
         domain_auroc(DISPLACED.at(1e5, repeats=1), foreign=("tmd_wse2_0", "tmd_mos2_0")),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

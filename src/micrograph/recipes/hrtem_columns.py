@@ -22,6 +22,8 @@ from micrograph.simulate.nanotube_sampler import carbon_amplitude_nm2
 from micrograph.simulate.optics import wavelength_nm
 from micrograph.train.settings import TrainSettings
 from micrograph.validate import coverage_1sigma, domain_auroc, position_over_limit
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
 from micrograph.validate.hrtem_checks import (
     FROM_HOLES_NM,
     ColumnTrial,
@@ -33,6 +35,7 @@ from micrograph.validate.hrtem_checks import (
     sharing,
     simulators_apart,
 )
+from micrograph.validate.site_claims import POSITIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,6 +106,18 @@ SHEET_WAVES = _waves(1e5, "graphene by abTEM", 8, *(f"graphene_{number}" for num
 FILM_WAVES = _waves(1e5, "graphene under carbon by abTEM", 4, "graphene_film_0", "graphene_film_1")
 GOLD_WAVES = _waves(1e4, "gold by abTEM", 8, "gold_110", "gold_100", "gold_111")
 
+#: Half the least dose; pixels larger than were learned from.
+TRUST = Trust(
+    stills(COLUMN_IMAGES),
+    POSITIONS,
+    shifted=(
+        ("half the dose", stills(COLUMN_IMAGES.changed(dose_e_per_A2=(500.0, 1e3)))),
+        ("larger pixels", stills(COLUMN_IMAGES.changed(pixel_nm=(0.03, 0.04)))),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
+)
 RECIPE = Recipe(
     name="hrtem-columns",
     title="Columns in HRTEM",
@@ -147,7 +162,9 @@ RECIPE = Recipe(
         simulators_apart(("gold_110", "gold_100", "gold_111"), GOLD_HRTEM, at_most=0.15),
         domain_auroc(FAIR, foreign=(), kinds=("noise", "texture")),
         seconds_a_frame(GRAPHENE_HRTEM, at_most_s=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     # The shipped weights learned in two rounds: 900 steps from atoms-1, then 2,600 from themselves (reuse 8).
     training=TrainSettings(steps=3500, reuse=8, checkpoint_every=50, calibration_samples=200),
     begins_from="atoms-1",

@@ -13,8 +13,11 @@ from micrograph.track.answers import BORDER_ANSWERS
 from micrograph.track.assembling import KINETICS, Assembling
 from micrograph.track.chaining import CHAINS
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.growth_checks import kinetic_order_share, rate_law_error
 from micrograph.validate.particle_checks import area_bias, height_error, iou_gain, mask_iou, outline_error
+from micrograph.validate.particle_claims import COVERED, DIAMETER, scenes
 from micrograph.validate.particle_multislice import gold_in_liquid
 from micrograph.validate.particle_scenes import Trial
 
@@ -45,6 +48,34 @@ def etched(rng: np.random.Generator) -> ParticleMovie:
     return etching_movie(rng)
 
 
+#: What the network learned from.
+IMAGES = ParticleSampler(
+    diameter_px=(12.0, 72.0),
+    contrast_to_noise=(0.6, 10.0),
+    contrast=(0.08, 0.6),
+    covered=(0.04, 0.45),
+    shapes=("sphere", "rod", "rod", "cube", "tilted-cube", "triangle", "concave-cube"),
+    bright=0.0,
+    liquid=0.85,
+    texture=0.3,
+    slope=0.6,
+    bragg=0.15,
+    rough=0.15,
+    grainy=0.25,
+    banded=0.15,
+)
+#: Half the least dose; particles of more pixels than were learned from.
+TRUST = Trust(
+    scenes(IMAGES.scene),
+    (DIAMETER, COVERED),
+    shifted=(
+        ("half the dose", scenes(replace(IMAGES, contrast_to_noise=(0.42, 0.6)).scene)),
+        ("smaller pixels", scenes(replace(IMAGES, diameter_px=(72.0, 110.0)).scene)),
+    ),
+    frames=300,
+    fresh=300,
+    farther=60,
+)
 RECIPE = Recipe(
     name="liquid-cell",
     title="Nanoparticles in a liquid cell",
@@ -58,21 +89,7 @@ RECIPE = Recipe(
         },
         reference="doi:10.1021/acscentsci.0c00430",
     ),
-    data=ParticleSampler(
-        diameter_px=(12.0, 72.0),
-        contrast_to_noise=(0.6, 10.0),
-        contrast=(0.08, 0.6),
-        covered=(0.04, 0.45),
-        shapes=("sphere", "rod", "rod", "cube", "tilted-cube", "triangle", "concave-cube"),
-        bright=0.0,
-        liquid=0.85,
-        texture=0.3,
-        slope=0.6,
-        bragg=0.15,
-        rough=0.15,
-        grainy=0.25,
-        banded=0.15,
-    ),
+    data=IMAGES,
     model=outlining("particle", weights="liquid-cell-1"),
     objects=OutlinedObjects(),
     summary=Assembling(),
@@ -86,7 +103,9 @@ RECIPE = Recipe(
         height_error(RODS, at_most=1.5),
         rate_law_error(etched, at_most=0.10),
         kinetic_order_share(at_least=0.95),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(steps=1600, reuse=8, learning_rate=2e-3),
     begins_from="particles-1",
 )

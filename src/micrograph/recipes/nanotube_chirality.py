@@ -17,6 +17,8 @@ from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.simulate.nanotube_sampler import NanotubeSampler, carbon_amplitude_nm2
 from micrograph.simulate.optics import wavelength_nm
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
 from micrograph.validate.nanotube_checks import (
     Tubes,
     angle_error,
@@ -30,6 +32,7 @@ from micrograph.validate.nanotube_checks import (
     top_three,
 )
 from micrograph.validate.nanotube_multislice import multislice_image
+from micrograph.validate.tube_claims import ANGLE, DIAMETER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +60,17 @@ OWN = Tubes("own ranges", IMAGES, 400)
 FAINT = Tubes("half the dose", replace(IMAGES, dose_e_per_A2=(150.0, 1e4)), 80)
 ANOTHER = Tubes("multislice", replace(IMAGES, optics=multislice_image), 40)
 
+TRUST = Trust(
+    stills(IMAGES),
+    (DIAMETER, ANGLE),
+    shifted=(
+        ("half the dose", stills(replace(IMAGES, dose_e_per_A2=(150.0, 300.0)))),
+        ("larger pixels", stills(replace(IMAGES, pixel_nm=(0.04, 0.05)))),
+    ),
+    frames=300,
+    fresh=300,
+    farther=60,
+)
 RECIPE = Recipe(
     name="nanotube-chirality",
     title="Carbon nanotubes: diameter, chiral angle, (n, m)",
@@ -84,5 +98,7 @@ RECIPE = Recipe(
         diameter_error(ANOTHER, at_most_nm=0.018),
         foreign_images(OWN, at_least=0.95),
         seconds_a_frame(OWN, at_most_s=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

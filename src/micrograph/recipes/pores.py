@@ -1,5 +1,7 @@
 """Pores in thin films: border, area, and how fast they close or open.   doi:10.1088/1674-4926/43/8/081001"""
 
+from dataclasses import replace
+
 import numpy as np
 
 from micrograph.core import Task
@@ -10,9 +12,14 @@ from micrograph.simulate import PoreMovie, PoreMovieSettings, PoreSampler, pore_
 from micrograph.track import Outlined
 from micrograph.track.answers import BORDER_ANSWERS
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
 from micrograph.validate.growth_checks import area_flicker, closing_rate_error
+from micrograph.validate.particle_claims import PORE_DIAMETER, PORES_COVERED
 from micrograph.validate.pore_checks import pore_dice, pore_hausdorff
 
+#: What the network learned from.
+IMAGES = PoreSampler(fringes=(0.1, 1.3))
 #: Movies of films that were never trained on, signal to noise 2, and such as close or rest.
 MOVIES = PoreMovieSettings(frames=8)
 
@@ -27,6 +34,18 @@ def resting(rng: np.random.Generator) -> PoreMovie:
     return pore_movie(rng, PoreMovieSettings(frames=20, laws=("static",), closed=(0.0, 0.0)))
 
 
+#: Half the least dose; pores of more pixels than were learned from.
+TRUST = Trust(
+    stills(IMAGES),
+    (PORE_DIAMETER, PORES_COVERED),
+    shifted=(
+        ("half the dose", stills(replace(IMAGES, contrast_to_noise=(0.35, 0.5)))),
+        ("smaller pixels", stills(replace(IMAGES, radius_px=(70.0, 100.0)))),
+    ),
+    frames=400,
+    fresh=400,
+    farther=80,
+)
 RECIPE = Recipe(
     name="pores",
     title="Pores in thin films",
@@ -36,7 +55,7 @@ RECIPE = Recipe(
         answers=BORDER_ANSWERS,
         reference="doi:10.1088/1674-4926/43/8/081001",
     ),
-    data=PoreSampler(fringes=(0.1, 1.3)),
+    data=IMAGES,
     model=outlining("pore", weights="pores-1", least_px=64.0),
     objects=OutlinedObjects(kind="pore", least_diameter_px=6.0),
     summary=Outlined(),
@@ -45,7 +64,9 @@ RECIPE = Recipe(
         pore_hausdorff(MOVIES, at_most=3.0),
         closing_rate_error(closing, at_most=0.05, count=24),
         area_flicker(resting, at_most=0.01),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(steps=1200, reuse=4, learning_rate=3e-3),
     begins_from="particles-1",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -28,6 +28,9 @@ from micrograph.validate import (
     site_accuracy,
     site_recall,
 )
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
+from micrograph.validate.site_claims import POSITIONS
 
 #: Multislice images, made by another simulator.
 WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3, of="WSe2")
@@ -55,6 +58,18 @@ MODEL = NetSpec(
     ),
     weights="tmd-1",
 )
+#: Half the least dose; pixels larger than were learned from.
+TRUST = Trust(
+    stills(MONOLAYER_IMAGES),
+    POSITIONS,
+    shifted=(
+        ("half the dose", stills(replace(MONOLAYER_IMAGES, dose_e_per_A2=(750.0, 1.5e3)))),
+        ("larger pixels", stills(replace(MONOLAYER_IMAGES, pixel_nm=(0.03, 0.04)))),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
+)
 RECIPE = Recipe(
     name="tmd-defects",
     title="Vacancies and dopants in TMD monolayers",
@@ -81,5 +96,7 @@ RECIPE = Recipe(
         position_over_limit(WSE2.at(1e5), at_most=1.3),
         score_calibration(WSE2),
         domain_auroc(WSE2.at(1e5, repeats=1), foreign=("graphene_displaced_0",)),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

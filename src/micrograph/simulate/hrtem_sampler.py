@@ -164,6 +164,10 @@ class Either:
         """Return a sample of one of them."""
         return self.samplers[int(rng.choice(len(self.samplers), p=self.shares))](rng)
 
+    def changed(self, **ranges: Range) -> Either:
+        """Return the same with other ranges, which all samplers share."""
+        return replace(self, samplers=tuple(replace(one, **ranges) for one in self.samplers))  # type: ignore[arg-type]
+
     def domain(self) -> dict[str, tuple[float, float]]:
         """Return the ranges that hold those of all."""
         each = [one.domain() for one in self.samplers]

@@ -1,4 +1,4 @@
-"""What a recipe claims of simulations that nothing was learned from: numbers beside their truth, and their intervals."""
+"""Numbers that a recipe claims, beside their truth on simulations that nothing was learned from; their intervals."""
 
 from __future__ import annotations
 

@@ -314,12 +314,15 @@ def _classical(answer: FoilAnswer, kind: str) -> list[Mask]:
     return threshold_masks(answer.scene.image, dark=kind == "precipitate")
 
 
-def _whole(body: Body, shape: tuple[int, int]) -> bool:
+def is_whole(body: Body, shape: tuple[int, int]) -> bool:
+    """Return whether a body lies inside an image of a shape."""
     reach = body.reach_px + 1
     return reach <= body.y_px <= shape[0] - 1 - reach and reach <= body.x_px <= shape[1] - 1 - reach
 
 
-def _pairs(answer: FoilAnswer, kind: str, objects: DataFrame) -> tuple[list[Body], DataFrame, NDArray[np.intp], Mask]:
+def bodies_of(
+    answer: FoilAnswer, kind: str, objects: DataFrame
+) -> tuple[list[Body], DataFrame, NDArray[np.intp], Mask]:
     """Return true bodies, found rows, the true body nearest to each, and whether it is within a third of its size."""
     from scipy.spatial import cKDTree
 
@@ -337,10 +340,10 @@ def _pairs(answer: FoilAnswer, kind: str, objects: DataFrame) -> tuple[list[Body
 
 def _diameter_errors(answer: FoilAnswer, kind: str, objects: DataFrame) -> Array:
     """Return the relative errors of the diameters of whole bodies that were found as one."""
-    bodies, rows, nearest, near = _pairs(answer, kind, objects)
+    bodies, rows, nearest, near = bodies_of(answer, kind, objects)
     whole = (rows["flags"].to_numpy(np.int64) & int(Flag.EDGE)) == 0
     found = rows["equivalent_diameter_nm"].to_numpy(float) / answer.scene.foil.pixel_nm
-    keep = [k for k in np.flatnonzero(near & whole) if _whole(bodies[nearest[k]], answer.scene.foil.shape)]
+    keep = [k for k in np.flatnonzero(near & whole) if is_whole(bodies[nearest[k]], answer.scene.foil.shape)]
     return np.array([found[k] / bodies[nearest[k]].diameter_px - 1 for k in keep], float)
 
 
@@ -353,7 +356,7 @@ def _area_errors(answer: FoilAnswer, kind: str) -> Array:
     areas = np.concatenate([[0.0], np.atleast_1d(sum_labels(labels > 0, labels, np.arange(1, number + 1)))])
     errors = []
     for body in foil.precipitates if kind == "precipitate" else foil.voids:
-        if _whole(body, foil.shape):
+        if is_whole(body, foil.shape):
             mine = labels[tuple(np.rint((body.y_px, body.x_px)).astype(int))]
             found = 2 * np.sqrt(areas[mine] / np.pi) if mine else np.nan
             errors.append(found / body.diameter_px - 1)
@@ -363,7 +366,7 @@ def _area_errors(answer: FoilAnswer, kind: str) -> Array:
 
 def _scored(answer: FoilAnswer, kind: str) -> Array:
     """Return score and whether it is right (N, 2) of the found bodies whose centre is well inside."""
-    _, rows, _, near = _pairs(answer, kind, answer.tables["objects"])
+    _, rows, _, near = bodies_of(answer, kind, answer.tables["objects"])
     whole = (rows["flags"].to_numpy(np.int64) & int(Flag.EDGE)) == 0
     return np.asarray(np.stack([rows["score"].to_numpy(float), near.astype(float)], 1)[whole])
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Flag
+from micrograph.core.units import unit_of
 from micrograph.draw.style import GREEN, KNOWN, ORANGE, PURPLE, RED, SKY, YELLOW, looks
 from micrograph.live.shown import Shown
-from micrograph.core.units import unit_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
