@@ -220,14 +220,14 @@ def _said(value: Any) -> str:
 
 def summary(result: Result) -> None:
     """Print the numbers of an analysis with their errors, its doubts, and where the report is."""
-    from micrograph.report import headlines
+    from micrograph.report import headlines, trust_headlines
 
     record = result.record
     frames = record["frames"]
     say(f"{record['recipe']['title']}: {record['key']['input']['name']}, {frames} frame{'s' if frames != 1 else ''}")
     table = _table("", "", "")
     columns = result.recipe.task.answers.get("summary", ())
-    for line in headlines(result.summary, result.tables["frames"], columns):
+    for line in (*headlines(result.summary, result.tables["frames"], columns), *trust_headlines(result)):
         table.add_row(line.name, line.value, line.remark)
     _console().print(table)
     for warning in record.get("warnings", ()):

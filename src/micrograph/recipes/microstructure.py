@@ -8,6 +8,8 @@ from micrograph.simulate.carbides import CarbideRanges
 from micrograph.simulate.metallography import CONSTITUENTS, PARTICLE, MetallographySampler, Seeing
 from micrograph.track.micrographs import ANSWERS, Micrographs
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.drawn_steels import DrawnSteels
 from micrograph.validate.label_flips import flip_loss
 from micrograph.validate.microstructure_checks import (
@@ -23,6 +25,7 @@ from micrograph.validate.microstructure_checks import (
     vote_gain,
 )
 from micrograph.validate.microstructure_trials import SteelTrial, lattice, noise
+from micrograph.validate.steel_claims import FRACTION, steels
 
 MODEL = NetSpec(
     heads=tuple(Head(name, "region") for name in (*CONSTITUENTS, PARTICLE)),
@@ -69,6 +72,18 @@ HIGH_DIM = SteelTrial(
 LOW_DRAWN = SteelTrial("low-carbon, other simulator", DrawnSteels(high_carbon=0.0), 16)
 HIGH_DRAWN = SteelTrial("ultrahigh-carbon, other simulator", DrawnSteels(high_carbon=1.0), 16)
 
+#: Steels of both kinds; seen as dimly as nothing that was learned from; made by other algorithms.
+TRUST = Trust(
+    steels(MetallographySampler()),
+    (FRACTION,),
+    shifted=(
+        ("half the dose", steels(MetallographySampler(seeing=_DIM))),
+        ("other simulator", steels(DrawnSteels())),
+    ),
+    frames=300,
+    fresh=300,
+    farther=60,
+)
 RECIPE = Recipe(
     name="microstructure",
     title="Microstructure of steels",
@@ -108,7 +123,9 @@ RECIPE = Recipe(
         size_bias(HIGH_DRAWN, at_most=0.06),
         denuded_error(HIGH_DRAWN, at_most=0.1),
         clear_error(HIGH_DRAWN, at_most=0.1),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(steps=1000, reuse=6, learning_rate=3e-3, calibration_samples=300),
     begins_from="particles-1",
 )

@@ -18,6 +18,8 @@ from micrograph.run import Recipe
 from micrograph.simulate.tilt_images import TiltImages
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.tilt_checks import (
     ASKED,
     TiltTrial,
@@ -28,6 +30,7 @@ from micrograph.validate.tilt_checks import (
     seconds_a_frame,
     set_coverage,
 )
+from micrograph.validate.tilt_claims import ANGLES, tilted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +114,18 @@ FARTHER = TiltTrial(
 MULTISLICE = TiltTrial("SrTiO3 by multislice", multislice=("SrTiO3",))
 OTHER_MULTISLICE = TiltTrial("CaTiO3 and LSMO by multislice", multislice=("CaTiO3", "LSMO"))
 
+TRUST = Trust(
+    tilted(OWN),
+    ANGLES,
+    shifted=(
+        ("half the dose", tilted(replace(OWN, scan=TiltScan(field_nm=4.5, dose_e_per_A2=(5e4, 5.1e4))))),
+        ("larger pixels", tilted(replace(OWN, scan=TiltScan(field_nm=4.5, pixel_nm=(0.02, 0.021))))),
+        ("thicker, out of focus", tilted(FARTHER)),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
+)
 RECIPE = Recipe(
     name="octahedral-tilts",
     title="Tilts of octahedra",
@@ -139,7 +154,9 @@ RECIPE = Recipe(
         angle_error(OTHER_MULTISLICE, at_most=1.5),
         bloch_difference("SrTiO3", at_most=0.15),
         seconds_a_frame(OWN, at_most_s=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     # The shipped weights learned 900, 1600 and 9000 steps more from themselves, with noise up to 0.15, the last of them
     # on 6,000 crystals.
     training=TrainSettings(

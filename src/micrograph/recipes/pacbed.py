@@ -1,10 +1,14 @@
 """Thickness and tilt of a crystal from convergent-beam (PACBED) patterns.   doi:10.1016/j.ultramic.2018.03.004"""
 
+from dataclasses import replace
+
 from micrograph.core import Task
 from micrograph.features.pattern_tables import FITTED, PATTERNS, SUMMARY, PatternRow, PatternSummary
 from micrograph.infer.patterns import PatternLibrary
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.pattern_checks import (
     PatternTrial,
     foreign_patterns,
@@ -13,6 +17,7 @@ from micrograph.validate.pattern_checks import (
     thickness_error,
     tilt_error,
 )
+from micrograph.validate.pattern_claims import THICKNESS, TILTS, patterns
 
 THIN = PatternTrial("5 to 40 nm", (5.0, 40.0))
 THICK = PatternTrial("40 to 100 nm", (40.0, 100.0))
@@ -21,6 +26,18 @@ OTHER_THIN = PatternTrial("5 to 40 nm, frozen phonons", (5.0, 40.0), (13.6, 19.1
 OTHER_THICK = PatternTrial("40 to 100 nm, frozen phonons", (40.0, 100.0), (13.6, 19.1), each=4, other=True)
 SILICON = PatternTrial("silicon [110], 5 to 40 nm", (5.0, 40.0), (10.0,), each=24, crystal=("Si", "110"))
 
+OWN = PatternTrial("5 to 100 nm", (5.0, 100.0))
+TRUST = Trust(
+    patterns(OWN),
+    (THICKNESS, *TILTS),
+    shifted=(
+        ("half the dose", patterns(replace(OWN, electrons=5e4))),
+        ("twice the tilt", patterns(replace(OWN, tilt_mrad=8.0))),
+    ),
+    frames=200,
+    fresh=200,
+    farther=40,
+)
 RECIPE = Recipe(
     name="pacbed",
     title="Thickness and tilt from convergent-beam patterns",
@@ -51,5 +68,7 @@ RECIPE = Recipe(
         thickness_error(SILICON, at_most=1.0),
         tilt_error(SILICON, at_most=0.5),
         foreign_patterns(THIN, at_least=0.95),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

@@ -1,7 +1,7 @@
 """Interaction energies of the species of a surface from who sits beside whom.   doi:10.1021/acsnano.8b07980"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from micrograph.core import BadInput, Prediction, Task
@@ -11,6 +11,8 @@ from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.simulate.lattice_gas import SurfaceImages, Surfaces
 from micrograph.structures.lattice_gas import LatticeGas
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.energy_checks import (
     ISING,
     EnergyTrial,
@@ -22,6 +24,7 @@ from micrograph.validate.energy_checks import (
     mean_energies,
     seconds_an_image,
 )
+from micrograph.validate.energy_claims import ENERGY, surfaces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +59,19 @@ THIRD = EnergyTrial(
     Surfaces(LatticeGas((*ISING.shells, ((0, 2), (2, 0)))), (0.3, 0.0, 0.35), (0.5,), size=40, label_error=0.05),
 )
 
+#: Energies up to a third larger or smaller than the published ones.
+VARIED = replace(OWN, spread=0.3)
+TRUST = Trust(
+    surfaces(VARIED),
+    (ENERGY,),
+    shifted=(
+        ("half the sites, twice the wrong labels", surfaces(FARTHER)),
+        ("images", surfaces(replace(VARIED, kind="image"))),
+    ),
+    frames=120,
+    fresh=120,
+    farther=20,
+)
 RECIPE = Recipe(
     name="segregation",
     title="Segregation: energies between species",
@@ -90,5 +106,7 @@ RECIPE = Recipe(
         fit_told(CLUSTERS, THIRD, at_least=0.9),
         latent_order(OWN, 2, at_least=0.95),
         seconds_an_image(EnergyTrial("64 x 64 cells", 1, Surfaces(size=64)), at_most_s=120.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
 )

@@ -5,6 +5,7 @@ from micrograph.report.headline import Headline
 from micrograph.report.numbers import headlines, headlines_over_time
 from micrograph.report.outlined_numbers import outlined_headlines
 from micrograph.report.page import result_figures, write_report
+from micrograph.report.trust import trust_headlines
 
 __all__ = [
     "Headline",
@@ -13,5 +14,6 @@ __all__ = [
     "headlines_over_time",
     "outlined_headlines",
     "result_figures",
+    "trust_headlines",
     "write_report",
 ]

@@ -19,6 +19,7 @@ from micrograph.report.micrographs import micro_headlines, micro_tables
 from micrograph.report.numbers import headlines, headlines_over_time
 from micrograph.report.outlined_numbers import outlined_headlines
 from micrograph.report.over_time import movie_tables, write_movies
+from micrograph.report.trust import trust_headlines, trusted_numbers
 from micrograph.validate import read_measured
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path])
     answers = result.recipe.task.answers
     numbers = headlines(result.summary, result.tables["frames"], answers.get("summary", ()))
     numbers += micro_headlines(result.tables) + outlined_headlines(result.tables) + headlines_over_time(result.tables)
-    numbers += foil_headlines(result.tables)
+    numbers += [*foil_headlines(result.tables), *trust_headlines(result)]
     card = record.get("card") or {}
     return environment.get_template("report.html").render(
         recipe=result.recipe,
@@ -182,6 +183,7 @@ def _page(result: Result, pngs: Mapping[str, bytes], movies: Mapping[str, Path])
         pictures=[Picture(name, base64.b64encode(png).decode(), _caption(name)) for name, png in pngs.items()],
         movie=base64.b64encode(movies["gif"].read_bytes()).decode() if movies else "",
         excerpts=[_excerpt(result, name, answers.get(name, ())) for name in _ordered(result.tables)],
+        trusted=trusted_numbers(result),
         domain=card.get("domain") or {},
         measured=read_measured(result.recipe.name, record["key"]["weights"]),
         calibration={name: value for name, value in record["key"]["input"]["calibration"].items() if value is not None},

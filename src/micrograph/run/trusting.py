@@ -41,8 +41,9 @@ def with_intervals(recipe: Recipe, intervals: tuple[Conformal, ...]) -> Recipe:
     """Return the recipe whose tables hold these intervals, and whose task promises them."""
     answers: dict[str, tuple[Column, ...]] = dict(recipe.task.answers)
     for one in intervals:
-        unit = next((column.unit for column in answers[one.table] if column.name == one.column), "")
-        answers[one.table] = (*answers[one.table], *one.columns(unit))
+        promised = answers.get(one.table, ())
+        unit = next((column.unit for column in promised if column.name == one.column), "")
+        answers[one.table] = (*promised, *one.columns(unit))
     task = dataclasses.replace(recipe.task, answers=answers)
     return dataclasses.replace(recipe, task=task, intervals=intervals)
 

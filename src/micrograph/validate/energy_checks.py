@@ -53,7 +53,7 @@ class EnergyTrial:
         """Return the table 'energies' with the planted ones as ``planted``, 'frames' and 'predictions'."""
 
         def find(seed: int) -> tuple[DataFrame, DataFrame, DataFrame]:
-            recording, planted = self._recording(np.random.default_rng(seed))
+            recording, planted = self.recording(np.random.default_rng(seed))
             tables = analyser.movie(recording)
             energies = tables["energies"].copy()
             order = energies.groupby("frame").cumcount().to_numpy()
@@ -62,7 +62,8 @@ class EnergyTrial:
 
         return _FOUND.found(self, analyser, rng, find)
 
-    def _recording(self, rng: np.random.Generator) -> tuple[Recording, Array]:
+    def recording(self, rng: np.random.Generator) -> tuple[Recording, Array]:
+        """Return a recording and the energies (frames, K) that were planted in it."""
         factors = np.exp(self.spread * rng.normal(size=(self.frames, len(self.surfaces.energies_kT))))
         planted = factors * np.array(self.surfaces.energies_kT)
         frames, scale = [], Calibration(content="sites", channels=CLASSES)
@@ -236,7 +237,7 @@ def seconds_an_image(trial: EnergyTrial, *, at_most_s: float) -> Check:
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         seconds = []
         for _ in range(1):
-            recording, _ = replace(trial, frames=1)._recording(rng)
+            recording, _ = replace(trial, frames=1).recording(rng)
             began = time.perf_counter()
             analyser.movie(recording)
             seconds.append(time.perf_counter() - began)

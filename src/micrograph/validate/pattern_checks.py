@@ -75,7 +75,7 @@ def fitted(trial: PatternTrial, analyser: Analyser, rng: np.random.Generator) ->
 def _fitted(trial: PatternTrial, analyser: Analyser, rng: np.random.Generator) -> Fitted:
     rows: list[list[float]] = []
     for convergence in trial.convergences_mrad:
-        drawn = _others(trial, convergence, rng) if trial.other else _own(trial, convergence, rng)
+        drawn = _others(trial, convergence, rng) if trial.other else own_patterns(trial, convergence, rng)
         if not drawn:
             continue
         pitch = drawn[0][1].geometry.mrad_per_px
@@ -118,7 +118,7 @@ def recording_of(images: list[NDArray[np.float32]], convergence_mrad: float, mra
     return Recording(images.__getitem__, range(len(images)), scale, images[0].shape, name="patterns")
 
 
-def _own(trial: PatternTrial, convergence: float, rng: np.random.Generator) -> list[_Drawn]:
+def own_patterns(trial: PatternTrial, convergence: float, rng: np.random.Generator) -> list[_Drawn]:
     """Return patterns (SIDE, SIDE) of counts that the library expects, with their truth."""
     library = cached_library(zone_cell(*trial.crystal), VOLTAGE_KV, convergence)
     wide = Prepared.of(library, _WIDE_MRAD)
@@ -232,7 +232,7 @@ def foreign_patterns(trial: PatternTrial, *, at_least: float) -> Check:
         own: list[float] = []
         foreign: list[float] = []
         for convergence in trial.convergences_mrad:
-            drawn = _own(replace(trial, each=max(3, trial.each // 2)), convergence, rng)
+            drawn = own_patterns(replace(trial, each=max(3, trial.each // 2)), convergence, rng)
             images = [image for image, _ in drawn]
             pitch = drawn[0][1].geometry.mrad_per_px
             for kept, shown in (

@@ -107,17 +107,18 @@ def _cells(trial: TiltTrial, seed: int) -> list[tuple[CellImage, Crystal | None]
     if not trial.multislice:
         for _ in range(trial.number):
             crystal = random_crystal(ranges, rng, 1, 1)
-            found.append((_view(Kept.of(crystal.images()), crystal, (0, 0), ranges, rng), crystal))
+            found.append((random_view(Kept.of(crystal.images()), crystal, (0, 0), ranges, rng), crystal))
     for kept, crystal in sources:
         for place in range(len(crystal.thickness_nm)):
             for _ in range(trial.repeats):
-                found.append((_view(kept, crystal, (place, 0), ranges, rng), None))
+                found.append((random_view(kept, crystal, (place, 0), ranges, rng), None))
     return found
 
 
-def _view(
+def random_view(
     kept: Kept, crystal: Crystal, place: tuple[int, int], ranges: TiltRanges, rng: np.random.Generator
 ) -> CellImage:
+    """Return one image of a crystal with random blur and diffuse background."""
     blur, diffuse = float(rng.uniform(*ranges.source_fwhm_nm)), float(rng.uniform(*ranges.diffuse))
     return view_of(kept, crystal, place, blur, diffuse)
 
