@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from micrograph.core import BadInput, Flag
-from micrograph.validate.claims import Claim, Rows, conformal
+from micrograph.validate.claims import Claim, Rows
 from micrograph.validate.conformal import Conformal, fitted_powers, upper
 
 
@@ -45,7 +45,7 @@ def test_too_few_frames_give_no_interval() -> None:
     assert upper(scores, np.arange(8), 0.9) == np.inf
     assert upper(np.arange(9.0), np.arange(9), 0.9) == 8.0
     claim = Claim("frames", "size_nm", lambda truth, tables: np.empty(0))
-    found = conformal(claim, draws(15, np.random.default_rng(0), most=2))
+    found = claim.measured(draws(15, np.random.default_rng(0), most=2))
     low, high = found.ends(pd.DataFrame({"size_nm": [3.0]}))
     assert np.isnan(low).all() and np.isnan(high).all()
 
@@ -61,7 +61,7 @@ def test_intervals_cover_new_frames_of_the_same_kind_as_stated(scale: tuple[str,
     claim = Claim("objects", "size_nm", lambda truth, tables: np.empty(0), scale=scale)
     covered = []
     for _ in range(40):
-        found = conformal(claim, draws(100, rng))
+        found = claim.measured(draws(100, rng))
         for rows in draws(40, rng):
             low, high = found.ends(rows.table)
             covered.append(np.mean((low <= rows.truth) & (rows.truth <= high)))
@@ -71,7 +71,7 @@ def test_intervals_cover_new_frames_of_the_same_kind_as_stated(scale: tuple[str,
 def test_a_width_that_follows_the_error_makes_intervals_narrower() -> None:
     rng = np.random.default_rng(2)
     plain, told = (
-        conformal(Claim("objects", "size_nm", lambda truth, tables: np.empty(0), scale=scale), draws(300, rng))
+        Claim("objects", "size_nm", lambda truth, tables: np.empty(0), scale=scale).measured(draws(300, rng))
         for scale in ((), ("size_nm",))
     )
     table = pd.DataFrame({"size_nm": np.linspace(1, 9, 50)})
@@ -93,7 +93,7 @@ def test_groups_have_quantiles_of_their_own() -> None:
         kind = number % 2
         table = pd.DataFrame({"count": [5.0], "kind": [float(kind)]})
         rows.append(Rows(table, 5.0 + (1 + 9 * kind) * rng.normal(size=1), 1))
-    found = conformal(Claim("frames", "count", lambda truth, tables: np.empty(0), by="kind", edges=(0.5,)), rows)
+    found = Claim("frames", "count", lambda truth, tables: np.empty(0), by="kind", edges=(0.5,)).measured(rows)
     low, high = found.ends(pd.DataFrame({"count": [5.0, 5.0], "kind": [0.0, 1.0]}))
     assert (high - low) == pytest.approx([3.3, 33], rel=0.2)
 
@@ -114,4 +114,4 @@ def test_what_is_stored_is_what_is_read() -> None:
 
 def test_draws_without_a_known_truth_are_refused() -> None:
     with pytest.raises(BadInput, match="draw more"):
-        conformal(Claim("objects", "size_nm", lambda truth, tables: np.empty(0)), [])
+        Claim("objects", "size_nm", lambda truth, tables: np.empty(0)).measured([])

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from micrograph.run.analyze import Result
     from micrograph.train import TrainSettings
     from micrograph.validate import Check
-    from micrograph.validate.claims import Trust
-    from micrograph.validate.conformal import Conformal
+    from micrograph.validate.claims import Stated, Trust
 
 State = TypeVar("State")
 Tables = Mapping[str, "DataFrame"]
@@ -97,7 +96,7 @@ class Recipe:
     view: View | None = None
     images: tuple[str, ...] = ()
     trust: Trust | None = None
-    intervals: tuple[Conformal, ...] = ()
+    intervals: tuple[Stated, ...] = ()
 
     def images_in(self, prediction: Prediction) -> tuple[str, ...]:
         """Return the names of those maps of a prediction that are answers themselves."""

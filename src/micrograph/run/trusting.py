@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from micrograph.validate.conformal import Conformal
+from micrograph.validate.claims import Stated
 from micrograph.validate.measured import Intervals, read_intervals
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def trusted(recipe: Recipe, predict: object) -> tuple[Recipe, tuple[str, ...]]:
     return with_intervals(recipe, measured.claims), ()
 
 
-def with_intervals(recipe: Recipe, intervals: tuple[Conformal, ...]) -> Recipe:
+def with_intervals(recipe: Recipe, intervals: tuple[Stated, ...]) -> Recipe:
     """Return the recipe whose tables hold these intervals, and whose task promises them."""
     answers: dict[str, tuple[Column, ...]] = dict(recipe.task.answers)
     for one in intervals:

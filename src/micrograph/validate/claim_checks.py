@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.core.units import unit_of, worded
 from micrograph.validate.checks import Analyser, Check, Measurement
-from micrograph.validate.claims import Claim, Rows, Trust, passed
+from micrograph.validate.claims import Claimed, Held, Rows, Trust, passed
 from micrograph.validate.conformal import LEVEL
 from micrograph.validate.intervals import Interval, bootstrap, clopper_pearson
 from micrograph.validate.shared import Shared
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 Array = NDArray[np.float64]
 
-#: 90 % of a normal distribution lie within so many of its 1-sigmas.
-_NORMAL = 1.6449
 #: How far the coverage may be from what is stated, on either side.
 WITHIN = 0.02
 #: The least coverage is told of so many parts of the rows, by the width of the interval.
@@ -52,7 +45,7 @@ def intervals_cover(trust: Trust, *, within: float = WITHIN) -> tuple[Check, ...
         farther = {name: passed(draw, trust.claims, analyser, rng, trust.farther) for name, draw in trust.shifted}
         return _Passes(own, farther)
 
-    def check_of(place: int, claim: Claim) -> Check:
+    def check_of(place: int, claim: Claimed) -> Check:
         def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
             found = shared.found("claims", analyser, rng, lambda seed: look(analyser, seed))
             shifted = {name: draws[place] for name, draws in found.shifted.items()}
@@ -65,7 +58,7 @@ def intervals_cover(trust: Trust, *, within: float = WITHIN) -> tuple[Check, ...
     return tuple(check_of(place, claim) for place, claim in enumerate(trust.claims))
 
 
-def _measured(claim: Claim, own: list[Rows], shifted: dict[str, list[Rows]], rng: np.random.Generator) -> Measurement:
+def _measured(claim: Claimed, own: list[Rows], shifted: dict[str, list[Rows]], rng: np.random.Generator) -> Measurement:
     """Return the distance of the coverage from the level; the detail tells the rest."""
     held = _held(claim, own)
     if not held:
@@ -74,7 +67,7 @@ def _measured(claim: Claim, own: list[Rows], shifted: dict[str, list[Rows]], rng
     least = _least_part(np.concatenate([one.inside for one in held]), width)
     told = [
         f"{share.value:.3f} ({share.low:.3f} .. {share.high:.3f}) of {len(width)} in {len(held)} frames",
-        f"mean width {width.mean():.3g} {unit_of(claim.column)}".strip(),
+        f"mean width {width.mean():.3g} {claim.unit}".strip(),
         f"least third by width {least:.3f}",
         f"given to {_given(held, own)}",
     ]
@@ -82,7 +75,7 @@ def _measured(claim: Claim, own: list[Rows], shifted: dict[str, list[Rows]], rng
         farther = _held(claim, draws)
         covered = f"{_share(farther, rng).value:.3f}" if farther else "none"
         told.append(f"{name}: {covered}, given to {_given(farther, draws)}")
-    baseline = _held(claim, own, gaussian=True)
+    baseline = _held(claim, own, plain=True)
     off = max(abs(end - LEVEL) for end in (share.low, share.high))
     return Measurement(
         abs(share.value - LEVEL),
@@ -94,42 +87,13 @@ def _measured(claim: Claim, own: list[Rows], shifted: dict[str, list[Rows]], rng
     )
 
 
-@dataclass(frozen=True)
-class _Held:
-    """Of the rows of one frame that have an interval: whether it holds the truth (0 or 1), and its width, (N,)."""
-
-    inside: Array
-    width: Array
+def _held(claim: Claimed, draws: list[Rows], *, plain: bool = False) -> list[Held]:
+    """Return what intervals hold in the draws that have any."""
+    found = (claim.held(rows, plain=plain) for rows in draws)
+    return [one for one in found if len(one.inside)]
 
 
-def _held(claim: Claim, draws: list[Rows], *, gaussian: bool = False) -> list[_Held]:
-    """Return what the stated intervals hold, or those of the recipe's own 1-sigma, in frames that have any."""
-    found = []
-    for rows in draws:
-        low, high = _gaussian(claim, rows.table) if gaussian else _stated(claim, rows.table)
-        given = np.isfinite(low) & np.isfinite(high)
-        if given.any():
-            inside = ((low <= rows.truth) & (rows.truth <= high))[given].astype(float)
-            found.append(_Held(inside, (high - low)[given]))
-    return found
-
-
-def _stated(claim: Claim, table: DataFrame) -> tuple[Array, Array]:
-    low, high = (worded(claim.column, f"{end}{100 * LEVEL:.0f}") for end in ("low", "high"))
-    if low not in table:
-        return np.full(len(table), np.nan), np.full(len(table), np.nan)
-    return table[low].to_numpy(float), table[high].to_numpy(float)
-
-
-def _gaussian(claim: Claim, table: DataFrame) -> tuple[Array, Array]:
-    """Return the ends of the interval that the recipe's 1-sigma would give of a normal error; NaN without one."""
-    if not claim.sigma or claim.sigma not in table:
-        return np.full(len(table), np.nan), np.full(len(table), np.nan)
-    value, sigma = (table[name].to_numpy(float) for name in (claim.column, claim.sigma))
-    return value - _NORMAL * sigma, value + _NORMAL * sigma
-
-
-def _share(held: list[_Held], rng: np.random.Generator) -> Interval:
+def _share(held: list[Held], rng: np.random.Generator) -> Interval:
     """Return the mean over frames of the share of rows that hold the truth, with its interval."""
     shares = [float(one.inside.mean()) for one in held]
     if set(shares) <= {0.0, 1.0}:
@@ -143,6 +107,6 @@ def _least_part(inside: Array, width: Array) -> float:
     return float(min(part.mean() for part in parts if len(part)))
 
 
-def _given(held: list[_Held], draws: list[Rows]) -> str:
+def _given(held: list[Held], draws: list[Rows]) -> str:
     known = sum(rows.known for rows in draws)
     return f"{sum(len(one.width) for one in held) / max(known, 1):.0%} of rows"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Recording, Sampler
+from micrograph.core.units import unit_of
 from micrograph.validate.checks import Analyser, Progress
 from micrograph.validate.conformal import (
     LEVELS,
@@ -17,6 +18,7 @@ from micrograph.validate.conformal import (
     fitted_powers,
     frame_weights,
     groups,
+    names_of,
     told,
     upper,
     widths,
@@ -25,11 +27,15 @@ from micrograph.validate.conformal import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from micrograph.core import Column
+
 Array = NDArray[np.float64]
 Tables = Mapping[str, "DataFrame"]
 
 #: First number of the random streams from which intervals are measured: no training and no check begins with it.
 SEED = 20_311
+#: 90 % of a normal distribution lie within so many of its 1-sigmas.
+_NORMAL = 1.6449
 #: Part of the frames from which widths are fitted; quantiles of the scores come from the others.
 _FOR_WIDTHS = 0.3
 #: Columns that tell a width do not go below this share of the rows.
@@ -46,6 +52,84 @@ class Drawn:
 
 #: Draws one recording; all randomness comes from the generator.
 Draw = Callable[[np.random.Generator], Drawn]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a claim in one draw, those that are given an interval and whose truth is known: (N,) each.
+
+    `table` has the columns that the claim names and the ends as they were stated; `known` is how many rows have a
+    truth, with an interval or without.
+    """
+
+    table: DataFrame
+    truth: Array
+    known: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """Of the rows of one draw that have an interval: whether it holds the truth (0 or 1), and its width, (N,)."""
+
+    inside: Array
+    width: Array
+
+
+class Stated(Protocol):
+    """What was measured of a claim: columns beside those of its table, and what they promise."""
+
+    @property
+    def table(self) -> str:
+        """Name of the table."""
+        ...
+
+    @property
+    def column(self) -> str:
+        """Name of the column that is claimed."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns beside it."""
+        ...
+
+    def added(self, table: DataFrame) -> DataFrame:
+        """Return the table of one frame with these columns."""
+        ...
+
+    def columns(self, unit: str) -> tuple[Column, ...]:
+        """Return what these columns promise."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        ...
+
+
+class Claimed(Protocol):
+    """What can be claimed: a number with its interval (`Claim`), or a class with its set (`choices.Choice`)."""
+
+    @property
+    def table(self) -> str:
+        """Name of the table."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """In what the width of an interval, or the size of a set, is told."""
+        ...
+
+    def judged(self, drawn: Drawn, tables: Tables) -> Rows:
+        """Return the rows that count."""
+        ...
+
+    def measured(self, draws: list[Rows]) -> Stated:
+        """Return what independent draws support."""
+        ...
+
+    def held(self, rows: Rows, *, plain: bool = False) -> Held:
+        """Return what the stated intervals of rows hold; if `plain`, what the recipe's own errors would give."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +155,51 @@ class Claim:
         """Name the number as the screen shows it."""
         return f"{self.table}.{self.column}"
 
+    @property
+    def unit(self) -> str:
+        """In what the width of an interval is told."""
+        return unit_of(self.column)
+
+    def judged(self, drawn: Drawn, tables: Tables) -> Rows:
+        """Return the rows that are given an interval and whose truth is known."""
+        table = tables[self.table]
+        if self.column not in table:  # a frame that shows nothing
+            return Rows(table.iloc[:0], np.empty(0), 0)
+        truth = np.asarray(self.truth(drawn.truth, tables), np.float64)
+        if truth.shape != (len(table),):
+            raise BadInput(f"The truth of {self} has the shape {truth.shape}, the table {len(table)} rows.")
+        known = np.isfinite(truth) & np.isfinite(table[self.column].to_numpy(float))
+        keep = known & told(table)
+        named = (self.column, *self.scale, self.by, self.sigma, *names_of(self.column))
+        columns = [name for name in dict.fromkeys(named) if name and name in table]
+        return Rows(table.loc[keep, columns].reset_index(drop=True), truth[keep], int(known.sum()))
+
+    def measured(self, draws: list[Rows]) -> Conformal:
+        """Return the intervals that independent draws support: widths from the first, quantiles from the others."""
+        first = round(_FOR_WIDTHS * len(draws)) if self.scale else 0
+        floors, powers = _told_widths(self, draws[:first]) if self.scale else ((), (0.0,))
+        table, truth, frame = _pooled(draws[first:])
+        score = (truth - table[self.column].to_numpy(float)) / widths(table, self.scale, powers, floors)
+        group, known = groups(table, self.by, self.edges), np.isfinite(score)
+        parts = [known & (group == one) for one in range(len(self.edges) + 1)]
+        low, high = (tuple(_quantiles(sign, score[mine], frame[mine]) for mine in parts) for sign in (-1.0, 1.0))
+        return Conformal(
+            self.table, self.column, self.scale, powers, floors, self.by, self.edges, low, high, self.least
+        )
+
+    def held(self, rows: Rows, *, plain: bool = False) -> Held:
+        """Return what the stated intervals of rows hold; if `plain`, those of the recipe's own 1-sigma."""
+        names = names_of(self.column)
+        if (self.sigma if plain else names[0]) not in rows.table:
+            return Held(np.empty(0), np.empty(0))
+        if plain:
+            value, sigma = (rows.table[name].to_numpy(float) for name in (self.column, self.sigma))
+            low, high = value - _NORMAL * sigma, value + _NORMAL * sigma
+        else:
+            low, high = (rows.table[name].to_numpy(float) for name in names)
+        given = np.isfinite(low) & np.isfinite(high)
+        return Held(((low <= rows.truth) & (rows.truth <= high))[given].astype(float), (high - low)[given])
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -80,7 +209,7 @@ class Trust:
     """
 
     draw: Draw
-    claims: tuple[Claim, ...]
+    claims: tuple[Claimed, ...]
     shifted: tuple[tuple[str, Draw], ...] = ()
     frames: int = 500
     fresh: int = 500
@@ -102,37 +231,9 @@ def stills(sampler: Sampler) -> Draw:
     return draw
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a claim in one draw, those that are given an interval and whose truth is known: (N,) each.
-
-    `table` has the columns that the claim names and the ends as they were stated; `known` is how many rows have a
-    truth, with an interval or without.
-    """
-
-    table: DataFrame
-    truth: Array
-    known: int
-
-
-def judged(claim: Claim, drawn: Drawn, tables: Tables) -> Rows:
-    """Return the rows of a claim that count."""
-    table = tables[claim.table]
-    if claim.column not in table:  # a frame that shows nothing
-        return Rows(table.iloc[:0], np.empty(0), 0)
-    truth = np.asarray(claim.truth(drawn.truth, tables), np.float64)
-    if truth.shape != (len(table),):
-        raise BadInput(f"The truth of {claim} has the shape {truth.shape}, the table {len(table)} rows.")
-    known = np.isfinite(truth) & np.isfinite(table[claim.column].to_numpy(float))
-    keep = known & told(table)
-    needed = dict.fromkeys((claim.column, *claim.scale, claim.by, claim.sigma))
-    names = [name for name in needed if name] + [name for name in table if "_low90" in name or "_high90" in name]
-    return Rows(table.loc[keep, names].reset_index(drop=True), truth[keep], int(known.sum()))
-
-
 def passed(
     draw: Draw,
-    claims: tuple[Claim, ...],
+    claims: tuple[Claimed, ...],
     analyser: Analyser,
     rng: np.random.Generator,
     number: int,
@@ -149,32 +250,17 @@ def passed(
         drawn = draw(own)
         tables = analyser.frames(drawn.recording)
         for place, claim in enumerate(claims):
-            found[place].append(judged(claim, drawn, tables))
+            found[place].append(claim.judged(drawn, tables))
     return found
 
 
 def measured_intervals(
     name: str, trust: Trust, analyser: Analyser, progress: Progress | None = None
-) -> tuple[Conformal, ...]:
+) -> tuple[Stated, ...]:
     """Return the intervals of a recipe's claims, from draws of their own random stream."""
     rng = np.random.default_rng([SEED, *name.encode()])
     found = passed(trust.draw, trust.claims, analyser, rng, trust.frames, progress)
-    return tuple(conformal(claim, rows) for claim, rows in zip(trust.claims, found, strict=True))
-
-
-def conformal(claim: Claim, draws: list[Rows]) -> Conformal:
-    """Return the intervals that rows of independent draws support: widths from the first, quantiles from the others."""
-    first = round(_FOR_WIDTHS * len(draws)) if claim.scale else 0
-    floors, powers = _told_widths(claim, draws[:first]) if claim.scale else ((), (0.0,))
-    table, truth, frame = _pooled(draws[first:])
-    value = table[claim.column].to_numpy(float)
-    score = (truth - value) / widths(table, claim.scale, powers, floors)
-    group, known = groups(table, claim.by, claim.edges), np.isfinite(score)
-    parts = [known & (group == one) for one in range(len(claim.edges) + 1)]
-    low, high = (tuple(_quantiles(sign, score[mine], frame[mine]) for mine in parts) for sign in (-1.0, 1.0))
-    return Conformal(
-        claim.table, claim.column, claim.scale, powers, floors, claim.by, claim.edges, low, high, claim.least
-    )
+    return tuple(claim.measured(rows) for claim, rows in zip(trust.claims, found, strict=True))
 
 
 def _quantiles(sign: float, score: Array, frame: NDArray[np.intp]) -> tuple[float, ...]:

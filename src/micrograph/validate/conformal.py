@@ -116,8 +116,7 @@ class Conformal:
     @property
     def names(self) -> tuple[str, str]:
         """Names of the columns of the ends."""
-        first, last = (worded(self.column, f"{end}{100 * LEVEL:.0f}") for end in ("low", "high"))
-        return first, last
+        return names_of(self.column)
 
     def columns(self, unit: str) -> tuple[Column, Column]:
         """Return what the columns of the ends promise."""
@@ -135,6 +134,11 @@ class Conformal:
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         least = -np.inf if values["least"] is None else values["least"]
         return cls(**{**plain, **sides, "least": least})
+
+
+def names_of(column: str) -> tuple[str, str]:
+    """Return the names of the columns of the ends of a column's intervals."""
+    return worded(column, f"low{100 * LEVEL:.0f}"), worded(column, f"high{100 * LEVEL:.0f}")
 
 
 _SIGNS = {"low": -1.0, "high": 1.0}

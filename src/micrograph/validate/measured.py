@@ -10,6 +10,8 @@ from typing import Any
 
 from micrograph.core.provenance import whole
 from micrograph.validate.checks import CheckResult
+from micrograph.validate.choices import Sets
+from micrograph.validate.claims import Stated
 from micrograph.validate.conformal import Conformal
 
 FOLDER = Path(__file__).resolve().parents[1] / "measured"
@@ -22,7 +24,7 @@ class Intervals:
     weights: str
     settings: Mapping[str, str]
     frames: int
-    claims: tuple[Conformal, ...]
+    claims: tuple[Stated, ...]
 
 
 def read_measured(recipe: str, weights: str | None = None) -> list[dict[str, Any]]:
@@ -52,7 +54,7 @@ def read_intervals(recipe: str) -> Intervals | None:
     found = _content(recipe).get("intervals")
     if found is None:
         return None
-    claims = tuple(map(Conformal.from_dict, found["claims"]))
+    claims = tuple((Sets if "most" in one else Conformal).from_dict(one) for one in found["claims"])
     return Intervals(found["weights"], found["settings"], found["frames"], claims)
 
 
