@@ -58,6 +58,7 @@ from micrograph.simulate.stm import StmScans
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.validate import few_shot_scenes, read_measured
+from micrograph.validate.claim_checks import INTERVALS_OF
 from micrograph.validate.coded_checks import encode
 from micrograph.validate.coded_scenes import Scenes, draw_scene
 from micrograph.validate.denoise_scenes import vacancies
@@ -98,6 +99,19 @@ def check_rows(measured: list[dict[str, Any]]) -> str:
             f"| {'pass' if row['passed'] else 'falls short'} |"
         )
     return "\n".join(lines)
+
+
+def interval_rows(recipe: Recipe) -> list[str]:
+    """Return what is known of the recipe's intervals as lines of Markdown, none where it claims nothing."""
+    if recipe.trust is None:
+        return []
+    told = [row for row in read_measured(recipe.name) if row["name"].startswith(INTERVALS_OF)]
+    lines = ["## 90 % intervals", "Shares of rows that hold the truth; [what they mean](../how-to/trust.md).", ""]
+    if not told:
+        return [*lines, "Not recorded yet: tables have no such columns until they are.", ""]
+    lines += ["| number | on unseen simulations, and on such as are unlike them |", "|---|---|"]
+    lines += [f"| `{row['name'].removeprefix(INTERVALS_OF).split(':')[0]}` | {row['detail']} |" for row in told]
+    return [*lines, ""]
 
 
 def card_of(name: str) -> dict[str, Any]:
@@ -187,6 +201,7 @@ def gallery_page(name: str) -> str:
             "## Measured",
             check_rows(read_measured(name)),
             "",
+            *interval_rows(recipe),
         ]
     )
 

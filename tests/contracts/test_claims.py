@@ -10,7 +10,8 @@ import pytest
 
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.run import Analyser, Predict
-from micrograph.validate.claims import passed
+from micrograph.validate.choices import Choice
+from micrograph.validate.claims import Claim, passed
 
 CLAIMING = [name for name in RECIPES if find_recipe(name).trust is not None]
 
@@ -23,8 +24,10 @@ def test_claims_are_among_the_answers_and_have_checks(name: str) -> None:
     for claim in recipe.trust.claims:
         promised = recipe.task.answers[claim.table]
         names = {one.name for one in promised} | {one.sigma for one in promised}
-        assert {claim.column, *claim.scale} <= names
-        assert claim.sigma in ("", next(one.sigma for one in promised if one.name == claim.column))
+        assert claim.column in names
+        if isinstance(claim, Claim):
+            assert set(claim.scale) <= names
+            assert claim.sigma in ("", next(one.sigma for one in promised if one.name == claim.column))
         assert any(check.startswith(f"intervals of {claim}:") for check in checks)
 
 
@@ -40,4 +43,7 @@ def test_claims_have_a_truth_that_errors_and_widths_follow_from(
         truth = np.concatenate([rows.truth for rows in draws])
         value = np.concatenate([rows.table[claim.column].to_numpy(float) for rows in draws])
         assert len(truth) > 0
+        if isinstance(claim, Choice):
+            assert truth.sum() == len([rows for rows in draws if len(rows.truth)])
+            continue
         assert np.median(np.abs(truth - value)) < 0.2 * max(np.median(np.abs(truth)), 1e-9)

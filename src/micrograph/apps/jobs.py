@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 Advance = Callable[[int, int, str], None]
 #: What a model that was learned from a recording is called in the folder of its results.
 MODEL = "model.safetensors"
-#: What the names of the checks of intervals begin with.
-INTERVALS = "intervals of "
 
 
 def silent(done: int, total: int, note: str = "") -> None:
@@ -240,6 +238,7 @@ def validate(
     import numpy as np
 
     from micrograph.apps.claiming import measure_intervals
+    from micrograph.validate.claim_checks import INTERVALS_OF
     from micrograph.recipes import find_recipe
     from micrograph.run import Analyser
     from micrograph.run.trusting import digest_of
@@ -250,7 +249,7 @@ def validate(
         raise BadInput("--record stores the numbers of the shipped weights: leave out --weights, or --record.")
     if not recipe.checks:
         raise BadInput(f"Recipe '{name}' has no checks.")
-    only = only or (INTERVALS if intervals else None)
+    only = only or (INTERVALS_OF if intervals else None)
     checks = [check for check in recipe.checks if only is None or only in check.name]
     if not checks:
         known = "; ".join(check.name for check in recipe.checks)

@@ -345,9 +345,14 @@ _MOST_DOUBTS = 8
 
 
 def checks(recipe: str, results: Sequence[CheckResult]) -> None:
-    """Print the checks of a recipe: number, bound, limit, baseline, passed or not."""
+    """Print the checks of a recipe: number, bound, limit, baseline, passed or not; of intervals what they cover."""
+    from micrograph.validate.claim_checks import INTERVALS_OF
+
     say(f"{recipe}: measured against its bars")
     _console().print(check_table([result.as_dict() for result in results]))
+    for result in results:
+        if result.name.startswith(INTERVALS_OF):
+            say(f"{result.name.split(':')[0]}: {result.detail or result.error}")
 
 
 def rows(rows: Sequence[Mapping[str, Any]], title: str) -> None:

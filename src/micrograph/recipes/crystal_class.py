@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,11 @@ from micrograph.nets.encoder_spec import classes
 from micrograph.run import Recipe
 from micrograph.simulate.crystals import OTHER, PATTERNS, STRUCTURES, CrystalSampler
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust
 from micrograph.validate.crystal_checks import pattern_accuracy, structure_accuracy, unknown_auroc
 from micrograph.validate.crystal_scenes import PatternTrial, StructureTrial
+from micrograph.validate.kind_claims import STRUCTURE_TYPE, crystals
 
 Array = NDArray[np.float64]
 
@@ -223,6 +226,20 @@ MODEL = EncoderSpec(
     contrast="none",
     weights="crystals-1",
 )
+#: One pattern at a time, as a frame is.
+ONE_ZONE = PatternTrial("one zone", zones=1)
+TRUST = Trust(
+    crystals(ONE_ZONE),
+    (STRUCTURE_TYPE,),
+    shifted=(
+        ("half the counts", crystals(replace(ONE_ZONE, counts=5e3))),
+        ("mistilt to 5 degrees", crystals(replace(ONE_ZONE, mistilt_deg=5.0))),
+        ("atoms", crystals(StructureTrial("25 % vacancies"))),
+    ),
+    frames=500,
+    fresh=500,
+)
+
 RECIPE = Recipe(
     name="crystal-class",
     title="Structure type of a crystal",
@@ -273,7 +290,9 @@ RECIPE = Recipe(
         pattern_accuracy(
             PatternTrial("one zone, mistilt to 3 degrees, 1e4 counts", zones=1, number=160), at_least=0.50
         ),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(
         steps=4800, batch=64, reuse=10, learning_rate=3e-3, weight_decay=1e-2, calibration_samples=600
     ),

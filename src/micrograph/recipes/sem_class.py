@@ -28,6 +28,9 @@ from micrograph.nets.encoder_spec import classes
 from micrograph.run import Recipe
 from micrograph.simulate.sem_sampler import KINDS, SemTextures
 from micrograph.train import TrainSettings
+from micrograph.validate.claim_checks import intervals_cover
+from micrograph.validate.claims import Trust, stills
+from micrograph.validate.kind_claims import KIND
 from micrograph.validate.sem_checks import (
     SemTrial,
     calibration,
@@ -106,6 +109,14 @@ FARTHER = SemTrial(
 )
 OTHER = SemTrial("another simulator", number=160, rays=Rays())
 
+TRUST = Trust(
+    stills(SemTextures(none=0.0, mixed=0.0)),
+    (KIND,),
+    shifted=(("half the dose, larger and smaller", stills(FARTHER.textures)),),
+    frames=500,
+    fresh=500,
+)
+
 RECIPE = Recipe(
     name="sem-class",
     title="Kinds of SEM images",
@@ -130,7 +141,9 @@ RECIPE = Recipe(
         kind_accuracy(FARTHER, at_least=0.9),
         kind_accuracy(OTHER, at_least=0.7),
         seconds_a_frame(at_most_s=1.0),
+        *intervals_cover(TRUST),
     ),
+    trust=TRUST,
     training=TrainSettings(
         steps=2000,
         batch=64,

@@ -12,11 +12,12 @@ from micrograph.core.units import unit_of
 from micrograph.draw import with_error
 from micrograph.report.headline import Headline
 from micrograph.validate import read_measured
-from micrograph.validate.conformal import LEVEL
+from micrograph.validate.claim_checks import INTERVALS_OF
+from micrograph.validate.conformal import LEVEL, Conformal
 
 if TYPE_CHECKING:
     from micrograph.run import Result
-    from micrograph.validate.conformal import Conformal
+    from micrograph.validate.claims import Stated
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def trusted_numbers(result: Result) -> list[Trusted]:
 def trust_headlines(result: Result) -> Iterator[Headline]:
     """Yield, for the top of the report, the numbers of a single frame with their intervals, or how sure one row is."""
     for one in result.recipe.intervals:
+        if not isinstance(one, Conformal):
+            continue
         value, low, high = _values(result, one)
         promised = result.recipe.task.answers.get(one.table, ())
         about = next((column.about for column in promised if column.name == one.column), one.column)
@@ -66,7 +69,9 @@ def _values(result: Result, one: Conformal) -> tuple[np.ndarray, np.ndarray, np.
     return value, low, high
 
 
-def _said(result: Result, one: Conformal) -> str:
+def _said(result: Result, one: Stated) -> str:
+    if not isinstance(one, Conformal):
+        return _set(result, one)
     value, low, high = _values(result, one)
     if not len(value):
         return "no row is given one"
@@ -76,5 +81,17 @@ def _said(result: Result, one: Conformal) -> str:
     return f"± {float(np.median(high - low)) / 2:.2g} {unit}, median of {len(value)} rows"
 
 
+def _set(result: Result, one: Stated) -> str:
+    """Return the classes in the set of the only frame, likeliest first, or how many there are on average."""
+    table = result.tables[one.table]
+    if one.names[0] not in table or not len(table):
+        return "no frame is given one"
+    inside = table[table[one.names[0]].astype(bool)]
+    frames = table["frame"].nunique()
+    if frames == 1:
+        return ", ".join(inside.sort_values(one.column, ascending=False)["class"].astype(str))
+    return f"{len(inside) / frames:.1f} classes on average of {frames} frames"
+
+
 def _of(name: str, details: dict[str, str]) -> str:
-    return next((text for check, text in details.items() if check.startswith(f"intervals of {name}:")), "")
+    return next((text for check, text in details.items() if check.startswith(f"{INTERVALS_OF}{name}:")), "")

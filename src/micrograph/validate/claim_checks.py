@@ -16,6 +16,8 @@ from micrograph.validate.shared import Shared
 
 Array = NDArray[np.float64]
 
+#: What the names of the checks begin with.
+INTERVALS_OF = "intervals of "
 #: How far the coverage may be from what is stated, on either side.
 WITHIN = 0.02
 #: The least coverage is told of so many parts of the rows, by the width of the interval.
@@ -52,7 +54,7 @@ def intervals_cover(trust: Trust, *, within: float = WITHIN) -> tuple[Check, ...
             return _measured(claim, found.own[place], shifted, rng)
 
         return Check(
-            f"intervals of {claim}: coverage, distance from 90 %", measure, within, "<=", data="intervals of claims"
+            f"{INTERVALS_OF}{claim}: coverage, distance from 90 %", measure, within, "<=", data="intervals of claims"
         )
 
     return tuple(check_of(place, claim) for place, claim in enumerate(trust.claims))

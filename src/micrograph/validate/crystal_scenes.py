@@ -67,9 +67,10 @@ class StructureTrial:
     def cases(self, rng: np.random.Generator, names: Sequence[str] | None = None) -> list[Case]:
         """Return as many cases of every structure type, or of those in `names`."""
         chosen = tuple(names or self.known)
-        return [self._case(chosen[i % len(chosen)], rng) for i in range(self.number)]
+        return [self.case(chosen[i % len(chosen)], rng) for i in range(self.number)]
 
-    def _case(self, name: str, rng: np.random.Generator) -> Case:
+    def case(self, name: str, rng: np.random.Generator) -> Case:
+        """Return one case of a structure type."""
         wear = Wear(self.displacement_A, self.vacancies)
         block = worn(random_cell(name, rng), int(rng.integers(100, 401)), wear, rng)
         table = structure_table(block.positions, block.numbers, np.asarray(block.cell))
@@ -91,9 +92,10 @@ class PatternTrial:
     def cases(self, rng: np.random.Generator, names: Sequence[str] | None = None) -> list[Case]:
         """Return as many cases of every structure type, or of those in `names`."""
         chosen = tuple(names or self.known)
-        return [self._case(chosen[i % len(chosen)], rng) for i in range(self.number)]
+        return [self.case(chosen[i % len(chosen)], rng) for i in range(self.number)]
 
-    def _case(self, name: str, rng: np.random.Generator) -> Case:
+    def case(self, name: str, rng: np.random.Generator) -> Case:
+        """Return one case of a structure type."""
         cell = random_cell(name, rng)
         camera = Camera(pixel_per_nm=float(rng.uniform(0.10, 0.14)), counts=self.counts)
         beam = Beam(200.0, float(rng.uniform(5, 20)), float(rng.uniform(2, 6)))
