@@ -238,11 +238,11 @@ def validate(
     import numpy as np
 
     from micrograph.apps.claiming import measure_intervals
-    from micrograph.validate.claim_checks import INTERVALS_OF
     from micrograph.recipes import find_recipe
     from micrograph.run import Analyser
     from micrograph.run.trusting import digest_of
     from micrograph.validate import record_measured, run_checks
+    from micrograph.validate.claim_checks import INTERVALS_OF
 
     recipe = find_recipe(name)
     if record and weights:
