@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Array = NDArray[np.float64]
+#: Name of the column that says which classes are in a set.
+_NAMES = (f"in_set{100 * LEVEL:.0f}",)
 
 
 def likelier(probability: Array) -> Array:
@@ -56,7 +58,7 @@ class Sets:
     @property
     def names(self) -> tuple[str, ...]:
         """Name of the column."""
-        return (f"in_set{100 * LEVEL:.0f}",)
+        return _NAMES
 
     def columns(self, unit: str) -> tuple[Column, ...]:
         """Return what the column promises."""
@@ -88,6 +90,11 @@ class Choice:
         return f"{self.table}.{self.column}"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Name of the column of its sets."""
+        return _NAMES
+
+    @property
     def unit(self) -> str:
         """In what the size of a set is told."""
         return "classes"
@@ -110,7 +117,7 @@ class Choice:
 
     def held(self, rows: Rows, *, plain: bool = False) -> Held:
         """Return whether the set of a frame holds the true class, and its size; of its probabilities, if `plain`."""
-        name = f"in_set{100 * LEVEL:.0f}"
+        (name,) = self.names
         if not len(rows.truth) or not (plain or name in rows.table):
             return Held(np.empty(0), np.empty(0))
         before = likelier(rows.table[self.column].to_numpy(float))

@@ -43,6 +43,7 @@ def intervals_cover(trust: Trust, *, within: float = WITHIN) -> tuple[Check, ...
 
     def look(analyser: Analyser, seed: int) -> _Passes:
         rng = np.random.default_rng(seed)
+        _require_stated(trust, analyser, rng)
         own = passed(trust.draw, trust.claims, analyser, rng, trust.fresh)
         farther = {name: passed(draw, trust.claims, analyser, rng, trust.farther) for name, draw in trust.shifted}
         return _Passes(own, farther)
@@ -60,11 +61,19 @@ def intervals_cover(trust: Trust, *, within: float = WITHIN) -> tuple[Check, ...
     return tuple(check_of(place, claim) for place, claim in enumerate(trust.claims))
 
 
+def _require_stated(trust: Trust, analyser: Analyser, rng: np.random.Generator) -> None:
+    """Raise `BadInput` where the tables of a draw hold none of the intervals."""
+    tables = analyser.frames(trust.draw(rng).recording)
+    if not any(set(claim.names) <= set(tables[claim.table]) for claim in trust.claims):
+        names = ", ".join(map(str, trust.claims))
+        raise BadInput(f"No intervals of {names} are stated: measure them with micrograph validate --intervals.")
+
+
 def _measured(claim: Claimed, own: list[Rows], shifted: dict[str, list[Rows]], rng: np.random.Generator) -> Measurement:
     """Return the distance of the coverage from the level; the detail tells the rest."""
     held = _held(claim, own)
     if not held:
-        raise BadInput(f"No interval of {claim} is stated: measure them with micrograph validate --intervals.")
+        raise BadInput(f"No row of {claim} was given an interval: draw more, or others.")
     share, width = _share(held, rng), np.concatenate([one.width for one in held])
     least = _least_part(np.concatenate([one.inside for one in held]), width)
     told = [

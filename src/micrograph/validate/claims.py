@@ -115,6 +115,11 @@ class Claimed(Protocol):
         ...
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that state its interval or set."""
+        ...
+
+    @property
     def unit(self) -> str:
         """In what the width of an interval, or the size of a set, is told."""
         ...
@@ -156,6 +161,11 @@ class Claim:
         return f"{self.table}.{self.column}"
 
     @property
+    def names(self) -> tuple[str, str]:
+        """Names of the columns of the ends of its intervals."""
+        return names_of(self.column)
+
+    @property
     def unit(self) -> str:
         """In what the width of an interval is told."""
         return unit_of(self.column)
@@ -170,7 +180,7 @@ class Claim:
             raise BadInput(f"The truth of {self} has the shape {truth.shape}, the table {len(table)} rows.")
         known = np.isfinite(truth) & np.isfinite(table[self.column].to_numpy(float))
         keep = known & told(table)
-        named = (self.column, *self.scale, self.by, self.sigma, *names_of(self.column))
+        named = (self.column, *self.scale, self.by, self.sigma, *self.names)
         columns = [name for name in dict.fromkeys(named) if name and name in table]
         return Rows(table.loc[keep, columns].reset_index(drop=True), truth[keep], int(known.sum()))
 
@@ -189,14 +199,13 @@ class Claim:
 
     def held(self, rows: Rows, *, plain: bool = False) -> Held:
         """Return what the stated intervals of rows hold; if `plain`, those of the recipe's own 1-sigma."""
-        names = names_of(self.column)
-        if (self.sigma if plain else names[0]) not in rows.table:
+        if (self.sigma if plain else self.names[0]) not in rows.table:
             return Held(np.empty(0), np.empty(0))
         if plain:
             value, sigma = (rows.table[name].to_numpy(float) for name in (self.column, self.sigma))
             low, high = value - _NORMAL * sigma, value + _NORMAL * sigma
         else:
-            low, high = (rows.table[name].to_numpy(float) for name in names)
+            low, high = (rows.table[name].to_numpy(float) for name in self.names)
         given = np.isfinite(low) & np.isfinite(high)
         return Held(((low <= rows.truth) & (rows.truth <= high))[given].astype(float), (high - low)[given])
 

@@ -131,9 +131,11 @@ class Conformal:
     def from_dict(cls, values: Mapping[str, Any]) -> Conformal:
         """Return what `as_dict` wrote."""
         sides = {side: tuple(_numbers(group, sign) for group in values[side]) for side, sign in _SIGNS.items()}
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         least = -np.inf if values["least"] is None else values["least"]
-        return cls(**{**plain, **sides, "least": least})
+        return cls(**(plain | sides | {"least": least}))
 
 
 def names_of(column: str) -> tuple[str, str]:
