@@ -23,9 +23,9 @@ def test_what_is_like_a_labelled_piece_waits() -> None:
     assert chosen(np.ones(3), looks, 2, known=np.array([[0.1], [19.0]])).tolist()[0] == 1
 
 
-def test_of_pieces_that_look_alike_far_apart_the_doubted_one_comes_first() -> None:
-    looks = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]])
-    assert chosen(np.array([0.1, 0.1, 0.9]), looks, 1, known=looks[:1]).tolist() == [2]
+def test_every_other_piece_is_the_doubted_one_of_those_alike_far_the_others_are_the_farthest() -> None:
+    looks = np.array([[0.0, 0.0], [9.0, 0.0], [5.0, 5.0], [-5.0, -5.0]])
+    assert chosen(np.array([0.1, 0.1, 0.1, 0.9]), looks, 2, known=looks[:1]).tolist() == [1, 3]
 
 
 def test_the_order_does_not_depend_on_the_unit_of_the_doubt() -> None:

@@ -1,8 +1,9 @@
 """Which pieces of recordings are worth a label: those that the model doubts, unlike each other and unlike what has one.
 
-Pieces are taken one by one, each the one whose doubt times its distance from all that was taken before is greatest: the
-core set of Sener and Savarese (arXiv:1708.00489), weighted by the doubt. Without a doubt (no model yet) it covers the
-kinds of pieces that there are; the first is the most usual one.
+Pieces are taken one by one, each the farthest from all that was taken before: the core set of Sener and Savarese
+(arXiv:1708.00489). For every other piece that distance is weighted by the doubt: by doubt alone a kind is missed that
+the model takes for another without doubting it. Without a doubt (no model yet) it covers the kinds of pieces that there
+are; the first is the most usual one.
 """
 
 from __future__ import annotations
@@ -83,11 +84,11 @@ def chosen(doubt: Array, looks: Array, number: int, known: Array | None = None) 
     worth = np.asarray(doubt, float) / max(float(np.mean(doubt)), 1e-12) + LEAST_WORTH
     taken: list[int] = []
     near = _nearest(looks, known)
-    for _ in range(min(number, len(looks))):
+    for turn in range(min(number, len(looks))):
         if not np.isfinite(near).all():
             place = int(np.argmin(np.linalg.norm(looks - np.median(looks, axis=0), axis=1)))
         else:
-            value = worth * near
+            value = near * (worth if turn % 2 else 1.0)
             value[taken] = -1.0
             place = int(np.argmax(value))
         taken.append(place)
