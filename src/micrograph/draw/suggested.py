@@ -26,7 +26,7 @@ def suggested_figure(
 
     suggestions: rows with ``rank, file, frame, likely`` in the order of `images`.
     """
-    shown = list(zip(images, suggestions.itertuples(), pixels_nm, strict=True))[:MOST]
+    shown = list(zip(images, suggestions.to_dict("records"), pixels_nm, strict=True))[:MOST]
     rows = max(1, -(-len(shown) // ACROSS))
     figure = new_figure(0.31 * rows + 0.05)
     grid = figure.subplots(rows, ACROSS, squeeze=False)
@@ -34,8 +34,8 @@ def suggested_figure(
         axes.axis("off")
     for axes, (image, row, pixel_nm) in zip(grid.flat, shown, strict=False):
         show_image(axes, image, pixel_nm or 0.0, "")
-        likely = f": {row.likely}" if row.likely else ""
-        axes.set_title(f"{row.rank}. frame {row.frame}{likely}\n{_short(str(row.file))}", fontsize=9)
+        likely = f": {row['likely']}" if row["likely"] else ""
+        axes.set_title(f"{row['rank']}. frame {row['frame']}{likely}\n{_short(str(row['file']))}", fontsize=9)
         axes.axis("on")
     left_out = len(images) - len(shown)
     more = f" (the first {MOST} of {len(images)})" if left_out > 0 else ""

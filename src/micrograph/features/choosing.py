@@ -65,14 +65,15 @@ def class_doubt(probabilities: Array, away: Array) -> Array:
 
 def map_doubt(probability: NDArray[np.floating]) -> Array:
     """Return the doubt (h, w) of a map of probabilities: 0 where it is sure, 1 at one half."""
-    return 2 * np.minimum(probability, 1 - np.asarray(probability, float))
+    p = np.asarray(probability, float)
+    return np.asarray(2 * np.minimum(p, 1 - p))
 
 
 def doubt_in_maps(prediction: Prediction, corners: Corners) -> Array:
     """Return the doubt (N,) of a network's maps in each piece, more where the whole frame is unlike its training."""
     doubts = [map_doubt(one) for one in prediction.maps.values()]
     within = [[float(part.mean()) for part in corners.cut(doubt)] for doubt in doubts]
-    return np.max(within, axis=0) * (1 + max(prediction.domain_distance - 1, 0.0))
+    return np.asarray(np.max(within, axis=0) * (1 + max(prediction.domain_distance - 1, 0.0)))
 
 
 def chosen(doubt: Array, looks: Array, number: int, known: Array | None = None) -> Index:

@@ -79,8 +79,11 @@ class Features:
         factor = np.linalg.cholesky(covariance + LEAST_SCATTER * size * np.eye(len(covariance)))
         return np.asarray(np.linalg.solve(factor, features.T).T)
 
-    def of_small(self, images: Image) -> Array:
-        """Return the features (N, 2 D) of small square images (N, h, w), as wholes and in their middles."""
+    def of_small(self, images: Sequence[Image] | Image) -> Array:
+        """Return the features (N, 2 D) of small images (h, w), as wholes and in their middles.
+
+        Of an image that is no square the upper left square stands for the whole.
+        """
         return np.concatenate(
             [self.of_images([looked(one, look, self.spec.side)[0] for one in images]) for look in SMALL], axis=1
         )
