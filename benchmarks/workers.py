@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.measured import Measured
 
-FRAMES, QUICK_FRAMES, PIXELS = 4000, 200, 192
+FRAMES, QUICK_FRAMES, PIXELS = 4000, 100, 96
 SPEED_UP = 1.8
 #: One thread each, alone or beside others: what is compared is processes.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
