@@ -23,6 +23,7 @@ from benchmarks.pacbed import pacbed
 from benchmarks.particles import particles
 from benchmarks.scan4d import scan4d
 from benchmarks.start import start
+from benchmarks.validators import validators
 from benchmarks.volumes import volumes
 from benchmarks.workers import workers
 
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "volumes": volumes,
     "live": live,
     "workers": workers,
+    "validators": validators,
 }
 
 

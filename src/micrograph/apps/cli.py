@@ -350,7 +350,7 @@ def compress(
     screen.say(said)
 
 
-for verb in (cli_sharing.library, cli_sharing.catalog, cli_sharing.crate):
+for verb in (cli_sharing.library, cli_sharing.catalog, cli_sharing.crate, cli_sharing.export, cli_sharing.model_card):
     app.command()(verb)
 
 

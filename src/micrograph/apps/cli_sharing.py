@@ -1,11 +1,20 @@
-"""The verbs that look into finished results, compare them and hand them on."""
+"""The verbs that look into finished results, compare them, and hand results and weights on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from micrograph.share import About
+
+Results = Annotated[Path, typer.Argument(readable=False, metavar="RESULT", help="Folder with the results of one run.")]
+Title = Annotated[str | None, typer.Option(help="Title of the work.")]
+Author = Annotated[str | None, typer.Option(help="Name of who made it.")]
+Orcid = Annotated[str | None, typer.Option(help="The author's ORCID, https://orcid.org/...")]
+License = Annotated[str | None, typer.Option(help="Address of the licence, https://...")]
 
 
 def library(
@@ -52,15 +61,62 @@ def catalog(
 
 
 def crate(
-    folder: Annotated[Path, typer.Argument(readable=False, help="Folder with the results of one run.")],
-    title: Annotated[str | None, typer.Option(help="Title of the work.")] = None,
-    author: Annotated[str | None, typer.Option(help="Name of who made it.")] = None,
-    orcid: Annotated[str | None, typer.Option(help="The author's ORCID, https://orcid.org/...")] = None,
-    license: Annotated[str | None, typer.Option(help="Address of the licence, https://...")] = None,
+    folder: Results, title: Title = None, author: Author = None, orcid: Orcid = None, license: License = None
 ) -> None:
     """Describe the results of a run for repositories: RO-Crate metadata, with units and digests, beside them."""
     from micrograph.apps import screen
-    from micrograph.share import About, write_crate
+    from micrograph.share import write_crate
 
-    about = About(title, author, orcid) if license is None else About(title, author, orcid, license)
-    screen.say(f"written: {write_crate(folder, about)}")
+    screen.say(f"written: {write_crate(folder, _about(title, author, orcid, license))}")
+
+
+def export(
+    folder: Results,
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write: .nxs (NeXus) or .hspy (HyperSpy).")],
+    title: Title = None,
+    author: Author = None,
+    orcid: Orcid = None,
+    sample: Annotated[str | None, typer.Option(help="Name of the specimen.")] = None,
+    elements: Annotated[str, typer.Option(help='Elements of the specimen, "Mo,Se".')] = "",
+    prepared: Annotated[str | None, typer.Option(help="When it was prepared, 2026-05-03T14:00+02:00.")] = None,
+    recorded: Annotated[str | None, typer.Option(help="When the recording was begun, with its time zone.")] = None,
+    simulated: Annotated[bool, typer.Option("--simulated", help="The recording is a simulation.")] = False,
+) -> None:
+    """Write the results of a run as one file for other programs: tables, images, maps, and how they were made."""
+    from micrograph.apps import screen
+    from micrograph.core import BadInput
+    from micrograph.share import Specimen, write_hyperspy, write_nexus
+
+    match out.suffix.lower():
+        case ".nxs":
+            symbols = tuple(filter(None, elements.replace(",", " ").split()))
+            about, known = _about(title, author, orcid, None), Specimen(sample, symbols, prepared, recorded, simulated)
+            why = write_nexus(folder, out, about, known)
+            screen.say(f"written: {out} (NeXus, {'NXem' if why is None else f'not NXem: {why}'})")
+        case ".hspy":
+            write_hyperspy(folder, out)
+            screen.say(f"written: {out} (HyperSpy)")
+        case _:
+            raise BadInput(f"{out.name} must end in .nxs (NeXus) or .hspy (HyperSpy).")
+
+
+def model_card(
+    weights: Annotated[str, typer.Argument(metavar="RECIPE_OR_WEIGHTS", help="A recipe, or weights (name or file).")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder that receives the model.")],
+    title: Title = None,
+    author: Author = None,
+    orcid: Orcid = None,
+    license: License = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the image to try it with.")] = 0,
+) -> None:
+    """Write weights as a model for bioimage.io, which other programs run: ONNX, description, an image to try."""
+    from micrograph.apps import making, screen
+
+    about = _about(title, author, orcid, license)
+    screen.say(f"written: {making.model_card(weights, out, about, seed=seed)}")
+
+
+def _about(title: str | None, author: str | None, orcid: str | None, license: str | None) -> About:
+    from micrograph.share import About
+
+    return About(title, author, orcid) if license is None else About(title, author, orcid, license)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from micrograph.core.provenance import made_folder
 if TYPE_CHECKING:
     from micrograph.nets import Checkpoint
     from micrograph.run import Recipe
+    from micrograph.share import About
 
 #: Pixel sizes (nm) at which columns can be told apart and an image keeps a bearable size.
 PIXELS_NM = (0.003, 0.06)
@@ -163,3 +164,25 @@ def check_weights_path(path: Path) -> None:
         raise BadInput(f"The weights file is '{path.name}': give a name that ends in .safetensors.")
     if path.is_dir():
         raise BadInput(f"{path} is a folder: give the name of a file for the weights.")
+
+
+def model_card(weights: str, out: Path, about: About, *, seed: int = 0) -> Path:
+    """Write the weights of a recipe, or weights by name or file, as a model for bioimage.io; return its description.
+
+    The image to try it with is one that the recipe simulates for training. Raises `BadInput` where the recipe has no
+    weights, or the weights are of a kind that cannot be exported.
+    """
+    from micrograph.nets import find_weights, read_card
+    from micrograph.recipes import RECIPES, find_recipe
+    from micrograph.share.model_card import write_model_card
+
+    if weights in RECIPES:
+        named = find_recipe(weights).model.weights
+        if named is None:
+            raise BadInput(f"Recipe '{weights}' has no shipped weights: give another, or a weights file.")
+        weights = named
+    recipe = find_recipe(str(read_card(find_weights(weights)).get("recipe", "")))
+    if recipe.learner is not None:
+        raise BadInput(f"Recipe '{recipe.name}' learns from each recording: its weights are of no use to others.")
+    sample = cast(Sampler, recipe.data)(np.random.default_rng(seed))
+    return write_model_card(weights, recipe, sample, out, about)

@@ -35,6 +35,18 @@ def score_figure(score: NDArray[np.float32], pixel_nm: float, title: str) -> Fig
     return figure
 
 
+def beside_figure(
+    image: NDArray[np.float32], score: NDArray[np.float32], pixel_nm: float, titles: tuple[str, str]
+) -> Figure:
+    """Return the pictures of an image (H, W) and of a score map (H, W) in 0..1 side by side, 2 to 1."""
+    figure = new_figure(0.5)
+    left, right = figure.subplots(1, 2)
+    show_image(left, image, pixel_nm, titles[0])
+    right.imshow(_thinned(score), cmap="magma", vmin=0, vmax=1, extent=extent_nm(score.shape, pixel_nm))
+    dress_picture(right, titles[1], score.shape[1] * pixel_nm)
+    return figure
+
+
 def show_image(axes: Axes, image: NDArray[np.float32], pixel_nm: float, title: str) -> None:
     """Draw an image (H, W) in grey into `axes`, whose data coordinates are then x_nm, y_nm, with a scale bar."""
     low, high = contrast(image)

@@ -46,28 +46,40 @@ def normalise(image: Tensor, pixel_nm: float | None) -> Tensor:
     image = image / spread
     if pixel_nm is None:
         return image.clamp(-6, 6)
-    centred = image - _smooth(image, MEAN_NM / pixel_nm)
-    power = _smooth(centred**2, CONTRAST_NM / pixel_nm)
+    return local_contrast(image, pixel_nm, (image.shape[0], image.shape[1]))
+
+
+def local_contrast(image: Tensor, pixel_nm: float, size: tuple[int, int]) -> Tensor:
+    """Return (h, w): the image minus its local mean over its local contrast, clipped to +-6.
+
+    `size` says how coarse the grid of the means is and how far they reach: the image's own, or, where a network is
+    written for images of any size, the least one of them.
+    """
+    centred = image - _smooth(image, MEAN_NM / pixel_nm, size)
+    power = _smooth(centred**2, CONTRAST_NM / pixel_nm, size)
     floor = 0.1 * centred.abs().median() ** 2
     return (centred / torch.sqrt(power.clamp_min(0) + floor + 1e-12)).clamp(-6, 6)
 
 
-def _smooth(image: Tensor, sigma: float) -> Tensor:
+def coarseness(sigma: float, size: tuple[int, int]) -> int:
+    """Return how many pixels of an image (h, w) are averaged into one before it is smoothed over `sigma` pixels."""
+    return int(min(COARSE, max(1, sigma / 1.5), max(1, min(size) // 4)))
+
+
+def _smooth(image: Tensor, sigma: float, size: tuple[int, int]) -> Tensor:
     """Smooth (h, w) over `sigma` pixels on a coarse grid; the border is mirrored."""
     height, width = image.shape
-    factor = int(min(COARSE, max(1, sigma / 1.5), max(1, min(height, width) // 4)))
-    pad = [-width % factor, -height % factor]
-    padded = functional.pad(image[None, None], (0, pad[0], 0, pad[1]), mode="replicate")
+    factor = coarseness(sigma, size)
+    padded = functional.pad(image[None, None], (0, -width % factor, 0, -height % factor), mode="replicate")
     coarse = functional.avg_pool2d(padded, factor)
     for axis in (2, 3):
-        coarse = _blur(coarse, sigma / factor, axis)
+        coarse = _blur(coarse, sigma / factor, axis, -(-size[axis - 2] // factor))
     fine = functional.interpolate(coarse, scale_factor=float(factor), mode="bilinear", align_corners=False)
     return fine[0, 0, :height, :width]
 
 
-def _blur(image: Tensor, sigma: float, axis: int) -> Tensor:
-    """Convolve (1, 1, h, w) with a Gaussian along one axis, mirrored as far as the image allows."""
-    size = image.shape[axis]
+def _blur(image: Tensor, sigma: float, axis: int, size: int) -> Tensor:
+    """Convolve (1, 1, h, w) with a Gaussian along one axis, mirrored as far as `size` pixels allow."""
     reach = max(1, min(int(3 * sigma + 0.5), size - 1))
     if size == 1:
         return image

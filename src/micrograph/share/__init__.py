@@ -2,5 +2,7 @@
 
 from micrograph.share.catalog import Catalog, open_catalog
 from micrograph.share.crate import About, write_crate
+from micrograph.share.hyperspy_file import write_hyperspy
+from micrograph.share.nexus import Specimen, write_nexus
 
-__all__ = ["About", "Catalog", "open_catalog", "write_crate"]
+__all__ = ["About", "Catalog", "Specimen", "open_catalog", "write_crate", "write_hyperspy", "write_nexus"]

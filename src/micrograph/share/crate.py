@@ -17,7 +17,7 @@ from typing import Any
 from micrograph.core import BadInput
 from micrograph.core.provenance import digest, whole
 from micrograph.io import read_columns
-from micrograph.run.record import read_json
+from micrograph.share.results import finished_run
 
 NAME = "ro-crate-metadata.json"
 _CRATE, _PROFILE = "https://w3id.org/ro/crate/1.1", "https://w3id.org/ro/wfrun/process/0.5"
@@ -55,9 +55,7 @@ def write_crate(folder: Path, about: About | None = None) -> Path:
     Raises `BadInput` where the folder holds no finished run.
     """
     about = About() if about is None else about
-    record = read_json(folder / "run.json")
-    if record is None or "recipe" not in record or "key" not in record:
-        raise BadInput(f"{folder} holds no finished run: give the folder into which micrograph wrote its results.")
+    record = finished_run(folder)
     files = sorted(path for path in folder.rglob("*") if _is_part(path, folder))
     parts = [_file(path, folder) for path in files]
     columns = {path.stem: read_columns(path) for path in files if path.suffix == ".parquet" and path.parent == folder}

@@ -1,0 +1,83 @@
+"""What the validators of other communities say of the files that are written for them.
+
+They are programs of their own (``pip install pynxtools punx bioimageio.core onnxruntime roc-validator``), best in an
+environment of their own: the variable MICROGRAPH_VALIDATORS names the folders in which they are, as PATH does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.measured import Measured
+from micrograph.apps.jobs import Request, analyze_paths
+from micrograph.apps.making import Material, model_card, simulate
+from micrograph.core import BadInput
+from micrograph.recipes import RECIPES, find_recipe
+from micrograph.share import About, Specimen, write_crate, write_nexus
+
+ME = About("Vacancies", "A. Person", "https://orcid.org/0000-0002-1825-0097", "https://spdx.org/licenses/CC-BY-4.0")
+FLAKE = Specimen("flake 3", ("W", "S"), "2026-05-01T10:00+02:00", "2026-05-03T10:00+02:00", simulated=True)
+
+
+def validators(quick: bool) -> list[Measured]:
+    """Return one row a file and validator: 1: passes, 0: does not; without a bound: not installed."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        results = _results(folder)
+        return [*_nexus(results, folder), *_crate(results), *_models(folder, quick)]
+
+
+def _results(folder: Path) -> Path:
+    """Return the results of one simulated image, with the network's maps."""
+    simulate("tmd-defects", Material(), 1, folder / "images")
+    scale = {"voltage_kV": "80 kV", "convergence_mrad": "30 mrad"}
+    asked = Request("tmd-defects", scale, maps=True)
+    (path,) = (folder / "images").glob("*.tif")
+    for _ in analyze_paths([path], asked, folder / "results"):
+        pass
+    return folder / "results"
+
+
+def _nexus(results: Path, folder: Path) -> Iterator[Measured]:
+    write_nexus(results, folder / "whole.nxs", ME, FLAKE)
+    write_nexus(results, folder / "plain.nxs")
+    yield _told("nexus_nxem", "pynx", ["validate", str(folder / "whole.nxs")], "is valid according to")
+    yield _told("nexus_base", "punx", ["validate", "--report", "ERROR", str(folder / "plain.nxs")], "ERROR    0 ")
+
+
+def _crate(results: Path) -> Iterator[Measured]:
+    write_crate(results, ME)
+    asked = ["validate", "--profile-identifier", "process-run-crate", "--no-paging", str(results)]
+    yield _told("ro_crate", "rocrate-validator", asked, "is a valid RO-Crate")
+
+
+def _models(folder: Path, quick: bool) -> Iterator[Measured]:
+    """Yield a row for each shipped network that can be exported (only one if `quick`)."""
+    names = dict.fromkeys(find_recipe(name).model.weights for name in RECIPES)
+    for name in ["particles-1"] if quick else filter(None, names):
+        try:
+            written = model_card(str(name), folder / str(name), About())
+        except BadInput:
+            continue  # of a kind that answers with something else than score maps
+        asked = ["test", str(written), "--weight-format", "onnx"]
+        yield _told(f"model_{str(name).removesuffix('-1')}", "bioimageio", asked, "status           passed")
+
+
+def _told(name: str, program: str, arguments: Sequence[str], passes: str) -> Measured:
+    """Return whether a validator says the words with which it passes a file."""
+    path = os.pathsep.join(filter(None, (os.environ.get("MICROGRAPH_VALIDATORS"), os.environ.get("PATH"))))
+    found = shutil.which(program, path=path)
+    if found is None:
+        return Measured(name, 0.0, "", detail=f"{program} is not installed: not judged")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+    said = done.stdout + done.stderr
+    detail = f"{program} {arguments[0]}"
+    if passes not in said:
+        wrong = [line.strip() for line in said.splitlines() if any(mark in line for mark in ("❌", "WARNING", "ERROR"))]
+        detail += f": {' '.join((wrong or ['no verdict'])[0].split())}"[:160]
+    return Measured(name, float(passes in said), "", 1.0, True, detail)
