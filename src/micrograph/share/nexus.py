@@ -2,8 +2,8 @@
 
 The entry follows NXem (NeXus definitions v2026.01, doi:10.1107/S1600576714027575) where the people tell what NXem must
 know and no file of results holds: when the specimen was prepared, of which elements it is, when it was recorded.
-Without that, and for scanning probes, it is a NeXus entry of the base classes alone. Tables and images are NXdata, which
-every reader of NeXus shows; both are copied piece by piece, so memory does not grow with the recording.
+Without that, and for scanning probes, it is a NeXus entry of the base classes alone. Tables and images are NXdata,
+which every reader of NeXus shows; both are copied piece by piece, so memory does not grow with the recording.
 """
 
 from __future__ import annotations
