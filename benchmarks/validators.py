@@ -76,6 +76,8 @@ def _told(name: str, program: str, arguments: Sequence[str], passes: str) -> Mea
         return Measured(name, 0.0, "", detail=f"{program} is not installed: not judged")
     done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
     said = done.stdout + done.stderr
+    if "urlopen error" in said:
+        return Measured(name, 0.0, "", detail=f"{program} needs the network: not judged")
     detail = f"{program} {arguments[0]}"
     if passes not in said:
         wrong = [line.strip() for line in said.splitlines() if any(mark in line for mark in ("❌", "WARNING", "ERROR"))]

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph import __version__
 from micrograph.core import BadInput, Calibration, Frame, Sample
-from micrograph.core.provenance import digest, made_folder, whole
+from micrograph.core.provenance import digest, made_folder, versions, whole
 from micrograph.draw import to_png
 from micrograph.draw.image import beside_figure
 from micrograph.infer import load_predictor
@@ -107,7 +106,7 @@ def _described(name: str, recipe: Recipe, spec: NetSpec, about: About) -> dict[s
         "type": "model",
         "name": re.sub(r"[^\w+ ()-]+", " ", about.title or f"micrograph {name} - {recipe.title}"),
         "description": f"{recipe.task.question} {maps}",
-        "version": __version__,
+        "version": versions().get("micrograph", "0"),
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
         "authors": [author],
         "cite": [_cited(recipe.task.reference)],

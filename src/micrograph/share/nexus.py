@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from micrograph import __version__
 from micrograph.core import BadInput
 from micrograph.core.calibration import UNITS
-from micrograph.core.provenance import whole
+from micrograph.core.provenance import versions, whole
 from micrograph.share.crate import About
 from micrograph.share.nexus_data import write_images, write_tables
 from micrograph.share.nexus_groups import Fields, group, note, parameters
@@ -86,7 +85,12 @@ def write_nexus(folder: Path, path: Path, about: About | None = None, specimen: 
     if specimen.missing:
         why = why or f"{', '.join(specimen.missing)} would make it one"
     with whole(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(NX_class="NXroot", creator="micrograph", creator_version=__version__, default="entry")
+        file.attrs.update(
+            NX_class="NXroot",
+            creator="micrograph",
+            creator_version=versions().get("micrograph", "unknown"),
+            default="entry",
+        )
         file.attrs.update(file_name=path.name, file_time=_now(), NeXus_release=DEFINITIONS)
         entry = group(file, "entry", "NXentry", {"title": _title(record, about)})
         if why is None:
@@ -159,10 +163,10 @@ def _microscope(entry: h5py.Group, scale: Mapping[str, Any]) -> None:
 
 def _process(entry: h5py.Group, record: Mapping[str, Any], folder: Path) -> None:
     """Write what was done: program, versions, recipe, settings, weights, warnings, and the run's own record."""
-    key, versions = record["key"], dict(record.get("versions", {}))
+    key, used = record["key"], dict(record.get("versions", {}))
     ended = datetime.fromtimestamp((folder / "run.json").stat().st_mtime, UTC).isoformat(timespec="seconds")
     said: Fields = {
-        "program": "micrograph", "version": versions.get("micrograph", "unknown"), "date": ended, "sequence_index": 1,
+        "program": "micrograph", "version": used.get("micrograph", "unknown"), "date": ended, "sequence_index": 1,
     }  # fmt: skip
     process = group(entry, "process", "NXprocess", said)
     settings = {name: (_plain(value), "") for name, value in key.get("settings", {}).items()}
@@ -175,7 +179,7 @@ def _process(entry: h5py.Group, record: Mapping[str, Any], folder: Path) -> None
     run = note(process, "run", "The record of the run", "run.json")
     run["type"] = "application/json"
     run["data"] = np.bytes_((folder / "run.json").read_bytes())
-    parameters(process, "versions", {name: (str(version), "") for name, version in versions.items()})
+    parameters(process, "versions", {name: (str(version), "") for name, version in used.items()})
 
 
 def _plain(value: Any) -> Any:
