@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make bench - each sets up all it needs in .venv
+# make demo | make test | make lint | make bench | make docs - each sets up all it needs in .venv
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test lint bench readme setup clean
+.PHONY: demo test lint bench readme docs setup clean
 
 setup: $(STAMP)
 
@@ -31,8 +31,12 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "the documentation is in site/index.html"
+
 readme: $(STAMP)
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) micrograph-demo build dist
+	rm -rf $(VENV) micrograph-demo build dist site

@@ -68,29 +68,38 @@ def inside(text: str) -> str:
 def gallery(docs: Path) -> str:
     """Return the front page of the gallery: every recipe with its picture."""
     lines = ["# Gallery", "", "Every recipe with what it answers and how well it was measured to do so.", ""]
+    lines += ['<div class="gallery" markdown>', ""]
     for path in sorted((docs / "gallery").glob("*.md")):
-        lines += [f"## [{title_of(path)}]({path.name})", ""]
-        if (docs / "images" / f"{path.stem}.png").exists():
-            lines += [f"[![{path.stem}](../images/{path.stem}.png){{ width=360 }}]({path.name})", ""]
-    return "\n".join(lines)
+        seen = (docs / "images" / f"{path.stem}.png").exists()
+        shown = [f"[![{path.stem}](../images/{path.stem}.png)]({path.name})"] if seen else []
+        lines += ["<div markdown>", "", *shown, f"[{title_of(path)}]({path.name})", "", "</div>"]
+    return "\n".join([*lines, "</div>", ""])
 
 
 def commands() -> str:
     """Return the commands and their options, read from the source of the command line."""
     lines = ["# Commands", "", "`micrograph COMMAND --help` tells all options."]
-    for source in ("cli", "sharing"):
-        tree = ast.parse((PACKAGE / "apps" / f"{source}.py").read_text(encoding="utf-8"))
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef) and is_command(node, source):
+    for source in ("cli", "cli_sharing"):
+        for node in functions(source):
+            if is_command(node, source):
                 lines += ["", f"## micrograph {node.name.replace('_', '-')}", "", ast.get_docstring(node) or ""]
+                asks = any(ast.unparse(one) == "asking" for one in node.decorator_list)
+                lines += ["", "Takes the [options of an analysis](#options-of-an-analysis), and:"] if asks else []
                 lines += ["", *options(node)]
-    return "\n".join(lines) + "\n"
+    (requested,) = (node for node in functions("options") if node.name == "requested")
+    return "\n".join([*lines, "", "## Options of an analysis", "", *options(requested)]) + "\n"
+
+
+def functions(source: str) -> list[ast.FunctionDef]:
+    """Return the functions of a module of the command line."""
+    tree = ast.parse((PACKAGE / "apps" / f"{source}.py").read_text(encoding="utf-8"))
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
 def is_command(node: ast.FunctionDef, source: str) -> bool:
     """Return whether a function of the command line is a command."""
     decorated = any(ast.unparse(one) == "app.command()" for one in node.decorator_list)
-    return decorated or (source == "sharing" and not node.name.startswith("_"))
+    return decorated or (source == "cli_sharing" and not node.name.startswith("_"))
 
 
 def options(node: ast.FunctionDef) -> list[str]:
@@ -100,6 +109,6 @@ def options(node: ast.FunctionDef) -> list[str]:
         helped = re.search(r"help=(['\"])(.*?)\1\)", ast.unparse(argument.annotation or ast.Constant("")))
         if helped:
             optional = "typer.Option" in ast.unparse(argument.annotation)
-            name = argument.arg.replace("_", "-")
+            name = argument.arg.strip("_").replace("_", "-")
             rows.append(f"| `{'--' + name if optional else name.upper()}` | {helped[2]} |")
-    return ["| | |", "|---|---|", *rows] if rows else []
+    return ["| argument or option | |", "|---|---|", *rows] if rows else []
