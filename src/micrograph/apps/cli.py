@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from micrograph.apps import cli_sharing, leaving
+from micrograph.apps import cli_domains, cli_sharing, leaving
 from micrograph.apps.options import Out, PixelSize, Quiet, RecipeName, Voltage, asking
 
 if TYPE_CHECKING:
@@ -350,7 +350,8 @@ def compress(
     screen.say(said)
 
 
-for verb in (cli_sharing.library, cli_sharing.catalog, cli_sharing.crate, cli_sharing.export, cli_sharing.model_card):
+SHARING = (cli_sharing.library, cli_sharing.catalog, cli_sharing.crate, cli_sharing.export, cli_sharing.model_card)
+for verb in (cli_domains.domain, cli_domains.mend, *SHARING):
     app.command()(verb)
 
 

@@ -24,6 +24,7 @@ class Prediction:
     is the 1-sigma of a peak's place in a map, by head, where it was measured on fresh samples after the training.
     `values` are answers on the frame as a whole, by name (see `nets.encoder_spec`), one row a view of the frame; for
     those that are classes `labels` has the classes' names, as the weights know them, in the order of the columns.
+    ``expected_f1`` is the F1 that such an answer to such an image is expected to reach, NaN where that is not known.
     """
 
     frame: Frame
@@ -36,6 +37,7 @@ class Prediction:
     position_sigma_nm: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    expected_f1: float = float("nan")
 
     @property
     def steps(self) -> tuple[float, float]:

@@ -25,6 +25,7 @@ FRAME_COLUMNS = (
     Column("scan_stretch_y", "", "stretch along y relative to x by drift, as measured", sigma="scan_stretch_y_sigma"),
     Column("scan_shear", "", "shear along x by drift, as measured", sigma="scan_shear_sigma"),
     Column("domain_distance", "", "distance from the training images; above 1 the frame is out of domain"),
+    Column("expected_f1", "", "F1 that columns found in such an image are expected to reach; empty where not known"),
     Column("flags", "", "doubts, see the conventions"),
 )
 #: Flags of a column on whose ground nothing is counted.
@@ -84,6 +85,7 @@ def frame_row(
         "scan_shear": distortion.shear if distortion else nan,
         "scan_shear_sigma": distortion.shear_sigma if distortion else nan,
         "domain_distance": prediction.domain_distance,
+        "expected_f1": prediction.expected_f1,
         "flags": int(flags),
         "notes": " ".join((*prediction.notes, *doubts, *notes)),
     }

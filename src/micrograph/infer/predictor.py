@@ -14,6 +14,7 @@ from micrograph.core import BrokenCheckpoint, Flag, Frame, MissingCalibration, P
 from micrograph.core.provenance import digest
 from micrograph.infer.backends import Compute, backend
 from micrograph.infer.encoders import EncoderMember, EncoderPredictor, View, Views, encoder_backend
+from micrograph.infer.expected import expected_of, signs
 from micrograph.infer.tiles import HALO, tiled
 from micrograph.nets import Checkpoint, EncoderSpec, NetSpec, find_weights, load, normalise, to_model_grid, whitened
 from micrograph.nets.whitening import sigma_of
@@ -101,17 +102,20 @@ class Predictor:
             return Prediction(frame, zero, zero, grid, Flag.BAD_FRAME, 0.0, ("The frame shows nothing.",))
         answers = [member(seen) for member in self.members]
         stacks = {name: np.stack([maps[name] for maps, _, _ in answers]) for name in self.spec.names}
+        maps = {name: stack.mean(axis=0) for name, stack in stacks.items()}
         distance = float(np.mean([distance for _, _, distance in answers]))
-        notes = (*self._pixel_notes(pixel), *_distance_notes(distance))
+        worth, doubts = self._expected(maps, grid)
+        notes = (*self._pixel_notes(pixel), *_distance_notes(distance), *doubts)
         return Prediction(
             frame=frame,
-            maps={name: stack.mean(axis=0) for name, stack in stacks.items()},
+            maps=maps,
             sigma={name: stack.std(axis=0) for name, stack in stacks.items()},
             pixel_nm=grid,
             flags=Flag.OUT_OF_DOMAIN if notes else Flag.OK,
             domain_distance=distance,
             notes=notes,
             position_sigma_nm=self.card.get("position_sigma_nm", {}),
+            expected_f1=worth,
         )
 
     def many(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
@@ -135,6 +139,15 @@ class Predictor:
         pixel = frame.calibration.pixel_nm or 1.0
         found = Prediction(frame, maps, sigma, pixel, flags, distance, notes)
         return self.view.finished(found) if isinstance(self.view, Finisher) else found
+
+    def _expected(self, maps: Mapping[str, Array], pixel_nm: float) -> tuple[float, tuple[str, ...]]:
+        """Return the F1 that the columns in these maps are expected to reach, and a sentence where it is low."""
+        expected = expected_of(self.card)
+        if expected is None:
+            return float("nan"), ()
+        spots = [maps[head.name] for head in self.spec.heads if head.kind == "spots"]
+        value = expected(signs(spots, pixel_nm))
+        return value, expected.notes(value)
 
     def _pixel_notes(self, pixel_nm: float) -> tuple[str, ...]:
         low, high = self.card.get("domain", {}).get("pixel_nm", (0.0, np.inf))

@@ -69,7 +69,7 @@ class StemSampler:
         fraction = adf(atoms, microscope, pixel_nm=pixel, shape=shape, thermal_nm=float(rng.uniform(*self.thermal_nm)))
         params = {**params_of(microscope), **params_of(scan)}
         if self.electrons is not None:
-            electrons = float(np.exp(rng.uniform(*np.log(self.electrons))))
+            electrons = params["electrons"] = float(np.exp(rng.uniform(*np.log(self.electrons))))
             scan = replace(scan, dose_e_per_A2=_dose_for(electrons, atoms, microscope))
         fraction, mask = self._dirty(fraction, pixel, rng)
         image = expose(fraction, scan, pixel, rng)

@@ -1,0 +1,186 @@
+"""Shifts: images of other microscopes and materials, analysed, with what was found, missed and expected of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograph.core import Sample, Sampler
+from micrograph.simulate import Either, HrtemSampler, StemSampler, Structure, WulffParticles
+from micrograph.simulate.hrtem_scenes import Scenery
+from micrograph.simulate.settings import Claimed, at_places, ranges_of, value_at
+from micrograph.structures import random_graphene, random_lattice_2d, random_monolayer
+from micrograph.validate.metrics import Detection, f1, match
+from micrograph.validate.trials import is_empty
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pandas import DataFrame
+
+#: What analyses an image (H, W) with a pixel size: tables by name.
+Analyse = Callable[[NDArray[np.float32], float], Mapping[str, "DataFrame"]]
+#: A column counts as found within this distance, and counts at all so far from the border (nm).
+RADIUS_NM, INSET_NM = 0.05, 0.15
+#: Places of the settings in the planes of the map, and along a single axis; 0 to 1 is what was trained.
+LOG_PLACES, LINEAR_PLACES = (-0.5, -0.25, 0.0, 0.5, 1.0), (0.5, 1.0, 1.5, 2.0, 3.0)
+WIDE_PLACES = (-0.5, 0.0, 0.5, 1.0, 1.5)
+#: Pixel sizes that images claim, over the true ones.
+CLAIMS = (0.7, 0.85, 1.2, 1.45)
+#: Settings that are moved alone.
+ALONE = ("astigmatism_nm", "source_fwhm_nm", "jitter_nm", "line_noise", "focal_spread_nm", "vibration_nm")
+
+
+@dataclass(frozen=True)
+class Dumbbells:
+    """A crystal of `structures.dumbbell` along [110], turned at random (`Structure`)."""
+
+    name: str
+
+    def __call__(self, size_nm: float, rng: np.random.Generator) -> Atoms:
+        """Return the crystal over a field of ``size_nm``."""
+        from micrograph.structures.dumbbell import dumbbells
+
+        turned = float(rng.uniform(0, 180))
+        return dumbbells(self.name, size_nm, rng, rotation_deg=turned, displaced_nm=0.005)
+
+
+#: Materials of scanned images; of TEM images particles of other metals and along other axes.
+CRYSTALS: Mapping[str, Structure] = {
+    "graphene": random_graphene,
+    "MX2 monolayers": random_monolayer,
+    "any 2D lattice": random_lattice_2d,
+    "Si [110]": Dumbbells("Si"),
+    "GaAs [110]": Dumbbells("GaAs"),
+}
+PARTICLES: Mapping[str, Scenery] = {
+    "Pt": WulffParticles(symbol="Pt", a_nm=0.3924),
+    "Ag": WulffParticles(symbol="Ag", a_nm=0.4086),
+    "Au [112]": WulffParticles(zones=((1, 1, 2),)),
+}
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One kind of images: where some settings lie, or what they show.
+
+    family: 'dose x pixel', 'source_fwhm_nm', 'material', ...; values: the settings by name, as numbers or in words.
+    """
+
+    family: str
+    sampler: Sampler
+    places: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> bool:
+        """Whether the network was trained on such images."""
+        return all(0 <= self.places.get(name, 2.0) <= 1 for name in self.values)
+
+    def __str__(self) -> str:
+        """Name the shift in a table."""
+        return ", ".join(f"{name} {_short(value)}" for name, value in self.values.items()) or "as trained"
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """An image of a shift, analysed: right, false and missed columns; what was expected; the table 'frames' otherwise.
+
+    distance: of the image from the training images, 1 at their border; expected: F1, NaN where nothing is expected.
+    """
+
+    shift: Shift
+    counts: Detection
+    expected: float
+    distance: float
+
+    @property
+    def f1(self) -> float:
+        """F1 of this image; 1 where there is nothing and nothing was found."""
+        return 1.0 if not sum(self.counts) else f1([self.counts])
+
+
+def moved_to(sampler: Sampler, family: str, places: Mapping[str, float]) -> Shift:
+    """Return the shift that pins settings of a sampler at places of their ranges."""
+    sampler, ranges = clean(sampler), ranges_of(sampler)
+    values = {name: value_at(name, ranges[name], place) for name, place in places.items()}
+    return Shift(family, at_places(sampler, places), places, values)
+
+
+def clean(sampler: Sampler) -> Sampler:
+    """Return the sampler without dirt and without empty images, which are no shift."""
+    if isinstance(sampler, StemSampler):
+        return replace(sampler, contaminated=0.0, noise_only=0.0)
+    if isinstance(sampler, Either):
+        return replace(sampler, samplers=tuple(replace(one, filmed=0.0) for one in sampler.samplers))
+    if isinstance(sampler, HrtemSampler):
+        return replace(sampler, filmed=0.0)
+    if isinstance(sampler, Claimed):
+        return replace(sampler, sampler=clean(sampler.sampler))
+    return sampler
+
+
+def shifts_of(sampler: Sampler) -> list[Shift]:
+    """Return the map of a network's domain: dose by pixel size, dose by defocus, other settings alone, materials."""
+    names = list(ranges_of(sampler))
+    dose = names[0]
+    found = [Shift("as trained", clean(sampler))]
+    for second, places in (("pixel_nm", WIDE_PLACES), ("defocus_nm", LINEAR_PLACES)):
+        found += [
+            moved_to(sampler, f"{dose} x {second}", {dose: one, second: two}) for one in LOG_PLACES for two in places
+        ]
+    for name in ALONE:
+        found += [moved_to(sampler, name, {name: place}) for place in LINEAR_PLACES[3:] if name in names]
+    found += [Shift("claimed", Claimed(clean(sampler), (one, one)), values={"claimed": one}) for one in CLAIMS]
+    return found + materials_of(clean(sampler))
+
+
+def materials_of(sampler: Sampler) -> list[Shift]:
+    """Return other materials through the same microscopes."""
+    if isinstance(sampler, StemSampler):
+        found: dict[str, Sampler] = {name: replace(sampler, structure=one) for name, one in CRYSTALS.items()}
+    elif isinstance(sampler, Either):
+        particles = sampler.samplers[-1]
+        found = {name: replace(particles, scene=one) for name, one in PARTICLES.items()}
+    else:
+        found = {}
+    return [Shift("material", one, values={"material": name}) for name, one in found.items()]
+
+
+def analysed(shifts: Iterable[Shift], analyse: Analyse, images: int, seed: int) -> Iterator[list[Shifted]]:
+    """Yield what is found in so many `images` of each shift; image i of shift k follows from `seed`, k and i alone."""
+    for number, shift in enumerate(shifts):
+        drawn = (shift.sampler(np.random.default_rng([seed, number, image])) for image in range(images))
+        yield [judged(shift, sample, analyse) for sample in drawn]
+
+
+def judged(shift: Shift, sample: Sample, analyse: Analyse) -> Shifted:
+    """Return what is found in one sample."""
+    tables = analyse(sample.image, sample.pixel_nm)
+    objects, frame = tables["objects"], tables["frames"].iloc[0]
+    keep = ~is_empty(objects["class"].to_numpy(str))
+    y, x = (objects[name].to_numpy(float)[keep] for name in ("y_nm", "x_nm"))
+    expected = float(frame.get("expected_f1", np.nan))
+    return Shifted(shift, detection(sample, y, x), expected, float(frame["domain_distance"]))
+
+
+def detection(sample: Sample, y_nm: NDArray[np.float64], x_nm: NDArray[np.float64]) -> Detection:
+    """Return how many columns of a sample are right, false and missed at points (N,), away from the border."""
+    sites = sample.sites[~is_empty(sample.sites.label)]
+    pairs = match(sites.y_nm, sites.x_nm, y_nm, x_nm, RADIUS_NM)
+    hit, taken = np.zeros(len(sites), bool), np.zeros(len(y_nm), bool)
+    hit[pairs.true], taken[pairs.found] = True, True
+    high = [(n - 1) * sample.pixel_nm - INSET_NM for n in sample.image.shape]
+
+    def inner(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray((y >= INSET_NM) & (y <= high[0]) & (x >= INSET_NM) & (x <= high[1]))
+
+    judged, own = inner(sites.y_nm, sites.x_nm), inner(y_nm, x_nm)
+    return Detection(int((judged & hit).sum()), int((own & ~taken).sum()), int((judged & ~hit).sum()))
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
