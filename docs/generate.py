@@ -13,11 +13,13 @@ from typing import Any
 from pictures import DRAWERS
 
 from micrograph.draw import to_png
+from micrograph.draw.domain import domain_figure
 from micrograph.nets import find_weights, read_card
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.run import Recipe
 from micrograph.validate import read_measured
 from micrograph.validate.claim_checks import INTERVALS_OF
+from micrograph.validate.shift_map import read_map
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -152,8 +154,26 @@ def gallery_page(name: str) -> str:
             check_rows(read_measured(name)),
             "",
             *interval_rows(recipe),
+            *domain_lines(name),
         ]
     )
+
+
+def domain_lines(name: str) -> list[str]:
+    """Return the part of a page on where a network can be believed, empty where that was not measured; draw its map."""
+    rows = read_map(name)
+    if not rows:
+        return []
+    (IMAGES / f"{name}-domain.png").write_bytes(to_png(domain_figure(rows, f"{name}: where it can be believed")))
+    return [
+        "## Where it can be believed",
+        f"![F1 over dose, pixel size, defocus and other settings](../images/{name}-domain.png)",
+        "",
+        f"Simulated images, {rows[0]['images']} of each kind: `micrograph domain {name}`. Settings that are not named "
+        "lie where they lay in training, which is framed. `expected_f1` is what table `frames` says of such images; "
+        "see [another microscope](../how-to/another-microscope.md).",
+        "",
+    ]
 
 
 def bench_table() -> str:

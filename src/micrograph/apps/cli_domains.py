@@ -20,7 +20,7 @@ def domain(
     images: Annotated[int, typer.Option("-n", min=1, help="Simulated images of each kind.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
     record: Annotated[
-        bool, typer.Option("--record", help="Learn anew what to expect, and store both with the shipped weights.")
+        bool, typer.Option("--record", help="Store the map, and what to expect, with the shipped weights.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:

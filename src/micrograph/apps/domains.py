@@ -54,7 +54,10 @@ def map_domain(
     record: bool = False,
     progress: Advance = silent,
 ) -> DomainMap:
-    """Return the domain map of a recipe's network; with `record` it ships, and what to expect is learned anew first."""
+    """Return the domain map of a recipe's network; with `record` it ships.
+
+    What to expect is learned first where the card does not say, and with `record` written to it.
+    """
     from micrograph.apps.models import predictor
     from micrograph.infer.expected import expected_of
     from micrograph.recipes import find_recipe
@@ -66,7 +69,7 @@ def map_domain(
     recipe = find_recipe(name)
     sampler = sampler_of(recipe)
     predict: Any = predictor(recipe, weights)
-    if record or expected_of(predict.card) is None:
+    if expected_of(predict.card) is None:
         progress(0, 0, "learning what to expect")
         predict = expecting(predict, clean(sampler), Elsewhere(clean(sampler)))
         if record:

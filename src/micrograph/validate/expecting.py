@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from micrograph.core import Calibration, Frame, Sample, Sampler
 from micrograph.features.locate import LocateSettings, spotted
 from micrograph.infer.expected import Expected, logit, signs
-from micrograph.infer.predictor import Predictor
 from micrograph.validate.metrics import Detection, f1
 from micrograph.validate.shifts import detection
+
+if TYPE_CHECKING:
+    from micrograph.infer import Predictor
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from micrograph.core import Sampler
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap
-from micrograph.validate.metrics import auroc, f1
+from micrograph.validate.metrics import auroc, f1, normalised_correlation
 from micrograph.validate.shared import Shared
 from micrograph.validate.shifts import Shifted, analysed, shifts_of
 
@@ -91,9 +91,9 @@ def _nominal(shifts: Sequence[Sequence[Shifted]]) -> float:
 
 
 def _rank(shifts: Sequence[Sequence[Shifted]], score: Callable[[Sequence[Shifted]], float]) -> float:
-    from scipy.stats import spearmanr
+    from scipy.stats import rankdata
 
-    return float(spearmanr([_error(one) for one in shifts], [score(one) for one in shifts]).statistic)
+    return normalised_correlation(*(rankdata([of(one) for one in shifts]) for of in (_error, score)))
 
 
 def _alarm(shifts: Sequence[Sequence[Shifted]], score: Callable[[Sequence[Shifted]], float], nominal: float) -> float:
