@@ -61,7 +61,6 @@ def map_domain(
     from micrograph.apps.models import predictor
     from micrograph.infer.expected import expected_of
     from micrograph.recipes import find_recipe
-    from micrograph.run import Analyser
     from micrograph.simulate.settings import Elsewhere
     from micrograph.validate.shift_map import record_map, table_of
     from micrograph.validate.shifts import analysed, clean, shifts_of
@@ -76,7 +75,7 @@ def map_domain(
             write_card(str(recipe.model.weights), predict.card)
     shifts = shifts_of(sampler)
     found = []
-    for one in analysed(shifts, Analyser(recipe, predict), images, seed):
+    for one in analysed(shifts, predict, images, seed):
         found.append(one)
         progress(len(found), len(shifts), str(one[0].shift))
     rows = table_of(found, np.random.default_rng(seed))

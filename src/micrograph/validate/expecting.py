@@ -9,33 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Calibration, Frame, Sample, Sampler
-from micrograph.features.locate import LocateSettings, spotted
+from micrograph.core import Sample, Sampler
 from micrograph.infer.expected import Expected, logit, signs
 from micrograph.validate.metrics import Detection, f1
-from micrograph.validate.shifts import detection
+from micrograph.validate.shifts import detection, spots, spots_heads
 
 if TYPE_CHECKING:
     from micrograph.infer import Predictor
 
 Array = NDArray[np.float64]
-Image = NDArray[np.float32]
 #: Weight of the pull to no dependence; groups of images that are left out in turn.
 _RIDGE, _FOLDS = 5.0, 6
-
-
-def spots(predict: Predictor, image: Image, pixel_nm: float) -> tuple[Array, Array]:
-    """Return where (N, 2) in nm a network sees columns in an image (H, W), and the signs (K,) in its maps."""
-    prediction = predict(Frame(image, 0, Calibration(pixel_nm=pixel_nm)))
-    heads = tuple(head.name for head in predict.spec.heads if head.kind == "spots")
-    places = spotted(prediction, LocateSettings(heads=heads))
-    return places, signs([prediction.maps[name] for name in heads], prediction.pixel_nm)
-
-
-def found(predict: Predictor, sample: Sample) -> Detection:
-    """Return what a network finds in a sample."""
-    y, x = spots(predict, sample.image, sample.pixel_nm)[0].T
-    return detection(sample, y, x)
 
 
 @dataclass(frozen=True)
@@ -48,7 +32,8 @@ class Lesson:
 
 def lesson(predict: Predictor, sample: Sample) -> Lesson:
     """Return what one sample teaches."""
-    places, seen = spots(predict, sample.image, sample.pixel_nm)
+    prediction, places = spots(predict, sample.image, sample.pixel_nm)
+    seen = signs([prediction.maps[name] for name in spots_heads(predict)], prediction.pixel_nm)
     return Lesson(seen, detection(sample, *places.T))
 
 

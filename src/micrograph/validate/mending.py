@@ -26,10 +26,9 @@ from micrograph.simulate.settings import Among, Claimed, Elsewhere, ranges_of, w
 from micrograph.train.adapting import renormalised, resampled
 from micrograph.train.settings import TrainSettings
 from micrograph.train.trainer import train
-from micrograph.validate.expecting import found, spots
 from micrograph.validate.intervals import Interval, bootstrap
 from micrograph.validate.metrics import Detection, f1, match
-from micrograph.validate.shifts import RADIUS_NM, clean
+from micrograph.validate.shifts import RADIUS_NM, clean, found, spots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,8 +188,8 @@ def agreement(predict: Predictor, frames: Sequence[Image], pixel_nm: float) -> f
     counts = []
     for frame in frames:
         side = (frame.shape[0] - 1) * pixel_nm
-        first, _ = spots(predict, frame, pixel_nm)
-        y, x = spots(predict, np.rot90(frame, -1).copy(), pixel_nm)[0].T
+        _, first = spots(predict, frame, pixel_nm)
+        y, x = spots(predict, np.rot90(frame, -1).copy(), pixel_nm)[1].T
         back = np.column_stack([side - x, y])
         pairs = len(match(first[:, 0], first[:, 1], back[:, 0], back[:, 1], RADIUS_NM))
         counts.append(Detection(pairs, len(back) - pairs, len(first) - pairs))

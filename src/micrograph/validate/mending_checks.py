@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from micrograph.core import BadInput, Sampler
+from micrograph.core import Sampler
 from micrograph.simulate import StemSampler
 from micrograph.simulate.settings import Claimed, at_places, one_of, ranges_of, with_ranges
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap
 from micrograph.validate.metrics import f1
-from micrograph.validate.shifts import clean
+from micrograph.validate.shifts import clean, found, network_of
 
 if TYPE_CHECKING:
     from micrograph.nets import Checkpoint
@@ -59,7 +59,7 @@ def mended_share(sampler: Sampler, *, at_least: float = 0.7, settings: MendSetti
     """
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
-        checkpoint = _checkpoint(analyser)
+        checkpoint = network_of(analyser).members[0].checkpoint
         done = [_case(checkpoint, sampler, places, rng, settings) for places in cases_of(sampler)]
         lost = [one for one in done if one.home - one.before >= LEAST_LOSS]
         interval = bootstrap(lambda drawn: float(np.mean([one.share for one in drawn])), lost, rng)
@@ -76,7 +76,6 @@ def _case(
     rng: np.random.Generator,
     settings: MendSettings | None,
 ) -> Case:
-    from micrograph.validate.expecting import found
     from micrograph.validate.mending import MendSettings, mend, predictor_of, sampled
 
     home, shifted = microscopes(sampler, places, rng)
@@ -107,13 +106,3 @@ def microscopes(sampler: Sampler, places: Mapping[str, float], rng: np.random.Ge
 
 def _named(one: Case) -> str:
     return ", ".join(f"{name} at {place:g}" for name, place in one.places.items())
-
-
-def _checkpoint(analyser: Analyser) -> Checkpoint:
-    """Return the network of an analyser; raises `BadInput` where it is not one network."""
-    predict: Any = getattr(analyser, "predict", None)
-    members = getattr(predict, "members", ())
-    if len(members) != 1:
-        raise BadInput("Mending takes one network: validate a recipe that has one.")
-    checkpoint: Checkpoint = members[0].checkpoint
-    return checkpoint

@@ -12,7 +12,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap
 from micrograph.validate.metrics import auroc, f1, normalised_correlation
 from micrograph.validate.shared import Shared
-from micrograph.validate.shifts import Shifted, analysed, shifts_of
+from micrograph.validate.shifts import Shifted, analysed, network_of, shifts_of
 
 Array = NDArray[np.float64]
 #: Images of each shift; checks of shifts share them.
@@ -23,10 +23,10 @@ _ANSWERS: Shared[list[list[Shifted]]] = Shared()
 
 
 def shifted_answers(sampler: Sampler, analyser: Analyser, rng: np.random.Generator) -> list[list[Shifted]]:
-    """Return what the analyser finds in the images of all shifts of a sampler, a list a shift."""
+    """Return what the analyser's network sees in the images of all shifts of a sampler, a list a shift."""
     question = (DATA, id(sampler))
     return _ANSWERS.found(
-        question, analyser, rng, lambda seed: list(analysed(shifts_of(sampler), analyser, IMAGES, seed))
+        question, analyser, rng, lambda seed: list(analysed(shifts_of(sampler), network_of(analyser), IMAGES, seed))
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.core import Sample, Sampler
+from micrograph.core import BadInput, Calibration, Frame, Prediction, Sample, Sampler
+from micrograph.features.locate import LocateSettings, spotted
 from micrograph.simulate import Either, HrtemSampler, StemSampler, Structure, WulffParticles
 from micrograph.simulate.hrtem_scenes import Scenery
 from micrograph.simulate.settings import Claimed, at_places, ranges_of, value_at
@@ -19,10 +20,9 @@ from micrograph.validate.trials import is_empty
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from pandas import DataFrame
 
-#: What analyses an image (H, W) with a pixel size: tables by name.
-Analyse = Callable[[NDArray[np.float32], float], Mapping[str, "DataFrame"]]
+    from micrograph.infer import Predictor
+
 #: A column counts as found within this distance, and counts at all so far from the border (nm).
 RADIUS_NM, INSET_NM = 0.05, 0.15
 #: Places of the settings in the planes of the map, and along a single axis; 0 to 1 is what was trained.
@@ -87,7 +87,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Shifted:
-    """An image of a shift, analysed: right, false and missed columns; what was expected; the table 'frames' otherwise.
+    """What a network sees in an image of a shift: right, false and missed columns, and what was expected.
 
     distance: of the image from the training images, 1 at their border; expected: F1, NaN where nothing is expected.
     """
@@ -150,21 +150,43 @@ def materials_of(sampler: Sampler) -> list[Shift]:
     return [Shift("material", one, values={"material": name}) for name, one in found.items()]
 
 
-def analysed(shifts: Iterable[Shift], analyse: Analyse, images: int, seed: int) -> Iterator[list[Shifted]]:
-    """Yield what is found in so many `images` of each shift; image i of shift k follows from `seed`, k and i alone."""
+def analysed(shifts: Iterable[Shift], predict: Predictor, images: int, seed: int) -> Iterator[list[Shifted]]:
+    """Yield what a network sees in so many `images` of each shift; image i of shift k is always the same."""
     for number, shift in enumerate(shifts):
         drawn = (shift.sampler(np.random.default_rng([seed, number, image])) for image in range(images))
-        yield [judged(shift, sample, analyse) for sample in drawn]
+        yield [judged(shift, sample, predict) for sample in drawn]
 
 
-def judged(shift: Shift, sample: Sample, analyse: Analyse) -> Shifted:
-    """Return what is found in one sample."""
-    tables = analyse(sample.image, sample.pixel_nm)
-    objects, frame = tables["objects"], tables["frames"].iloc[0]
-    keep = ~is_empty(objects["class"].to_numpy(str))
-    y, x = (objects[name].to_numpy(float)[keep] for name in ("y_nm", "x_nm"))
-    expected = float(frame.get("expected_f1", np.nan))
-    return Shifted(shift, detection(sample, y, x), expected, float(frame["domain_distance"]))
+def judged(shift: Shift, sample: Sample, predict: Predictor) -> Shifted:
+    """Return what a network sees in one sample."""
+    prediction, places = spots(predict, sample.image, sample.pixel_nm)
+    counts = detection(sample, *places.T)
+    return Shifted(shift, counts, prediction.expected_f1, prediction.domain_distance)
+
+
+def spots(predict: Predictor, image: NDArray[np.float32], pixel_nm: float) -> tuple[Prediction, NDArray[np.float64]]:
+    """Return what a network says of an image (H, W), and where (N, 2) in nm it sees columns, before any is fitted."""
+    prediction = predict(Frame(image, 0, Calibration(pixel_nm=pixel_nm)))
+    return prediction, spotted(prediction, LocateSettings(heads=spots_heads(predict)))
+
+
+def spots_heads(predict: Predictor) -> tuple[str, ...]:
+    """Return the names of the maps in which a network marks columns."""
+    return tuple(head.name for head in predict.spec.heads if head.kind == "spots")
+
+
+def found(predict: Predictor, sample: Sample) -> Detection:
+    """Return what a network finds in a sample."""
+    return detection(sample, *spots(predict, sample.image, sample.pixel_nm)[1].T)
+
+
+def network_of(analyser: object) -> Predictor:
+    """Return the one network of an analyser; raises `BadInput` where it is none, or several."""
+    predict: Any = getattr(analyser, "predict", None)
+    if len(getattr(predict, "members", ())) != 1:
+        raise BadInput("One network is judged: validate a recipe that has one.")
+    one: Predictor = predict
+    return one
 
 
 def detection(sample: Sample, y_nm: NDArray[np.float64], x_nm: NDArray[np.float64]) -> Detection:
