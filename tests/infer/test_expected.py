@@ -11,7 +11,9 @@ from micrograph.core import Sample, Sites
 from micrograph.infer.expected import CARD, Expected, expected_of, signs
 from micrograph.infer.likeness import alike, described
 
-EXPECTED = Expected((2.0, 2.0, 1.0, -2.0, -2.0), (1.0,) * 5, (1.0, 1.0, -0.5, -0.5, 0.1), 1.0, 0.97, 100, 0.05)
+EXPECTED = Expected(
+    (2.0, 2.0, 1.0, -2.0, -2.0, -0.5), (1.0,) * 6, (1.0, 1.0, -0.5, -0.5, 0.1, -0.5), 1.0, 0.97, 100, 0.05
+)
 
 
 def spots(height: float, width_px: float = 1.2) -> np.ndarray:
@@ -21,19 +23,19 @@ def spots(height: float, width_px: float = 1.2) -> np.ndarray:
 
 
 def test_sure_spots_are_worth_more_than_doubtful_ones() -> None:
-    worth = [EXPECTED(signs([spots(height)], 0.03)) for height in (0.98, 0.8, 0.55)]
+    worth = [EXPECTED(signs([spots(height)], 0.03, 0.5)) for height in (0.98, 0.8, 0.55)]
     assert worth[0] > worth[1] > worth[2]
 
 
 def test_an_empty_map_is_worth_little_and_finite() -> None:
-    seen = signs([np.zeros((20, 20), np.float32)], 0.03)
+    seen = signs([np.zeros((20, 20), np.float32)], 0.03, 0.5)
     assert np.isfinite(seen).all()
     assert EXPECTED(seen) < 0.1
 
 
 def test_signs_do_not_know_right_from_left() -> None:
     score = spots(0.9) * np.linspace(0.5, 1, 60, dtype=np.float32)
-    np.testing.assert_allclose(signs([score], 0.03), signs([score[:, ::-1]], 0.03), rtol=1e-5)
+    np.testing.assert_allclose(signs([score], 0.03, 0.5), signs([score[:, ::-1]], 0.03, 0.5), rtol=1e-5)
 
 
 def test_a_card_brings_back_what_was_learned() -> None:

@@ -11,8 +11,8 @@ from micrograph.core import BadInput
 from micrograph.simulate import GrapheneSheets, HrtemSampler, StemSampler
 from micrograph.simulate.settings import (
     Among,
-    Claimed,
     Elsewhere,
+    Told,
     at_places,
     place_of,
     ranges_of,
@@ -47,11 +47,17 @@ def test_electrons_of_a_column_are_told_when_they_are_drawn() -> None:
 
 
 def test_a_claimed_scale_stretches_all_lengths_and_no_pixel() -> None:
-    plain = with_ranges(Claimed(STEM), {"pixel_nm": (0.02, 0.02)})(np.random.default_rng(3))
-    wrong = with_ranges(Claimed(STEM, (1.25, 1.25)), {"pixel_nm": (0.025, 0.025)})(np.random.default_rng(3))
+    plain = with_ranges(Told(STEM), {"pixel_nm": (0.02, 0.02)})(np.random.default_rng(3))
+    wrong = with_ranges(Told(STEM, (1.25, 1.25)), {"pixel_nm": (0.025, 0.025)})(np.random.default_rng(3))
     np.testing.assert_array_equal(plain.image, wrong.image)
     np.testing.assert_allclose(wrong.sites.x_nm, 1.25 * plain.sites.x_nm)
     assert wrong.pixel_nm == pytest.approx(1.25 * plain.pixel_nm)
+
+
+def test_an_image_that_is_turned_over_is_dark_where_it_was_bright() -> None:
+    plain, turned = (Told(STEM, turned=(share, share))(np.random.default_rng(3)) for share in (0.0, 1.0))
+    assert np.corrcoef(plain.image.ravel(), turned.image.ravel())[0, 1] == pytest.approx(-1.0)
+    np.testing.assert_array_equal(plain.sites.y_nm, turned.sites.y_nm)
 
 
 def test_elsewhere_goes_beyond_what_was_trained() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from micrograph.nets import Checkpoint, Head, NetSpec, build
-from micrograph.train.adapting import renormalised, resampled
+from micrograph.train.adapting import renormalised, resampled, turned_over
 
 SPEC = NetSpec(heads=(Head("atom", "spots", ("atom",)),), base=4, levels=2, pixel_nm=0.03)
 
@@ -37,3 +37,13 @@ def test_none_of_the_norms_is_the_network_itself() -> None:
     older = checkpoint()
     same = renormalised(older, [torch.randn(16, 16)], share=0.0)
     assert all(torch.equal(same.state[name], part) for name, part in older.state.items())
+
+
+def test_a_network_turned_over_says_of_an_image_what_it_said_of_its_negative() -> None:
+    older, image = checkpoint(), torch.randn(1, 1, 24, 24)
+    answers = []
+    for one, seen in ((older, -image), (turned_over(older), image)):
+        net = build(SPEC).eval()
+        net.load_state_dict(one.part("net"))
+        answers.append(net(seen)[0])
+    torch.testing.assert_close(answers[0], answers[1])

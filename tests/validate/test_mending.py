@@ -34,10 +34,10 @@ def test_everything_is_tried_and_judged_and_the_network_as_it_is_comes_first(che
     frame = with_ranges(SAMPLER, {"pixel_nm": (0.02, 0.02)})(np.random.default_rng(0)).image
     found = mend(checkpoint, SAMPLER, [frame], 0.02, settings=HASTY, rng=np.random.default_rng(1))
     names = [one.name for one in found.attempts]
-    assert names[0] == "as it is" and "learned on" in names[-1] and len(names) == 8
+    assert names[0] == "as it is" and "learned on" in names[-1] and len(names) == 9
     assert all(0 <= one.f1 <= 1 for one in found.attempts)
     assert found.best in found.attempts
-    assert {"pixel_nm", "claimed", "defocus_nm"} <= set(found.like.domain())
+    assert {"pixel_nm", "claimed", "turned", "defocus_nm"} <= set(found.like.domain())
 
 
 def test_what_is_no_better_than_chance_is_not_kept(checkpoint: Checkpoint) -> None:

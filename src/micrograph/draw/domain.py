@@ -24,7 +24,8 @@ NAMES = {
     "line_noise": "noise of rows",
     "focal_spread_nm": "focal spread (nm)",
     "vibration_nm": "vibration (nm)",
-    "claimed": "pixel claimed / true",
+    "claimed": "pixel told / true",
+    "turned": "contrast turned",
     "material": "",
 }
 
@@ -60,8 +61,8 @@ def _plane(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
                 Rectangle((at[1] - 0.47, at[0] - 0.47), 0.94, 0.94, fill=False, edgecolor=ORANGE, linewidth=2.5)
             )
     axes.imshow(values, origin="lower", vmin=0, vmax=1, cmap="cividis", aspect="auto")
-    axes.set_xticks(range(len(xs)), [f"{x:.3g}" for x in xs], fontsize=9)
-    axes.set_yticks(range(len(ys)), [f"{y:.2g}" for y in ys], fontsize=9)
+    axes.set_xticks(range(len(xs)), [f"{x:.2g}" for x in xs], fontsize=8)
+    axes.set_yticks(range(len(ys)), [f"{y:.2g}" for y in ys], fontsize=8)
     axes.set_xlabel(NAMES.get(second, second))
     axes.set_ylabel(NAMES.get(first, first))
     axes.set_title("F1; framed: trained on", fontsize=10)
@@ -77,7 +78,7 @@ def _alone(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_yticks(places, [_told(row) for row in rows], fontsize=8)
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("F1")
-    axes.legend(fontsize=9, loc="lower left")
+    axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, frameon=False)
 
 
 def _told(row: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 A network that sees badly says so in its maps, wherever the image comes from: scores that are neither high nor low,
 peaks just below the threshold, blurred spots. How much such signs cost is learned on simulated images of other
 microscopes (`validate.expecting`) and kept in the card of the weights. The idea is that of Garg et al. 2022,
-arXiv:2201.04234.
+arXiv:2201.04234; the distance of the features tells what a network is sure of and should not be.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _APART_NM = 0.08
 TIMES_NOMINAL, LEAST_ERROR = 2.0, 0.1
 
 
-def signs(maps: Sequence[NDArray[np.float32]], pixel_nm: float) -> Array:
-    """Return the five signs in score maps (h, w) of pixels of `pixel_nm`, one map a kind of column.
+def signs(maps: Sequence[NDArray[np.float32]], pixel_nm: float, distance: float) -> Array:
+    """Return the six signs in score maps (h, w) of pixels of `pixel_nm`, one map a kind of column.
 
     Logits of the mean score of what was found and of its share in all that might be there; undecided peaks per column
-    found; log entropy per pixel; log mean score.
+    found; log entropy per pixel; log mean score; log `distance` of the features from those of the training images.
     """
     score = np.concatenate([find_peaks(one, SEEN, _APART_NM / pixel_nm).score for one in maps])
     columns = score[score > FOUND]
@@ -50,6 +50,7 @@ def signs(maps: Sequence[NDArray[np.float32]], pixel_nm: float) -> Array:
             min(undecided / max(len(columns), 1), 10.0),
             np.log(entropy + 1e-6),
             np.log(float(p.mean()) * len(maps) + 1e-6),
+            np.log(min(distance, 10.0) + 0.1),
         ]
     )
 

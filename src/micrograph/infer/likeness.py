@@ -54,11 +54,12 @@ def alike(
     frames: (H, W), with pixels of `pixel_nm`; the weights (N,) sum to 1. Signs say nothing: an image of something thin
     is nearly the same on both sides of the focus.
     """
+    from scipy.stats import rankdata
     from sklearn.ensemble import ExtraTreesRegressor
 
     numbers = np.array([described(one.image, one.pixel_nm, model_nm) for one in draws])
     values = np.array([[abs(one.params[name]) for name in settings] for one in draws])
-    ranks = np.squeeze(values.argsort(axis=0).argsort(axis=0) / len(draws))
+    ranks = np.squeeze(rankdata(values, axis=0) / len(draws))
     forest = ExtraTreesRegressor(_TREES, min_samples_leaf=_LEAF, max_features=0.5, random_state=0).fit(numbers, ranks)
     leaves = forest.apply(numbers)
     asked = forest.apply(np.array([described(frame, pixel_nm, model_nm) for frame in frames]))

@@ -104,7 +104,7 @@ class Predictor:
         stacks = {name: np.stack([maps[name] for maps, _, _ in answers]) for name in self.spec.names}
         maps = {name: stack.mean(axis=0) for name, stack in stacks.items()}
         distance = float(np.mean([distance for _, _, distance in answers]))
-        worth, doubts = self._expected(maps, grid)
+        worth, doubts = self._expected(maps, grid, distance)
         notes = (*self._pixel_notes(pixel), *_distance_notes(distance), *doubts)
         return Prediction(
             frame=frame,
@@ -140,13 +140,13 @@ class Predictor:
         found = Prediction(frame, maps, sigma, pixel, flags, distance, notes)
         return self.view.finished(found) if isinstance(self.view, Finisher) else found
 
-    def _expected(self, maps: Mapping[str, Array], pixel_nm: float) -> tuple[float, tuple[str, ...]]:
+    def _expected(self, maps: Mapping[str, Array], pixel_nm: float, away: float) -> tuple[float, tuple[str, ...]]:
         """Return the F1 that the columns in these maps are expected to reach, and a sentence where it is low."""
         expected = expected_of(self.card)
         if expected is None:
             return float("nan"), ()
         spots = [maps[head.name] for head in self.spec.heads if head.kind == "spots"]
-        value = expected(signs(spots, pixel_nm))
+        value = expected(signs(spots, pixel_nm, away))
         return value, expected.notes(value)
 
     def _pixel_notes(self, pixel_nm: float) -> tuple[str, ...]:

@@ -25,28 +25,35 @@ STEM = (
 TEM = ("dose_e_per_A2", "pixel_nm", "defocus_nm", "astigmatism_nm", "focal_spread_nm", "vibration_nm", "mtf")
 #: Settings that are placed by their logarithm.
 LOGARITHMIC = frozenset({"electrons", "dose_e_per_A2", "pixel_nm", "claimed"})
-#: What a scale bar that is wrong by so much still looks like.
-CLAIMED: Range = (0.8, 1.25)
+#: Ranges of what is not a setting of the microscope: scale bars that are wrong, and shares of images turned over.
+CLAIMED, TURNED = (0.8, 1.25), (0.0, 0.25)
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """Samples whose scale is wrong: their pixels claim to be `claimed` times (range, log-uniform) as large as they are.
+class Told:
+    """Samples as a file may tell them: with a scale that is wrong, and with bright and dark turned over.
 
-    All lengths of a sample are those that it claims; its 'pixel_nm' is pinned by what is claimed.
+    claimed: range (log-uniform) of the pixel size that is told over the true one; all lengths of a sample are told
+    ones, and its 'pixel_nm' is pinned as it is told. turned: range of the share of images that are turned over.
     """
 
     sampler: Sampler
     claimed: Range = (1.0, 1.0)
+    turned: Range = (0.0, 0.0)
 
     def __call__(self, rng: np.random.Generator) -> Sample:
-        """Return one sample on its claimed scale."""
+        """Return one sample as it is told."""
         factor = float(np.exp(rng.uniform(*np.log(self.claimed))))
+        turned = rng.random() < rng.uniform(*self.turned)
         true = tuple(end / factor for end in ranges_of(self.sampler)["pixel_nm"])
         sample = with_ranges(self.sampler, {"pixel_nm": (true[0], true[1])})(rng)
-        sites = replace(sample.sites, y_nm=sample.sites.y_nm * factor, x_nm=sample.sites.x_nm * factor)
-        params = {**sample.params, "claimed": factor}
-        return replace(sample, pixel_nm=sample.pixel_nm * factor, sites=sites, params=params)
+        return replace(
+            sample,
+            image=sample.image.max() + sample.image.min() - sample.image if turned else sample.image,
+            pixel_nm=sample.pixel_nm * factor,
+            sites=replace(sample.sites, y_nm=sample.sites.y_nm * factor, x_nm=sample.sites.x_nm * factor),
+            params={**sample.params, "claimed": factor, "turned": float(turned)},
+        )
 
 
 def ranges_of(sampler: Sampler) -> dict[str, Range]:
@@ -63,8 +70,8 @@ def ranges_of(sampler: Sampler) -> dict[str, Range]:
     if isinstance(sampler, Either):
         each = [ranges_of(one) for one in sampler.samplers]
         return {name: (min(one[name][0] for one in each), max(one[name][1] for one in each)) for name in each[0]}
-    if isinstance(sampler, Claimed):
-        return {**ranges_of(sampler.sampler), "claimed": CLAIMED}
+    if isinstance(sampler, Told):
+        return {**ranges_of(sampler.sampler), "claimed": CLAIMED, "turned": TURNED}
     raise BadInput(f"The settings of {type(sampler).__name__} are not known by name: only those of STEM and HRTEM are.")
 
 
@@ -73,9 +80,10 @@ def with_ranges(sampler: Sampler, changes: Mapping[str, Range]) -> Sampler:
     unknown = set(changes) - set(ranges_of(sampler))
     if unknown:
         raise BadInput(f"There is no setting '{min(unknown)}': choose among {', '.join(ranges_of(sampler))}.")
-    if isinstance(sampler, Claimed):
-        rest = {name: range_ for name, range_ in changes.items() if name != "claimed"}
-        return Claimed(with_ranges(sampler.sampler, rest), changes.get("claimed", sampler.claimed))
+    if isinstance(sampler, Told):
+        told = {name: changes.get(name, getattr(sampler, name)) for name in _TOLD}
+        rest = {name: range_ for name, range_ in changes.items() if name not in _TOLD}
+        return Told(with_ranges(sampler.sampler, rest), **told)
     if isinstance(sampler, Either):
         return replace(sampler, samplers=tuple(_hrtem(one, changes) for one in sampler.samplers))
     if isinstance(sampler, HrtemSampler):
@@ -132,6 +140,8 @@ def _hrtem(sampler: HrtemSampler, changes: Mapping[str, Range]) -> HrtemSampler:
     return replace(sampler, least_transfer=0.0, **given)  # others record what their lens shows, however little
 
 
+#: Settings of `Told`.
+_TOLD = ("claimed", "turned")
 #: How far beyond its range a setting may lie on other microscopes, in places below and above.
 REACH = (-0.5, 1.5)
 REACH_LINEAR = (-1.0, 3.0)
@@ -154,7 +164,7 @@ class Elsewhere:
 
 def one_of(sampler: Sampler, rng: np.random.Generator) -> Sampler:
     """Return the sampler, or of `Either` one of its samplers, each as likely as its share."""
-    if isinstance(sampler, Claimed):
+    if isinstance(sampler, Told):
         return replace(sampler, sampler=one_of(sampler.sampler, rng))
     if isinstance(sampler, Either):
         return sampler.samplers[int(rng.choice(len(sampler.samplers), p=sampler.shares))]

@@ -1,4 +1,4 @@
-"""A network that is moved to other images without learning anew: its pixel, and the statistics of its norms."""
+"""A network moved to other images without learning anew: its pixel, its sign, the statistics of its norms."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ def resampled(checkpoint: Checkpoint, factor: float) -> Checkpoint:
     spec = cast(NetSpec, checkpoint.spec)
     assert spec.pixel_nm is not None
     return replace(checkpoint, spec=replace(spec, pixel_nm=spec.pixel_nm * factor, spot_nm=spec.spot_nm * factor))
+
+
+def turned_over(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the network that says of an image what the given one says of its negative."""
+    first = ("net.down.0.first.weight", "net.down.0.skip.weight")
+    state = {name: -part if name in first else part for name, part in checkpoint.state.items()}
+    return replace(checkpoint, state=state)
 
 
 @torch.no_grad()

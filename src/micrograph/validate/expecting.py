@@ -33,7 +33,8 @@ class Lesson:
 def lesson(predict: Predictor, sample: Sample) -> Lesson:
     """Return what one sample teaches."""
     prediction, places = spots(predict, sample.image, sample.pixel_nm)
-    seen = signs([prediction.maps[name] for name in spots_heads(predict)], prediction.pixel_nm)
+    maps = [prediction.maps[name] for name in spots_heads(predict)]
+    seen = signs(maps, prediction.pixel_nm, prediction.domain_distance)
     return Lesson(seen, detection(sample, *places.T))
 
 

@@ -22,8 +22,8 @@ from micrograph.infer.backends import torch_backend
 from micrograph.infer.likeness import alike
 from micrograph.infer.predictor import Member, Predictor
 from micrograph.nets import Checkpoint, NetSpec, normalise, save, to_model_grid
-from micrograph.simulate.settings import Among, Claimed, Elsewhere, ranges_of, with_ranges
-from micrograph.train.adapting import renormalised, resampled
+from micrograph.simulate.settings import Among, Elsewhere, Told, ranges_of, with_ranges
+from micrograph.train.adapting import renormalised, resampled, turned_over
 from micrograph.train.settings import TrainSettings
 from micrograph.train.trainer import train
 from micrograph.validate.intervals import Interval, bootstrap
@@ -46,7 +46,7 @@ _LIKELY = 80
 class MendSettings:
     """How to mend: `draws` images to learn how frames were taken, `judges` to judge an attempt, and the training."""
 
-    draws: int = 600
+    draws: int = 500
     judges: int = 12
     training: TrainSettings = field(
         default_factory=lambda: TrainSettings(
@@ -122,7 +122,7 @@ def images_like(
 ) -> Among:
     """Return the sampler of images taken as `frames` were, as far as they say; it learns from so many `draws`."""
     assert spec.pixel_nm is not None
-    here = with_ranges(Claimed(clean(sampler)), {"pixel_nm": (pixel_nm, pixel_nm)})
+    here = with_ranges(Told(clean(sampler)), {"pixel_nm": (pixel_nm, pixel_nm)})
     names = list(ranges_of(here))
     drawn = sampled(Elsewhere(here), draws, rng)
     weights = alike(frames, pixel_nm, drawn, [name for name in names if name != "pixel_nm"], spec.pixel_nm)
@@ -147,8 +147,10 @@ def _tries(
     """Yield the ways to mend, each built on the best that is `done` when it is asked for: name, network, seconds."""
     yield "as it is", checkpoint, 0.0
     progress(1, 3, "other pixels, other norms")
+    yield "bright and dark turned over", turned_over(checkpoint), 0.0
+    best = max(done, key=lambda one: one.f1)
     for factor in FACTORS:
-        yield f"pixels {factor:.2f} times as large", resampled(checkpoint, factor), 0.0
+        yield _also(best, f"pixels {factor:.2f} times as large"), resampled(best.checkpoint, factor), 0.0
     began, best = time.perf_counter(), max(done, key=lambda one: one.f1)
     images = [seen_by(best.checkpoint, sample) for sample in sampled(near, settings.judges, rng)]
     for share in SHARES:

@@ -13,7 +13,7 @@ from micrograph.core import BadInput, Calibration, Frame, Prediction, Sample, Sa
 from micrograph.features.locate import LocateSettings, spotted
 from micrograph.simulate import Either, HrtemSampler, StemSampler, Structure, WulffParticles
 from micrograph.simulate.hrtem_scenes import Scenery
-from micrograph.simulate.settings import Claimed, at_places, ranges_of, value_at
+from micrograph.simulate.settings import Told, at_places, ranges_of, value_at
 from micrograph.structures import random_graphene, random_lattice_2d, random_monolayer
 from micrograph.validate.metrics import Detection, f1, match
 from micrograph.validate.trials import is_empty
@@ -118,7 +118,7 @@ def clean(sampler: Sampler) -> Sampler:
         return replace(sampler, samplers=tuple(replace(one, filmed=0.0) for one in sampler.samplers))
     if isinstance(sampler, HrtemSampler):
         return replace(sampler, filmed=0.0)
-    if isinstance(sampler, Claimed):
+    if isinstance(sampler, Told):
         return replace(sampler, sampler=clean(sampler.sampler))
     return sampler
 
@@ -134,7 +134,8 @@ def shifts_of(sampler: Sampler) -> list[Shift]:
         ]
     for name in ALONE:
         found += [moved_to(sampler, name, {name: place}) for place in LINEAR_PLACES[3:] if name in names]
-    found += [Shift("claimed", Claimed(clean(sampler), (one, one)), values={"claimed": one}) for one in CLAIMS]
+    found += [Shift("claimed", Told(clean(sampler), (one, one)), values={"claimed": one}) for one in CLAIMS]
+    found += [Shift("turned", Told(clean(sampler), turned=(1.0, 1.0)), values={"turned": "over"})]
     return found + materials_of(clean(sampler))
 
 
