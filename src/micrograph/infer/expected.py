@@ -26,6 +26,8 @@ FOUND, SEEN = 0.5, 0.02
 _UNDECIDED = (0.1, 0.9)
 #: Shares are not told apart nearer to 0 and 1 than this.
 _LEAST = 0.005
+#: Images farther from the training images than this are all alike.
+_FAR = 2.0
 #: Columns are at least so far apart (nm).
 _APART_NM = 0.08
 #: Doubt begins where the expected error is so many times that on training images, and so great at least.
@@ -50,7 +52,7 @@ def signs(maps: Sequence[NDArray[np.float32]], pixel_nm: float, distance: float)
             min(undecided / max(len(columns), 1), 10.0),
             np.log(entropy + 1e-6),
             np.log(float(p.mean()) * len(maps) + 1e-6),
-            np.log(min(distance, 10.0) + 0.1),
+            np.log(min(distance, _FAR) + 0.1),
         ]
     )
 
