@@ -71,7 +71,8 @@ class HrtemSampler:
     mtf, thermal_nm, film_nm (thickness of an amorphous carbon film above or below; a share `filmed` of the images has
     one); dose_e_per_A2 (log-uniform). Lenses that show less than `least_transfer` of the crystal's reflections at
     `shown_per_nm` (or at the scene's own), or some of them with the contrast turned over, are drawn again: nobody
-    records such images.
+    records such images. Where the ranges hardly hold others, that is an error, unless `insists` is off: then the lens
+    that shows most is taken.
 
     `Sample.sites` are the columns in the image; ``truth['count']`` (N,) the atoms in each, ``truth['rim_nm']`` (N,) how
     far each is from a hole or edge, rows as the sites; `params` the lens, dose, film and camera; the mask 'crystal' is
@@ -98,6 +99,7 @@ class HrtemSampler:
     filmed: float = 0.4
     shown_per_nm: float = 4.69
     least_transfer: float = 0.15
+    insists: bool = True
     optics: Optics = field(default_factory=Sliced)
 
     def __call__(self, rng: np.random.Generator) -> Sample:
@@ -119,6 +121,7 @@ class HrtemSampler:
     def lens(self, rng: np.random.Generator, scene: ColumnScene | None = None) -> Lens:
         """Return a lens that shows the lattice of a scene; raises `BadInput` where the ranges hold none."""
         shown_per_nm = (scene.shown_per_nm if scene else 0.0) or self.shown_per_nm
+        best, most = None, -1.0
         for _ in range(_DRAWS):
             lens = Lens(
                 voltage_kV=self.voltage_kV,
@@ -134,8 +137,13 @@ class HrtemSampler:
                 illumination_mrad=float(rng.uniform(*self.illumination_mrad)),
                 vibration_nm=float(rng.uniform(*self.vibration_nm)),
             )
-            if abs(lattice_contrast(lens, shown_per_nm)) >= self.least_transfer:
+            shown = abs(lattice_contrast(lens, shown_per_nm))
+            if shown >= self.least_transfer:
                 return lens
+            if shown > most:
+                best, most = lens, shown
+        if best is not None and not self.insists:
+            return best
         raise BadInput(
             f"No lens in these ranges shows {self.least_transfer} of the reflections at {shown_per_nm:.2f} per nm: "
             "widen the defocus or ask for less."

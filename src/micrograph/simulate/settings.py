@@ -137,7 +137,7 @@ def place_of(name: str, range_: Range, value: float) -> float:
 
 def _hrtem(sampler: HrtemSampler, changes: Mapping[str, Range]) -> HrtemSampler:
     given: dict[str, Any] = dict(changes)
-    return replace(sampler, least_transfer=0.0, **given)  # others record what their lens shows, however little
+    return replace(sampler, insists=False, **given)  # others record the best that their lens shows, however little
 
 
 #: Settings of `Told`.

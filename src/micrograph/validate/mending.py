@@ -38,15 +38,15 @@ Image = NDArray[np.float32]
 Progress = Callable[[int, int, str], object]
 #: Other pixels at which a network is tried, over its own, and shares of other norms.
 FACTORS, SHARES = (0.75, 0.87, 1.15, 1.33), (0.5, 1.0)
-#: So many of the likeliest settings are kept.
-_LIKELY = 80
+#: Rounds of asking how frames were taken; so many of the likeliest settings are kept.
+ROUNDS, _LIKELY = 3, 60
 
 
 @dataclass(frozen=True)
 class MendSettings:
     """How to mend: `draws` images to learn how frames were taken, `judges` to judge an attempt, and the training."""
 
-    draws: int = 500
+    draws: int = 600
     judges: int = 12
     training: TrainSettings = field(
         default_factory=lambda: TrainSettings(
@@ -120,15 +120,22 @@ def mend(
 def images_like(
     frames: Sequence[Image], pixel_nm: float, sampler: Sampler, spec: NetSpec, draws: int, rng: np.random.Generator
 ) -> Among:
-    """Return the sampler of images taken as `frames` were, as far as they say; it learns from so many `draws`."""
+    """Return the sampler of images taken as `frames` were, as far as they say; it learns from so many `draws`.
+
+    It asks in rounds: the settings that were likely in one are drawn anew, among other crystals, in the next.
+    """
     assert spec.pixel_nm is not None
     here = with_ranges(Told(clean(sampler)), {"pixel_nm": (pixel_nm, pixel_nm)})
     names = list(ranges_of(here))
-    drawn = sampled(Elsewhere(here), draws, rng)
-    weights = alike(frames, pixel_nm, drawn, [name for name in names if name != "pixel_nm"], spec.pixel_nm)
-    likely = np.argsort(-weights)[:_LIKELY]
-    settings = tuple({name: drawn[row].params[name] for name in names} | {"pixel_nm": pixel_nm} for row in likely)
-    return Among(here, settings, tuple((weights[likely] / weights[likely].sum()).tolist()))
+    like: Sampler = Elsewhere(here)
+    for _ in range(ROUNDS):
+        drawn = sampled(like, draws // ROUNDS, rng)
+        weights = alike(frames, pixel_nm, drawn, [name for name in names if name != "pixel_nm"], spec.pixel_nm)
+        likely = np.argsort(-weights)[:_LIKELY]
+        settings = tuple({name: drawn[row].params[name] for name in names} | {"pixel_nm": pixel_nm} for row in likely)
+        like = Among(here, settings, tuple((weights[likely] / weights[likely].sum()).tolist()))
+    assert isinstance(like, Among)
+    return like
 
 
 def sampled(sampler: Sampler, count: int, rng: np.random.Generator) -> list[Sample]:

@@ -16,7 +16,7 @@ from micrograph.validate.shifts import Shifted, analysed, network_of, shifts_of
 
 Array = NDArray[np.float64]
 #: Images of each shift; checks of shifts share them.
-IMAGES, DATA = 5, "shifts"
+IMAGES, DATA = 10, "shifts"
 #: A shift is bad if its error is so many times that on images as in training.
 BAD = 2.0
 _ANSWERS: Shared[list[list[Shifted]]] = Shared()
