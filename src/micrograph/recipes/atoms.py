@@ -24,9 +24,8 @@ from micrograph.structures import columns, from_file, graphene, random_displacem
 from micrograph.validate import Trial, atom_f1, coverage_1sigma, domain_auroc, position_over_limit, slope_error
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
+from micrograph.validate.mending_checks import elsewhere
 from micrograph.validate.site_claims import POSITIONS
-from micrograph.validate.mending_checks import mended_share
-from micrograph.validate.shift_checks import expected_alarm, expected_rank
 
 #: Multislice images, made by another simulator: an oxide, graphene, two monolayers (their empty sites do not count).
 OXIDE = Trial(("srtio3_001",), 1e5, repeats=4, of="SrTiO3 with its oxygen")
@@ -153,9 +152,7 @@ RECIPE = Recipe(
         coverage_1sigma(GRAPHENE, within=0.05),
         domain_auroc(GRAPHENE.at(1e5, repeats=1), foreign=(), kinds=("noise", "texture")),
         *intervals_cover(TRUST),
-        expected_rank(DATA),
-        expected_alarm(DATA),
-        mended_share(DATA),
+        *elsewhere(DATA),
     ),
     trust=TRUST,
 )

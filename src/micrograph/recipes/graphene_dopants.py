@@ -28,9 +28,8 @@ from micrograph.validate import (
 )
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
+from micrograph.validate.mending_checks import elsewhere
 from micrograph.validate.site_claims import POSITIONS
-from micrograph.validate.mending_checks import mended_share
-from micrograph.validate.shift_checks import expected_alarm, expected_rank
 
 #: Multislice images, made by another simulator: displaced atoms, displaced atoms with silicon, named defects.
 DISPLACED = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5)
@@ -92,9 +91,7 @@ RECIPE = Recipe(
         score_calibration(DISPLACED.at(3e4, repeats=1)),
         domain_auroc(DISPLACED.at(1e5, repeats=1), foreign=("tmd_wse2_0", "tmd_mos2_0")),
         *intervals_cover(TRUST),
-        expected_rank(GRAPHENE_IMAGES),
-        expected_alarm(GRAPHENE_IMAGES),
-        mended_share(GRAPHENE_IMAGES),
+        *elsewhere(GRAPHENE_IMAGES),
     ),
     trust=TRUST,
 )

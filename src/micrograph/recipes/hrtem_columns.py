@@ -35,9 +35,8 @@ from micrograph.validate.hrtem_checks import (
     sharing,
     simulators_apart,
 )
+from micrograph.validate.mending_checks import elsewhere
 from micrograph.validate.site_claims import POSITIONS
-from micrograph.validate.mending_checks import mended_share
-from micrograph.validate.shift_checks import expected_alarm, expected_rank
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,9 +164,7 @@ RECIPE = Recipe(
         domain_auroc(FAIR, foreign=(), kinds=("noise", "texture")),
         seconds_a_frame(GRAPHENE_HRTEM, at_most_s=1.0),
         *intervals_cover(TRUST),
-        expected_rank(COLUMN_IMAGES),
-        expected_alarm(COLUMN_IMAGES),
-        mended_share(COLUMN_IMAGES),
+        *elsewhere(COLUMN_IMAGES),
     ),
     trust=TRUST,
     # The shipped weights learned in two rounds: 900 steps from atoms-1, then 2,600 from themselves (reuse 8).

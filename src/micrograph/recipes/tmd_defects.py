@@ -30,9 +30,8 @@ from micrograph.validate import (
 )
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
+from micrograph.validate.mending_checks import elsewhere
 from micrograph.validate.site_claims import POSITIONS
-from micrograph.validate.mending_checks import mended_share
-from micrograph.validate.shift_checks import expected_alarm, expected_rank
 
 #: Multislice images, made by another simulator.
 WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3, of="WSe2")
@@ -99,9 +98,7 @@ RECIPE = Recipe(
         score_calibration(WSE2),
         domain_auroc(WSE2.at(1e5, repeats=1), foreign=("graphene_displaced_0",)),
         *intervals_cover(TRUST),
-        expected_rank(MONOLAYER_IMAGES),
-        expected_alarm(MONOLAYER_IMAGES),
-        mended_share(MONOLAYER_IMAGES),
+        *elsewhere(MONOLAYER_IMAGES),
     ),
     trust=TRUST,
 )

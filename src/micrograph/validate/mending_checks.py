@@ -13,6 +13,7 @@ from micrograph.simulate.settings import Told, at_places, one_of, ranges_of
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap
 from micrograph.validate.metrics import f1
+from micrograph.validate.shift_checks import expected_alarm, expected_rank
 from micrograph.validate.shifts import clean, found, network_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Case(NamedTuple):
     def share(self) -> float:
         """Share of the lost F1 that came back."""
         return (self.after - self.before) / (self.home - self.before)
+
+
+def elsewhere(sampler: Sampler) -> tuple[Check, Check, Check]:
+    """Build the checks of a network on other microscopes: is the error told, is an alarm right, can it be mended."""
+    return expected_rank(sampler), expected_alarm(sampler), mended_share(sampler)
 
 
 def mended_share(sampler: Sampler, *, at_least: float = 0.7, settings: MendSettings | None = None) -> Check:
