@@ -75,7 +75,8 @@ def mend_for(request: Request, path: Path, out: Path, asked: Asked, progress: Ad
         progress(3, 3, "what to expect")
         predict = predictor_of(found.best.checkpoint)
         made = expecting(predict, found.like, Elsewhere(found.like.sampler), images=_LESSONS).members[0].checkpoint
-        save(out, replace(made, card={**made.card, "recipe": recipe.name, "mended": card_of(found, older.digest)}))
+        told = {"recipe": recipe.name, "domain": found.like.domain(), "mended": card_of(found, older.digest)}
+        save(out, replace(made, card={**made.card, **told}))
     return found
 
 
@@ -92,13 +93,12 @@ def _middle(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def card_of(found: Mended, weights: str) -> dict[str, Any]:
-    """Return for the card what was mended: from which weights, how, for which settings, before and after."""
+    """Return for the card what was mended: from which weights, how, before and after."""
     return {
         "from": weights,
         "how": found.best.name,
         "f1_before": list(found.before),
         "f1_after": list(found.after),
-        "settings": found.like.domain(),
     }
 
 
