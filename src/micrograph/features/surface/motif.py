@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.features.surface.bends import demodulated, step_of, unwound
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -22,6 +24,8 @@ REACH_CELLS, _COMPONENTS, _ORDERS = 1.6, 12, 8
 _SHARED, _MOST_SAMPLES, _FINEST = 12, 96, 2.0
 #: Rounds of shift and motif.
 ROUNDS = 4
+#: At first, without a motif: rounds, cells over which waves are averaged (1 sigma), and highest order.
+_UNWINDING, _UNWOUND_CELLS, _UNWOUND_ORDERS = 2, 0.7, 4
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,24 @@ def follow(image: Array, usable: Mask, cell: Array, shift: Array | None = None, 
 
     shift: (2, H, W) where it is known already, roughly; then one of the `rounds` is enough.
     """
-    shift = np.zeros((2, *image.shape)) if shift is None else shift
-    rows, columns = np.indices(image.shape)
-    grid = np.stack([rows, columns]).astype(float)
+    values = np.where(usable, image, 0.0)
+    shift, known = (np.zeros((2, *image.shape)), False) if shift is None else (shift, True)
+    for _ in range(0 if known else _UNWINDING):
+        cell, shift, place = _placed(cell, shift, usable)
+        shift = shift + _first_shift(values, place, cell)
     for _ in range(rounds):
-        slope, shift = _straightened(shift, usable)
-        cell = cell @ (np.eye(2) + slope).T
-        place = np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
-        motif = _motif(image, usable, cell, place)
-        shift = shift + _shift(image, usable, cell, shift, motif)
+        cell, shift, place = _placed(cell, shift, usable)
+        shift = shift + _shift(values, place, cell, _motif(image, usable, cell, place))
+    cell, shift, place = _placed(cell, shift, usable)
+    return Followed(cell, shift, _motif(image, usable, cell, place), place)
+
+
+def _placed(cell: Array, shift: Array, usable: Mask) -> tuple[Array, Array, Array]:
+    """Return the cell with the mean slope of a shift in it, the shift without it, and where pixels lie in the cell."""
     slope, shift = _straightened(shift, usable)
     cell = cell @ (np.eye(2) + slope).T
-    place = np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
-    return Followed(cell, shift, _motif(image, usable, cell, place), place)
+    grid = np.indices(shift.shape[1:]).astype(float)
+    return cell, shift, np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
 
 
 def enlarged(shift: Array, number: int, shape: tuple[int, ...]) -> Array:
@@ -83,55 +92,49 @@ def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:
     return fit[1:].T, shift - np.einsum("ij,jyx->iyx", fit[1:].T, grid)
 
 
-def _shift(image: Array, usable: Mask, cell: Array, shift: Array, motif: Array) -> Array:
+def _first_shift(values: Array, place: Array, cell: Array) -> Array:
+    """Return how far (2, H, W) the lattice of an image lies from where a cell says, whatever its motif: unwound."""
+    sigma = _UNWOUND_CELLS * float(np.linalg.norm(cell, axis=1).mean())
+    step = step_of(values.shape, sigma)
+    reciprocal = np.linalg.inv(cell).T
+    orders = _orders(_UNWOUND_ORDERS, reciprocal)
+    seen = demodulated(values, place, orders, step, sigma)
+    strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_COMPONENTS]
+    return _spread(unwound(seen[strong], orders[strong] @ reciprocal), step, values.shape)
+
+
+def _shift(values: Array, place: Array, cell: Array, motif: Array) -> Array:
     """Return how far (2, H, W) the image lies from where the motif says, from the strongest components."""
     reciprocal = np.linalg.inv(cell).T
-    orders = np.array([(h, k) for h in range(_ORDERS + 1) for k in range(-_ORDERS, _ORDERS + 1) if (h, k) > (0, 0)])
     filled = np.where(np.isfinite(motif), motif, np.nanmean(motif))
     spectrum = np.fft.fft2(filled) / filled.size
-    within = (np.abs(orders) < np.array(motif.shape) / 2).all(axis=1)
-    orders = orders[within & (np.abs(orders @ reciprocal).max(axis=1) < 0.4)]
+    orders = _orders(_ORDERS, reciprocal)
+    orders = orders[(np.abs(orders) < np.array(motif.shape) / 2).all(axis=1)]
     strength = np.abs(spectrum[tuple(orders.T)])
-    strong = np.argsort(-strength)[:_COMPONENTS]
+    orders = orders[np.argsort(-strength)[:_COMPONENTS]]
     sigma = REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
     step = max(1, int(sigma / 4))
-    grid = np.indices(image.shape).astype(float) - shift
-    normal, pull = np.zeros((2, 2, *_blocks(image.shape, step))), np.zeros((2, *_blocks(image.shape, step)))
-    for order in orders[strong]:
-        g = order @ reciprocal
-        wave = np.exp(-2j * np.pi * np.einsum("i,iyx->yx", g, grid))
-        seen = _smooth(np.where(usable, image, 0.0) * wave, step, sigma)
-        known = np.conj(spectrum[tuple(order)])
-        product = seen * known
-        weight = np.abs(product)
-        normal += weight * np.multiply.outer(np.outer(g, g), np.ones(weight.shape))
-        pull += weight * np.angle(product) / (-2 * np.pi) * g[:, None, None]
-    small = 1e-3 * float(np.trace(normal.mean(axis=(2, 3)))) * np.eye(2)[:, :, None, None]
-    solved = np.linalg.solve((normal + small).transpose(2, 3, 0, 1), pull.transpose(1, 2, 0)[..., None])[..., 0]
-    return np.stack([_spread(np.asarray(solved[..., axis], float), step, image.shape) for axis in range(2)])
+    product = demodulated(values, place, orders, step, sigma) * spectrum[tuple(orders.T)].conj()[:, None, None]
+    weight, g = np.abs(product), orders @ reciprocal
+    normal = np.einsum("kyx,ki,kj->yxij", weight, g, g)
+    pull = np.einsum("kyx,ki->yxi", weight * np.angle(product) / (-2 * np.pi), g)
+    small = 1e-3 * float(np.trace(normal.mean(axis=(0, 1)))) * np.eye(2)
+    solved = np.linalg.solve(normal + small, pull[..., None])[..., 0]
+    return _spread(solved.transpose(2, 0, 1), step, values.shape)
 
 
-def _blocks(shape: tuple[int, ...], step: int) -> tuple[int, int]:
-    height, width = (-(-n // step) for n in shape)
-    return height, width
-
-
-def _smooth(image: NDArray[np.complex128], step: int, sigma: float) -> NDArray[np.complex128]:
-    """Return an image, mean over blocks of `step` px, smoothed by `sigma` px; outside counts zero."""
-    from scipy.ndimage import gaussian_filter
-
-    height, width = _blocks(image.shape, step)
-    padded = np.zeros((height * step, width * step), complex)
-    padded[: image.shape[0], : image.shape[1]] = image
-    blocks = padded.reshape(height, step, width, step).mean(axis=(1, 3))
-    return np.asarray(gaussian_filter(blocks, sigma / step, mode="constant"))
+def _orders(most: int, reciprocal: Array) -> NDArray[np.intp]:
+    """Return the orders (K, 2) up to `most`, one of each opposite pair, of waves that pixels show."""
+    orders = np.array([(h, k) for h in range(most + 1) for k in range(-most, most + 1) if (h, k) > (0, 0)], np.intp)
+    return orders[np.abs(orders @ reciprocal).max(axis=1) < 0.4]
 
 
 def _spread(blocks: Array, step: int, shape: tuple[int, ...]) -> Array:
+    """Return values (2, h, w) of blocks of `step` px at all pixels of an image (H, W), (2, H, W)."""
     from scipy.ndimage import zoom
 
-    whole = zoom(blocks, step, order=1, mode="nearest", grid_mode=True)
-    return np.asarray(whole[: shape[0], : shape[1]])
+    whole = np.stack([zoom(one, step, order=1, mode="nearest", grid_mode=True) for one in blocks])
+    return np.asarray(whole[:, : shape[0], : shape[1]])
 
 
 def motif_of(image: Array, usable: Mask, followed: Followed) -> Array:
@@ -145,12 +148,13 @@ def _motif(image: Array, usable: Mask, cell: Array, place: Array) -> Array:
     index = np.minimum((place * sides[:, None, None]).astype(np.intp), (sides - 1)[:, None, None])
     flat = (index[0] * sides[1] + index[1])[usable]
     values = image[usable]
-    order = np.lexsort((values, flat))
-    flat, values = flat[order], values[order]
-    start = np.searchsorted(flat, np.arange(int(sides.prod())))
-    count = np.diff(np.append(start, len(flat)))
+    least, range_ = float(values.min()), max(float(np.ptp(values)), 1e-300)
+    keys = np.sort(flat + (values - least) / range_ * (1 - 1e-6))  # one sort of one number: sample, then value
+    start = np.searchsorted(keys, np.arange(int(sides.prod())))
+    count = np.diff(np.append(start, len(keys)))
     low, high = start + np.maximum(count - 1, 0) // 2, start + count // 2
-    middle = (values[np.minimum(low, len(values) - 1)] + values[np.minimum(high, len(values) - 1)]) / 2
+    middle = (keys[np.minimum(low, len(keys) - 1)] % 1 + keys[np.minimum(high, len(keys) - 1)] % 1) / 2
+    middle = middle / (1 - 1e-6) * range_ + least
     return np.where(count > 0, middle, np.nan).reshape(tuple(sides))
 
 

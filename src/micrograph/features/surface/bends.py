@@ -1,0 +1,95 @@
+"""How far the lattice of an image is shifted at each place, from the phases of its waves (geometric phase).
+
+A wave's phase tells the shift along it but for whole periods. Its differences between neighbouring blocks are small and
+known without that doubt: the shift is the field whose differences agree best with those of all waves, each weighted by
+how strong it is there (least squares, Ghiglia and Romero, doi:10.1364/JOSAA.11.000107). Islands and noise weigh little.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Waves = NDArray[np.complex64]
+
+#: Blocks along one side, at most, of a shift that is unwound.
+_MOST_BLOCKS = 96
+
+
+def blocks_of(shape: tuple[int, ...], step: int) -> tuple[int, int]:
+    """Return how many blocks of `step` px an image (H, W) has."""
+    height, width = (-(-n // step) for n in shape)
+    return height, width
+
+
+def step_of(shape: tuple[int, ...], sigma: float) -> int:
+    """Return the side (px) of blocks that are fine enough for a shift that is smooth over `sigma` px."""
+    return max(1, int(sigma / 2), -(-max(shape) // _MOST_BLOCKS))
+
+
+def demodulated(image: Array, place: Array, orders: NDArray[np.intp], step: int, sigma: float) -> Waves:
+    """Return the waves (K, h, w) of an image (H, W) in blocks of `step` px, smoothed by `sigma` px; outside is zero.
+
+    place: (2, H, W), where each pixel lies, in cells along a and b; orders: (K, 2), how often a wave repeats in a cell.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    values = image.astype(np.float32)
+    first = [np.exp(np.asarray(-2j * np.pi * one, np.complex64)) for one in place]
+    powers: list[dict[int, Waves]] = [{}, {}]
+    found = []
+    for order in orders:
+        wave = values
+        for axis, times in enumerate(order.tolist()):
+            if abs(times) not in powers[axis]:
+                powers[axis][abs(times)] = np.asarray(first[axis] ** abs(times), np.complex64)
+            one = powers[axis][abs(times)]
+            wave = wave * (one if times >= 0 else one.conj())
+        mean = _block_means(wave, step)
+        found.append(gaussian_filter(mean, sigma / step, mode="constant", truncate=3.0))
+    return np.asarray(found, np.complex64)
+
+
+def _block_means(wave: NDArray[np.generic], step: int) -> Waves:
+    height, width = blocks_of(wave.shape, step)
+    missing = [(0, height * step - wave.shape[0]), (0, width * step - wave.shape[1])]
+    padded = np.pad(wave, missing) if any(after for _, after in missing) else wave
+    return np.asarray(padded.reshape(height, step, width, step).mean(axis=(1, 3)), np.complex64)
+
+
+def unwound(seen: Waves, waves: Array) -> Array:
+    """Return the shift (2, h, w), zero on average, of blocks in which `waves` (K, 2), cycles per px, are `seen`."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.linalg import splu
+
+    number = seen[0].size
+    index = np.arange(number).reshape(seen.shape[1:])
+    flat = seen.reshape(len(seen), -1)
+    diagonal, ends, pull = np.zeros(number), [], np.zeros((2, number))
+    for i, j in ((index[:, :-1].ravel(), index[:, 1:].ravel()), (index[:-1].ravel(), index[1:].ravel())):
+        step, weight = _steps(flat[:, i], flat[:, j], waves)
+        ends.append((i, j, weight))
+        for sign, end in ((-1, i), (1, j)):
+            diagonal += np.bincount(end, weight, number)
+            for axis in range(2):
+                pull[axis] += sign * np.bincount(end, weight * step[axis], number)
+    i, j, weight = (np.concatenate(part) for part in zip(*ends, strict=True))
+    rows, columns = np.concatenate([i, j, np.arange(number)]), np.concatenate([j, i, np.arange(number)])
+    values = np.concatenate([-weight, -weight, diagonal + 1e-9 * diagonal.mean()])
+    solver = splu(coo_array((values, (rows, columns)), shape=(number, number)).tocsc())
+    shift = np.array([solver.solve(one) for one in pull]).reshape(2, *index.shape)
+    strength = diagonal.reshape(index.shape) / diagonal.sum()
+    return np.asarray(shift - np.sum(shift * strength, axis=(1, 2), keepdims=True))
+
+
+def _steps(one: Waves, other: Waves, waves: Array) -> tuple[Array, Array]:
+    """Return the steps (2, E) of the shift between neighbouring blocks, and their weights (E,)."""
+    product = other * one.conj()
+    weight = np.abs(product).astype(float)
+    along = -np.angle(product) / (2 * np.pi)
+    normal = np.einsum("ke,ki,kj->eij", weight, waves, waves)
+    strength = np.trace(normal, axis1=1, axis2=2)
+    normal += (1e-2 * strength + 1e-12 * strength.mean())[:, None, None] * np.eye(2)
+    step = np.linalg.solve(normal, np.einsum("ke,ki->ei", weight * along, waves)[..., None])[..., 0]
+    return step.T, strength
