@@ -11,21 +11,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Waves = NDArray[np.complex64]
 
+#: Rounds, cells over which waves are averaged (1 sigma), their highest order, and how many of the strongest count.
+_ROUNDS, _REACH_CELLS, _ORDERS, _STRONGEST = 2, 0.7, 4, 12
 #: Blocks along one side, at most, of a shift that is unwound.
 _MOST_BLOCKS = 96
 
 
-def blocks_of(shape: tuple[int, ...], step: int) -> tuple[int, int]:
+def unbent(image: Array, usable: Mask, cell: Array) -> tuple[Array, Array]:
+    """Return the mean cell of an image (H, W) in which `cell` (2, 2) about repeats, and the shift (2, H, W) of places.
+
+    Whatever is in the cell does not matter: only how its waves change from place to place.
+    """
+    values, shift = np.where(usable, image, 0.0), np.zeros((2, *image.shape))
+    for _ in range(_ROUNDS):
+        cell, shift, place = placed(cell, shift, usable)
+        reciprocal = np.linalg.inv(cell).T
+        sigma = _REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
+        step = max(1, int(sigma / 2), -(-max(image.shape) // _MOST_BLOCKS))
+        orders = orders_of(_ORDERS, reciprocal)
+        seen = demodulated(values, place, orders, step, sigma)
+        strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_STRONGEST]
+        shift = shift + spread(unwound(seen[strong], orders[strong] @ reciprocal), step, image.shape)
+    cell, shift, _ = placed(cell, shift, usable)
+    return cell, shift
+
+
+def placed(cell: Array, shift: Array, usable: Mask) -> tuple[Array, Array, Array]:
+    """Return the cell with the mean slope of a shift (2, H, W) in it, the shift without, where pixels lie in the cell.
+
+    The last is (2, H, W), 0 to 1 along a and b.
+    """
+    slope, shift = _straightened(shift, usable)
+    cell = cell @ (np.eye(2) + slope).T
+    grid = np.indices(shift.shape[1:]).astype(float)
+    return cell, shift, np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
+
+
+def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:
+    """Return the mean slope (2, 2) of a shift, d(y, x) by d(y, x), and the shift without it."""
+    if not shift.any():
+        return np.zeros((2, 2)), shift
+    grid = np.indices(shift.shape[1:]).astype(float)
+    design = np.column_stack([np.ones(int(usable.sum())), grid[0][usable], grid[1][usable]])
+    normal, pull = design.T @ design, design.T @ shift[:, usable].T
+    fit = np.linalg.solve(normal + 1e-9 * np.diag(np.diag(normal)), pull)
+    return fit[1:].T, shift - np.einsum("ij,jyx->iyx", fit[1:].T, grid)
+
+
+def orders_of(most: int, reciprocal: Array) -> NDArray[np.intp]:
+    """Return the orders (K, 2) up to `most`, one of each opposite pair, of waves that pixels show."""
+    orders = np.array([(h, k) for h in range(most + 1) for k in range(-most, most + 1) if (h, k) > (0, 0)], np.intp)
+    return orders[np.abs(orders @ reciprocal).max(axis=1) < 0.4]
+
+
+def spread(blocks: Array, step: int, shape: tuple[int, ...]) -> Array:
+    """Return values (2, h, w) of blocks of `step` px at all pixels of an image (H, W), (2, H, W)."""
+    from scipy.ndimage import zoom
+
+    whole = np.stack([zoom(one, step, order=1, mode="nearest", grid_mode=True) for one in blocks])
+    return np.asarray(whole[:, : shape[0], : shape[1]])
+
+
+def straight(image: Array, shift: Array) -> Array:
+    """Return an image (H, W) as it were without its shift (2, H, W); NaN where nothing was seen."""
+    from scipy.ndimage import map_coordinates
+
+    grid = np.indices(image.shape).astype(float)
+    at = grid + shift
+    for _ in range(3):
+        at = grid + np.stack([map_coordinates(one, at, order=1, mode="nearest") for one in shift])
+    return np.asarray(map_coordinates(image, at, order=1, mode="constant", cval=np.nan))
+
+
+def _blocks(shape: tuple[int, ...], step: int) -> tuple[int, int]:
     """Return how many blocks of `step` px an image (H, W) has."""
     height, width = (-(-n // step) for n in shape)
     return height, width
-
-
-def step_of(shape: tuple[int, ...], sigma: float) -> int:
-    """Return the side (px) of blocks that are fine enough for a shift that is smooth over `sigma` px."""
-    return max(1, int(sigma / 2), -(-max(shape) // _MOST_BLOCKS))
 
 
 def demodulated(image: Array, place: Array, orders: NDArray[np.intp], step: int, sigma: float) -> Waves:
@@ -52,7 +116,7 @@ def demodulated(image: Array, place: Array, orders: NDArray[np.intp], step: int,
 
 
 def _block_means(wave: NDArray[np.generic], step: int) -> Waves:
-    height, width = blocks_of(wave.shape, step)
+    height, width = _blocks(wave.shape, step)
     missing = [(0, height * step - wave.shape[0]), (0, width * step - wave.shape[1])]
     padded = np.pad(wave, missing) if any(after for _, after in missing) else wave
     return np.asarray(padded.reshape(height, step, width, step).mean(axis=(1, 3)), np.complex64)

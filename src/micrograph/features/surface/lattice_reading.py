@@ -12,7 +12,7 @@ from micrograph.features.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
 from micrograph.features.surface.motif import REACH_CELLS, Followed, enlarged, follow, motif_of
 from micrograph.features.surface.odd_places import Regions, Sites, odd_places, sites_of
-from micrograph.features.surface.repeats import binned, binning, find_repeat
+from micrograph.features.surface.repeats import Repeat, binned, binning, find_repeat
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -79,7 +79,7 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     repeat = find_repeat(_clipped(filled, seen), seen)
     if repeat is None:
         return None
-    followed = _first(_clipped(filled, seen), seen, repeat.cell)
+    followed = _first(_clipped(filled, seen), seen, repeat)
     followed = replace(followed, motif=motif_of(filled, seen, followed))
     if settings.lines != "none":
         level = level - _line_offsets(filled - followed.periodic(), seen)[:, None]
@@ -97,10 +97,10 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     return Surface(level, followed, _covariance(followed, usable), explained, sites, _odd(level, followed, settings))
 
 
-def _first(image: Array, seen: Mask, cell: Array) -> Followed:
+def _first(image: Array, seen: Mask, repeat: Repeat) -> Followed:
     """Return the lattice followed through an image (H, W): first where it is binned, which is fast, then as it is."""
     number = binning(image.shape)
-    small = follow(*binned(image, seen, number), cell / number)
+    small = follow(*binned(image, seen, number), repeat.cell / number, repeat.shift / number)
     return follow(image, seen, small.cell * number, enlarged(small.shift, number, image.shape), rounds=1)
 
 

@@ -13,19 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.surface.bends import demodulated, step_of, unwound
+from micrograph.features.surface.bends import demodulated, orders_of, placed, spread, unbent
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 #: Shifts are averaged over so many cells (1 sigma), from so many components up to this order.
-REACH_CELLS, _COMPONENTS, _ORDERS = 1.6, 12, 8
+REACH_CELLS, _COMPONENTS, _ORDERS = 0.8, 12, 8
 #: Pixels of all cells that share one sample of the motif, at least; samples along a side, and to a pixel, at most.
 _SHARED, _MOST_SAMPLES, _FINEST = 12, 96, 2.0
 #: Rounds of shift and motif.
 ROUNDS = 4
-#: At first, without a motif: rounds, cells over which waves are averaged (1 sigma), and highest order.
-_UNWINDING, _UNWOUND_CELLS, _UNWOUND_ORDERS = 2, 0.7, 4
 
 
 @dataclass(frozen=True)
@@ -52,23 +50,13 @@ def follow(image: Array, usable: Mask, cell: Array, shift: Array | None = None, 
     shift: (2, H, W) where it is known already, roughly; then one of the `rounds` is enough.
     """
     values = np.where(usable, image, 0.0)
-    shift, known = (np.zeros((2, *image.shape)), False) if shift is None else (shift, True)
-    for _ in range(0 if known else _UNWINDING):
-        cell, shift, place = _placed(cell, shift, usable)
-        shift = shift + _first_shift(values, place, cell)
+    if shift is None:
+        cell, shift = unbent(image, usable, cell)
     for _ in range(rounds):
-        cell, shift, place = _placed(cell, shift, usable)
+        cell, shift, place = placed(cell, shift, usable)
         shift = shift + _shift(values, place, cell, _motif(image, usable, cell, place))
-    cell, shift, place = _placed(cell, shift, usable)
+    cell, shift, place = placed(cell, shift, usable)
     return Followed(cell, shift, _motif(image, usable, cell, place), place)
-
-
-def _placed(cell: Array, shift: Array, usable: Mask) -> tuple[Array, Array, Array]:
-    """Return the cell with the mean slope of a shift in it, the shift without it, and where pixels lie in the cell."""
-    slope, shift = _straightened(shift, usable)
-    cell = cell @ (np.eye(2) + slope).T
-    grid = np.indices(shift.shape[1:]).astype(float)
-    return cell, shift, np.einsum("ij,jyx->iyx", np.linalg.inv(cell).T, grid - shift) % 1.0
 
 
 def enlarged(shift: Array, number: int, shape: tuple[int, ...]) -> Array:
@@ -82,33 +70,12 @@ def enlarged(shift: Array, number: int, shape: tuple[int, ...]) -> Array:
     return np.asarray(np.pad(whole, [(0, 0), *missing], mode="edge"))
 
 
-def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:
-    """Return the mean slope (2, 2) of a shift, d(y, x) by d(y, x), and the shift without it."""
-    if not shift.any():
-        return np.zeros((2, 2)), shift
-    grid = np.indices(shift.shape[1:]).astype(float)
-    design = np.column_stack([np.ones(int(usable.sum())), grid[0][usable], grid[1][usable]])
-    fit = np.linalg.lstsq(design, shift[:, usable].T, rcond=None)[0]
-    return fit[1:].T, shift - np.einsum("ij,jyx->iyx", fit[1:].T, grid)
-
-
-def _first_shift(values: Array, place: Array, cell: Array) -> Array:
-    """Return how far (2, H, W) the lattice of an image lies from where a cell says, whatever its motif: unwound."""
-    sigma = _UNWOUND_CELLS * float(np.linalg.norm(cell, axis=1).mean())
-    step = step_of(values.shape, sigma)
-    reciprocal = np.linalg.inv(cell).T
-    orders = _orders(_UNWOUND_ORDERS, reciprocal)
-    seen = demodulated(values, place, orders, step, sigma)
-    strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_COMPONENTS]
-    return _spread(unwound(seen[strong], orders[strong] @ reciprocal), step, values.shape)
-
-
 def _shift(values: Array, place: Array, cell: Array, motif: Array) -> Array:
     """Return how far (2, H, W) the image lies from where the motif says, from the strongest components."""
     reciprocal = np.linalg.inv(cell).T
     filled = np.where(np.isfinite(motif), motif, np.nanmean(motif))
     spectrum = np.fft.fft2(filled) / filled.size
-    orders = _orders(_ORDERS, reciprocal)
+    orders = orders_of(_ORDERS, reciprocal)
     orders = orders[(np.abs(orders) < np.array(motif.shape) / 2).all(axis=1)]
     strength = np.abs(spectrum[tuple(orders.T)])
     orders = orders[np.argsort(-strength)[:_COMPONENTS]]
@@ -120,21 +87,7 @@ def _shift(values: Array, place: Array, cell: Array, motif: Array) -> Array:
     pull = np.einsum("kyx,ki->yxi", weight * np.angle(product) / (-2 * np.pi), g)
     small = 1e-3 * float(np.trace(normal.mean(axis=(0, 1)))) * np.eye(2)
     solved = np.linalg.solve(normal + small, pull[..., None])[..., 0]
-    return _spread(solved.transpose(2, 0, 1), step, values.shape)
-
-
-def _orders(most: int, reciprocal: Array) -> NDArray[np.intp]:
-    """Return the orders (K, 2) up to `most`, one of each opposite pair, of waves that pixels show."""
-    orders = np.array([(h, k) for h in range(most + 1) for k in range(-most, most + 1) if (h, k) > (0, 0)], np.intp)
-    return orders[np.abs(orders @ reciprocal).max(axis=1) < 0.4]
-
-
-def _spread(blocks: Array, step: int, shape: tuple[int, ...]) -> Array:
-    """Return values (2, h, w) of blocks of `step` px at all pixels of an image (H, W), (2, H, W)."""
-    from scipy.ndimage import zoom
-
-    whole = np.stack([zoom(one, step, order=1, mode="nearest", grid_mode=True) for one in blocks])
-    return np.asarray(whole[:, : shape[0], : shape[1]])
+    return spread(solved.transpose(2, 0, 1), step, values.shape)
 
 
 def motif_of(image: Array, usable: Mask, followed: Followed) -> Array:

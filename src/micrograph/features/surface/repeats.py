@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.bravais import reduction
+from micrograph.features.surface.bends import straight, unbent
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,8 +28,8 @@ _LEAST_PX, _PERIODS = 3.5, 2.5
 _TRIED = ((0.85, 6), (0.6, 5), (0.0, 5))
 #: What changes over more than this share of the shorter side (1 sigma) is ground, no lattice.
 _SLOW = 0.08
-#: Orders of the fit, per reciprocal vector.
-_ORDERS = 7
+#: Multiples of the cell's vectors at which the autocorrelation sharpens it, round by round.
+_SHARPENED = (1, 2, 4)
 #: Least autocorrelation of a maximum, and the least angle between the two vectors of a cell (degrees).
 _LEAST_RISE, _LEAST_ANGLE = 0.08, 25.0
 #: Samples of a cell along one side, at most.
@@ -41,10 +42,14 @@ _AS_MUCH, _BLOCK_CELLS = 0.04, 6
 
 @dataclass(frozen=True)
 class Repeat:
-    """A cell (2, 2), rows a and b as [y, x] in px, reduced; the share of the variance that its motif foretells."""
+    """A cell (2, 2), rows a and b as [y, x] in px, reduced; the share of the variance that its motif foretells.
+
+    shift: (2, h, w), how far (px) places are shifted from the straight lattice, in the image binned by `binning`.
+    """
 
     cell: Array
     foretold: float
+    shift: Array
 
 
 def find_repeat(image: Array, usable: Mask) -> Repeat | None:
@@ -54,17 +59,46 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
     """
     number = binning(image.shape)
     small, good = binned(image, usable, number)
-    correlation = _autocorrelation(small, good)
-    judged = [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
-    best = max((share for share, _ in judged), default=0.0)
+    judged = _judged(_autocorrelation(small, good))
+    best, first = max(judged, key=lambda one: one[0], default=(0.0, np.eye(2)))
     if best < _LEAST_RISE:
         return None
     near = sorted((cell for share, cell in judged if share >= _AS_HIGH * best), key=_area)[:_FOLDED]
-    values = np.where(good, small, 0.0)
-    folded = [(foretold(small, good, cell), cell) for cell in (fitted_cell(values, cell) for cell in near)]
+    mean, shift = unbent(np.where(good, small, 0.0), good, first)
+    small = straight(np.where(good, small, np.nan), shift)
+    good = np.isfinite(small)
+    correlation = _autocorrelation(small, good)
+    change = np.linalg.solve(first, mean)
+    folded = [(foretold(small, good, cell), cell) for cell in (_sharpened(correlation, cell @ change) for cell in near)]
     most = max(share for share, _ in folded)
     share, cell = min((one for one in folded if one[0] >= most - _AS_MUCH), key=lambda one: _area(one[1]))
-    return Repeat(cell * number, share)
+    return Repeat(cell * number, share, shift * number)
+
+
+def _judged(correlation: Array) -> list[tuple[float, Array]]:
+    """Return candidates with how much an image repeats by them."""
+    return [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
+
+
+def _sharpened(correlation: Array, cell: Array) -> Array:
+    """Return the cell, reduced, whose vectors lie best at maxima of the autocorrelation near its own."""
+    middle = np.array(correlation.shape) // 2
+    for reach in _SHARPENED:
+        orders = np.array([(i, j) for i in range(reach + 1) for j in range(-reach, reach + 1) if (i, j) > (0, 0)])
+        lags = np.rint(orders @ cell).astype(int)
+        inside = (np.abs(lags) < 0.8 * middle).all(axis=1)
+        if inside.sum() < 2 or np.linalg.matrix_rank(orders[inside]) < 2:
+            break
+        tops = np.array([_climbed(correlation, lag + middle) for lag in lags[inside]])
+        cell = np.linalg.lstsq(orders[inside], tops - middle, rcond=None)[0]
+    return np.asarray(reduction(cell) @ cell)
+
+
+def _climbed(values: Array, place: NDArray[np.intp]) -> Array:
+    """Return the place of the highest value within one pixel of a place, with parts of a pixel."""
+    around = values[place[0] - 1 : place[0] + 2, place[1] - 1 : place[1] + 2]
+    top = place - 1 + np.array(np.unravel_index(int(around.argmax()), around.shape))
+    return np.asarray(top + _between(values, top))
 
 
 def _area(cell: Array) -> float:
@@ -185,31 +219,3 @@ def foretold(image: Array, usable: Mask, cell: Array) -> float:
         error += float(np.sum((values[side] - told)[known] ** 2))
         spread += float(np.sum((values[side] - values.mean())[known] ** 2))
     return 1 - error / max(spread, 1e-300)
-
-
-def fitted_cell(image: Array, cell: Array) -> Array:
-    """Return the cell (2, 2) near `cell` whose reciprocal lattice holds most of the power of an image (H, W)."""
-    from scipy.optimize import minimize
-
-    tapered = image * np.hanning(image.shape[0])[:, None] * np.hanning(image.shape[1])
-    reciprocal = np.linalg.inv(cell).T
-    orders = [(h, k) for h in range(_ORDERS + 1) for k in range(-_ORDERS, _ORDERS + 1) if (h, k) > (0, 0)]
-    waves = np.array(orders, float) @ reciprocal
-    power = np.abs(coefficients(tapered, waves)) ** 2
-    strong = np.argsort(-power * (np.abs(waves).max(axis=1) < 0.45))[:10]
-    steps = 0.3 / np.array(image.shape * 2)
-
-    def lost(change: Array) -> float:
-        g = np.array(orders)[strong] @ (reciprocal + (change * steps).reshape(2, 2))
-        return -float(np.sum(np.abs(coefficients(tapered, g)) ** 2))
-
-    simplex = np.vstack([np.zeros(4), np.eye(4)])
-    found = minimize(lost, np.zeros(4), method="Nelder-Mead", options={"initial_simplex": simplex, "maxiter": 120})
-    best: Array = np.asarray(np.linalg.inv(reciprocal + (found.x * steps).reshape(2, 2)).T, float)
-    return np.asarray(reduction(best) @ best)
-
-
-def coefficients(image: Array, waves: Array) -> NDArray[np.complex128]:
-    """Return the Fourier coefficients (N,) of an image at `waves` (N, 2), [y, x] in cycles per pixel."""
-    y, x = (np.exp(-2j * np.pi * np.outer(waves[:, axis], np.arange(image.shape[axis]))) for axis in range(2))
-    return np.asarray(np.einsum("ny,ny->n", y, x @ image.T))
