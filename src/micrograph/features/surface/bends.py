@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 Waves = NDArray[np.complex64]
 
 #: Rounds, cells over which waves are averaged (1 sigma), their highest order, and how many of the strongest count.
-_ROUNDS, _REACH_CELLS, _ORDERS, _STRONGEST = 2, 0.7, 4, 12
+_ROUNDS, _REACH_CELLS, _ORDERS, _STRONGEST = 3, 0.7, 4, 12
 #: Blocks along one side, at most, of a shift that is unwound.
 _MOST_BLOCKS = 96
 

@@ -63,13 +63,14 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
     best, first = max(judged, key=lambda one: one[0], default=(0.0, np.eye(2)))
     if best < _LEAST_RISE:
         return None
-    near = sorted((cell for share, cell in judged if share >= _AS_HIGH * best), key=_area)[:_FOLDED]
-    mean, shift = unbent(np.where(good, small, 0.0), good, first)
+    _, shift = unbent(small, good, first)
     small = straight(np.where(good, small, np.nan), shift)
     good = np.isfinite(small)
     correlation = _autocorrelation(small, good)
-    change = np.linalg.solve(first, mean)
-    folded = [(foretold(small, good, cell), cell) for cell in (_sharpened(correlation, cell @ change) for cell in near)]
+    judged = _judged(correlation)
+    best = max((share for share, _ in judged), default=0.0)
+    near = sorted((cell for share, cell in judged if share >= _AS_HIGH * best), key=_area)[:_FOLDED]
+    folded = [(foretold(small, good, cell), cell) for cell in (_sharpened(correlation, cell) for cell in near)]
     most = max(share for share, _ in folded)
     share, cell = min((one for one in folded if one[0] >= most - _AS_MUCH), key=lambda one: _area(one[1]))
     return Repeat(cell * number, share, shift * number)
