@@ -21,6 +21,8 @@ _GROWS = 0.5
 _SMOOTH = 0.16
 #: Atoms may lie so far from where the motif says, over that distance, before that is a difference.
 _MISPLACED = 0.1
+#: Ground that changes over so many of that distance (1 sigma) is no difference; beyond so many sigma it is no ground.
+_GROUND, _PLAIN = 2.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,11 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
 
     periodic = followed.periodic()
     sigma = _SMOOTH * apart_px
-    seen = gaussian_filter(np.where(np.isfinite(image), image, periodic), sigma)
-    smooth = _beyond(seen, gaussian_filter(periodic, sigma), max(1, round(_MISPLACED * apart_px)))
-    rest = seen - gaussian_filter(periodic, sigma)
-    noise = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+    rest = np.where(np.isfinite(image), image - periodic, 0.0)
+    seen = gaussian_filter(periodic + rest - _ground(rest, _GROUND * apart_px), sigma)
+    periodic = gaussian_filter(periodic, sigma)
+    smooth = _beyond(seen, periodic, max(1, round(_MISPLACED * apart_px)))
+    noise = _spread(seen - periodic)
     contrast = float(np.ptp(np.nanpercentile(followed.motif, (2, 98))))
     enough = max(sigmas * noise, least * contrast)
     numbered, total = np.zeros(image.shape, np.int32), 0
@@ -101,12 +104,29 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
         found, count = label(sign * smooth > _GROWS * enough)
         top = np.zeros(count + 1)
         np.maximum.at(top, found, sign * smooth)
-        kept = (top > enough) & (np.arange(count + 1) > 0)
+        edge = np.zeros(count + 1)
+        for side in (np.s_[[0, -1]], np.s_[:, [0, -1]]):
+            np.maximum.at(edge, found[side], sign * smooth[side])
+        kept = (top > enough) & (edge < top) & (np.arange(count + 1) > 0)  # highest at an edge: its middle is outside
         renumbered = np.where(kept, total + np.cumsum(kept), 0)
         numbered = np.where(kept[found], renumbered[found], numbered).astype(np.int32)
         total += int(kept.sum())
     cell_px = abs(float(np.linalg.det(followed.cell)))
     return _measured(smooth, numbered, total, noise, max(_ISLAND_CELLS * cell_px, _ISLAND_SITES * apart_px**2))
+
+
+def _ground(rest: Array, sigma: float) -> Array:
+    """Return what changes slowly (1-sigma in px) in what the motif leaves, islands and odd places apart."""
+    from scipy.ndimage import gaussian_filter
+
+    plain = np.abs(rest - np.median(rest)) < _PLAIN * _spread(rest)
+    near = gaussian_filter(plain.astype(np.float32), sigma, truncate=3.0)
+    return np.asarray(gaussian_filter(np.where(plain, rest, 0.0), sigma, truncate=3.0) / np.maximum(near, 1e-3), float)
+
+
+def _spread(values: Array) -> float:
+    """Return the robust 1-sigma of values."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 def _beyond(seen: Array, periodic: Array, reach: int) -> Array:
