@@ -30,13 +30,18 @@ def unbent(image: Array, usable: Mask, cell: Array) -> tuple[Array, Array]:
         cell, shift, place = placed(cell, shift, usable)
         reciprocal = np.linalg.inv(cell).T
         sigma = _REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
-        step = max(1, int(sigma / 2), -(-max(image.shape) // _MOST_BLOCKS))
+        step = block_side(image.shape, sigma)
         orders = orders_of(_ORDERS, reciprocal)
         seen = demodulated(values, place, orders, step, sigma)
         strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_STRONGEST]
         shift = shift + spread(unwound(seen[strong], orders[strong] @ reciprocal), step, image.shape)
     cell, shift, _ = placed(cell, shift, usable)
     return cell, shift
+
+
+def block_side(shape: tuple[int, ...], sigma: float) -> int:
+    """Return the side (px) of blocks that are fine enough for what is smooth over `sigma` px."""
+    return max(1, int(sigma / 2), -(-max(shape) // _MOST_BLOCKS))
 
 
 def placed(cell: Array, shift: Array, usable: Mask) -> tuple[Array, Array, Array]:
@@ -150,10 +155,20 @@ def unwound(seen: Waves, waves: Array) -> Array:
 def _steps(one: Waves, other: Waves, waves: Array) -> tuple[Array, Array]:
     """Return the steps (2, E) of the shift between neighbouring blocks, and their weights (E,)."""
     product = other * one.conj()
-    weight = np.abs(product).astype(float)
-    along = -np.angle(product) / (2 * np.pi)
-    normal = np.einsum("ke,ki,kj->eij", weight, waves, waves)
-    strength = np.trace(normal, axis1=1, axis2=2)
-    normal += (1e-2 * strength + 1e-12 * strength.mean())[:, None, None] * np.eye(2)
-    step = np.linalg.solve(normal, np.einsum("ke,ki->ei", weight * along, waves)[..., None])[..., 0]
-    return step.T, strength
+    weight = np.abs(product)
+    return solved(weight, np.angle(product) / (-2 * np.pi), waves, 1e-2), np.sum(waves**2, axis=1) @ weight
+
+
+def solved(weight: Array, along: Array, waves: Array, least: float) -> Array:
+    """Return the vectors (2, ...) of which `waves` (K, 2) see the parts `along` (K, ...), weighted least squares.
+
+    least: share of the mean weight that is added where waves see little or one direction only.
+    """
+    flat, y, x = weight.reshape(len(waves), -1), *waves.T
+    yy, yx, xx = (part @ flat for part in (y * y, y * x, x * x))
+    small = least * float(np.mean(yy + xx)) / 2
+    yy, xx = yy + small, xx + small
+    seen = flat * along.reshape(flat.shape)
+    pull_y, pull_x = y @ seen, x @ seen
+    found = np.array([xx * pull_y - yx * pull_x, yy * pull_x - yx * pull_y]) / (yy * xx - yx**2)
+    return found.reshape(2, *weight.shape[1:])

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.features.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
-from micrograph.features.surface.motif import REACH_CELLS, Followed, enlarged, follow, motif_of
+from micrograph.features.surface.motif import REACH_CELLS, ROUNDS, Followed, enlarged, follow, motif_of
 from micrograph.features.surface.odd_places import Regions, Sites, odd_places, sites_of
-from micrograph.features.surface.repeats import Repeat, binned, binning, find_repeat
+from micrograph.features.surface.repeats import binned, binning, find_repeat
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -79,13 +79,13 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     repeat = find_repeat(_clipped(filled, seen), seen)
     if repeat is None:
         return None
-    followed = _first(_clipped(filled, seen), seen, repeat)
+    followed = _followed(_clipped(filled, seen), seen, repeat.cell, repeat.shift, ROUNDS)
     followed = replace(followed, motif=motif_of(filled, seen, followed))
     if settings.lines != "none":
         level = level - _line_offsets(filled - followed.periodic(), seen)[:, None]
         filled = np.where(seen, level, 0.0)
     usable = seen & (_odd(level, followed, settings).label == 0)
-    followed = follow(filled, usable, reduction(followed.cell) @ followed.cell, followed.shift, rounds=1)
+    followed = _followed(filled, usable, reduction(followed.cell) @ followed.cell, followed.shift, 1)
     cells = level.size / max(abs(float(np.linalg.det(followed.cell))), 1e-9)
     if cells < _FEWEST_CELLS or np.linalg.norm(followed.cell, axis=1).max() > max(level.shape):
         return None
@@ -97,11 +97,17 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     return Surface(level, followed, _covariance(followed, usable), explained, sites, _odd(level, followed, settings))
 
 
-def _first(image: Array, seen: Mask, repeat: Repeat) -> Followed:
-    """Return the lattice followed through an image (H, W): first where it is binned, which is fast, then as it is."""
+def _followed(image: Array, usable: Mask, cell: Array, shift: Array, rounds: int) -> Followed:
+    """Return the lattice of an image (H, W), followed where it is binned, which is fast; its motif at all pixels.
+
+    shift: (2, ...) in px, of the image or of the binned one.
+    """
     number = binning(image.shape)
-    small = follow(*binned(image, seen, number), repeat.cell / number, repeat.shift / number)
-    return follow(image, seen, small.cell * number, enlarged(small.shift, number, image.shape), rounds=1)
+    small, good = binned(image, usable, number)
+    if shift.shape[1:] != small.shape:
+        shift = np.stack([binned(one, np.ones(one.shape, bool), number)[0] for one in shift])
+    found = follow(small, good, cell / number, shift / number, rounds)
+    return follow(image, usable, found.cell * number, enlarged(found.shift, number, image.shape), rounds=0)
 
 
 def _line_offsets(rest: Array, seen: Mask) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.surface.bends import demodulated, orders_of, placed, spread, unbent
+from micrograph.features.surface.bends import block_side, demodulated, orders_of, placed, solved, spread, unbent
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -80,14 +80,11 @@ def _shift(values: Array, place: Array, cell: Array, motif: Array) -> Array:
     strength = np.abs(spectrum[tuple(orders.T)])
     orders = orders[np.argsort(-strength)[:_COMPONENTS]]
     sigma = REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
-    step = max(1, int(sigma / 4))
+    step = block_side(values.shape, sigma)
     product = demodulated(values, place, orders, step, sigma) * spectrum[tuple(orders.T)].conj()[:, None, None]
     weight, g = np.abs(product), orders @ reciprocal
-    normal = np.einsum("kyx,ki,kj->yxij", weight, g, g)
-    pull = np.einsum("kyx,ki->yxi", weight * np.angle(product) / (-2 * np.pi), g)
-    small = 1e-3 * float(np.trace(normal.mean(axis=(0, 1)))) * np.eye(2)
-    solved = np.linalg.solve(normal + small, pull[..., None])[..., 0]
-    return spread(solved.transpose(2, 0, 1), step, values.shape)
+    along = np.angle(product) / (-2 * np.pi)
+    return spread(solved(weight, along, g, 1e-3), step, values.shape)
 
 
 def motif_of(image: Array, usable: Mask, followed: Followed) -> Array:

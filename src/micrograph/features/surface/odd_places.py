@@ -21,6 +21,8 @@ _GROWS = 0.5
 _SMOOTH = 0.16
 #: Atoms may lie so far from where the motif says, over that distance, before that is a difference.
 _MISPLACED = 0.1
+#: Maxima of one region that are farther apart than so much of it are places of their own.
+_PARTED = 0.5
 #: Ground that changes over so many of that distance (1 sigma) is no difference; beyond so many sigma it is no ground.
 _GROUND, _PLAIN = 2.5, 4.0
 
@@ -112,7 +114,28 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
         numbered = np.where(kept[found], renumbered[found], numbered).astype(np.int32)
         total += int(kept.sum())
     cell_px = abs(float(np.linalg.det(followed.cell)))
-    return _measured(smooth, numbered, total, noise, max(_ISLAND_CELLS * cell_px, _ISLAND_SITES * apart_px**2))
+    island_px = max(_ISLAND_CELLS * cell_px, _ISLAND_SITES * apart_px**2)
+    return _measured(smooth, _parted(smooth, numbered, enough, apart_px, island_px), noise, island_px)
+
+
+def _parted(
+    smooth: Array, numbered: NDArray[np.int32], enough: float, apart_px: float, island_px: float
+) -> NDArray[np.int32]:
+    """Return the regions numbered anew, those that are no islands parted at their maxima: one for each."""
+    from scipy.ndimage import distance_transform_edt, maximum_filter
+
+    height = np.abs(smooth)
+    area = np.bincount(numbered.ravel())
+    island = (area > island_px) & (np.arange(len(area)) > 0)
+    side = 2 * max(1, round(_PARTED * apart_px)) + 1
+    top = (height > enough) & (height == maximum_filter(height, side)) & (numbered > 0) & ~island[numbered]
+    if not top.any():
+        return np.where(island[numbered], np.cumsum(island)[numbered], 0).astype(np.int32)
+    number = np.zeros(numbered.shape, np.int32)
+    number[top] = np.arange(1, int(top.sum()) + 1)
+    near = distance_transform_edt(~top, return_distances=False, return_indices=True)
+    number = np.where((numbered > 0) & (numbered == numbered[tuple(near)]), number[tuple(near)], 0)
+    return np.where(island[numbered], top.sum() + np.cumsum(island)[numbered], number).astype(np.int32)
 
 
 def _ground(rest: Array, sigma: float) -> Array:
@@ -138,17 +161,19 @@ def _beyond(seen: Array, periodic: Array, reach: int) -> Array:
     return np.asarray(np.maximum(above, 0) + np.minimum(below, 0))
 
 
-def _measured(smooth: Array, numbered: NDArray[np.int32], total: int, noise: float, island_px: float) -> Regions:
-    from scipy.ndimage import center_of_mass, extrema
-
-    index = np.arange(1, total + 1)
-    low, high, *_ = extrema(smooth, numbered, index) if total else ([], [])
-    value = np.where(np.abs(low) > np.abs(high), low, high).astype(float)
-    centre = np.array(center_of_mass(np.abs(smooth), numbered, index), float).reshape(-1, 2)
-    area = np.bincount(numbered.ravel(), minlength=total + 1)[1:].astype(float)
+def _measured(smooth: Array, numbered: NDArray[np.int32], noise: float, island_px: float) -> Regions:
+    rows, columns = np.nonzero(numbered)
+    number, values = numbered[rows, columns], smooth[rows, columns]
+    total = int(number.max(initial=0))
+    value = np.zeros(total + 1)
+    order = np.argsort(np.abs(values), kind="stable")
+    value[number[order]] = values[order]  # the last one written is the largest
+    weight = [np.bincount(number, np.abs(values) * part, total + 1)[1:] for part in (1.0, rows, columns)]
+    area = np.bincount(number, minlength=total + 1)[1:].astype(float)
+    value = value[1:]
     kind = np.where(area > island_px, KINDS[2], np.where(value < 0, KINDS[0], KINDS[1])).astype(np.str_)
     border = np.concatenate([numbered[[0, -1]].ravel(), numbered[:, [0, -1]].ravel()])
     return Regions(
-        centre[:, 0], centre[:, 1], kind, value, np.abs(value) / max(noise, 1e-300), area,
-        np.isin(index, border), numbered, noise,
+        weight[1] / weight[0], weight[2] / weight[0], kind, value, np.abs(value) / max(noise, 1e-300), area,
+        np.isin(np.arange(1, total + 1), border), numbered, noise,
     )  # fmt: skip
