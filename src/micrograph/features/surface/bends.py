@@ -7,6 +7,8 @@ how strong it is there (least squares, Ghiglia and Romero, doi:10.1364/JOSAA.11.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,16 +27,19 @@ def unbent(image: Array, usable: Mask, cell: Array) -> tuple[Array, Array]:
 
     Whatever is in the cell does not matter: only how its waves change from place to place.
     """
-    values, shift = np.where(usable, image, 0.0), np.zeros((2, *image.shape))
+    values, shift, orders = np.where(usable, image, 0.0), np.zeros((2, *image.shape)), None
     for _ in range(_ROUNDS):
         cell, shift, place = placed(cell, shift, usable)
-        reciprocal = np.linalg.inv(cell).T
         sigma = _REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
         step = block_side(image.shape, sigma)
-        orders = orders_of(_ORDERS, reciprocal)
-        seen = demodulated(values, place, orders, step, sigma)
-        strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_STRONGEST]
-        shift = shift + spread(unwound(seen[strong], orders[strong] @ reciprocal), step, image.shape)
+        if orders is None:
+            orders = orders_of(_ORDERS, np.linalg.inv(cell).T)
+            seen = demodulated(values, place, orders, step, sigma)
+            strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_STRONGEST]
+            orders, seen = orders[strong], seen[strong]
+        else:
+            seen = demodulated(values, place, orders, step, sigma)
+        shift = shift + spread(unwound(seen, orders @ np.linalg.inv(cell).T), step, image.shape)
     cell, shift, _ = placed(cell, shift, usable)
     return cell, shift
 
@@ -73,7 +78,7 @@ def orders_of(most: int, reciprocal: Array) -> NDArray[np.intp]:
 
 
 def spread(blocks: Array, step: int, shape: tuple[int, ...]) -> Array:
-    """Return values (2, h, w) of blocks of `step` px at all pixels of an image (H, W), (2, H, W)."""
+    """Return values (N, h, w) of blocks of `step` px at all pixels of an image (H, W), (N, H, W)."""
     from scipy.ndimage import zoom
 
     whole = np.stack([zoom(one, step, order=1, mode="nearest", grid_mode=True) for one in blocks])
@@ -89,12 +94,6 @@ def straight(image: Array, shift: Array) -> Array:
     for _ in range(3):
         at = grid + np.stack([map_coordinates(one, at, order=1, mode="nearest") for one in shift])
     return np.asarray(map_coordinates(image, at, order=1, mode="constant", cval=np.nan))
-
-
-def _blocks(shape: tuple[int, ...], step: int) -> tuple[int, int]:
-    """Return how many blocks of `step` px an image (H, W) has."""
-    height, width = (-(-n // step) for n in shape)
-    return height, width
 
 
 def demodulated(image: Array, place: Array, orders: NDArray[np.intp], step: int, sigma: float) -> Waves:
@@ -115,16 +114,17 @@ def demodulated(image: Array, place: Array, orders: NDArray[np.intp], step: int,
                 powers[axis][abs(times)] = np.asarray(first[axis] ** abs(times), np.complex64)
             one = powers[axis][abs(times)]
             wave = wave * (one if times >= 0 else one.conj())
-        mean = _block_means(wave, step)
+        mean = block_means(wave, step)
         found.append(gaussian_filter(mean, sigma / step, mode="constant", truncate=3.0))
     return np.asarray(found, np.complex64)
 
 
-def _block_means(wave: NDArray[np.generic], step: int) -> Waves:
-    height, width = _blocks(wave.shape, step)
-    missing = [(0, height * step - wave.shape[0]), (0, width * step - wave.shape[1])]
-    padded = np.pad(wave, missing) if any(after for _, after in missing) else wave
-    return np.asarray(padded.reshape(height, step, width, step).mean(axis=(1, 3)), np.complex64)
+def block_means(image: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return the means over blocks of `step` px of an image (H, W), which zeros complete."""
+    height, width = (-(-n // step) for n in image.shape)
+    missing = [(0, height * step - image.shape[0]), (0, width * step - image.shape[1])]
+    padded = np.pad(image, missing) if any(after for _, after in missing) else image
+    return np.asarray(padded.reshape(height, step, width, step).mean(axis=(1, 3)))
 
 
 def unwound(seen: Waves, waves: Array) -> Array:

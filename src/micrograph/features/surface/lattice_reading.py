@@ -82,14 +82,14 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     followed = _followed(_clipped(filled, seen), seen, repeat.cell, repeat.shift, ROUNDS)
     followed = replace(followed, motif=motif_of(filled, seen, followed))
     if settings.lines != "none":
-        level = level - _line_offsets(filled - followed.periodic(), seen)[:, None]
+        level = level - _line_offsets(filled - followed.periodic, seen)[:, None]
         filled = np.where(seen, level, 0.0)
     usable = seen & (_odd(level, followed, settings).label == 0)
     followed = _followed(filled, usable, reduction(followed.cell) @ followed.cell, followed.shift, 1)
     cells = level.size / max(abs(float(np.linalg.det(followed.cell))), 1e-9)
     if cells < _FEWEST_CELLS or np.linalg.norm(followed.cell, axis=1).max() > max(level.shape):
         return None
-    rest = (filled - followed.periodic())[usable]
+    rest = (filled - followed.periodic)[usable]
     explained = 1 - float(np.var(rest) / max(np.var(filled[usable]), 1e-300))
     if explained < _LEAST_EXPLAINED:
         return None

@@ -9,6 +9,7 @@ cells, which defects do not change.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ REACH_CELLS, _COMPONENTS, _ORDERS = 0.8, 12, 8
 #: Pixels of all cells that share one sample of the motif, at least; samples along a side, and to a pixel, at most.
 _SHARED, _MOST_SAMPLES, _FINEST = 12, 96, 2.0
 #: Rounds of shift and motif.
-ROUNDS = 4
+ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Followed:
     motif: Array
     place: Array
 
+    @cached_property
     def periodic(self) -> Array:
         """Return the image (H, W) that the motif alone would give."""
         return sampled(self.motif, self.place)

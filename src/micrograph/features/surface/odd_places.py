@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograph.features.surface.bends import block_means, spread
 from micrograph.features.surface.motif import Followed
 
 Array = NDArray[np.float64]
@@ -90,9 +91,9 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
 
     least: in units of the motif's range (its 2nd to 98th percentile). Pixels that are not finite count as the motif.
     """
-    from scipy.ndimage import gaussian_filter, label
+    from scipy.ndimage import gaussian_filter
 
-    periodic = followed.periodic()
+    periodic = followed.periodic
     sigma = _SMOOTH * apart_px
     rest = np.where(np.isfinite(image), image - periodic, 0.0)
     seen = gaussian_filter(periodic + rest - _ground(rest, _GROUND * apart_px), sigma)
@@ -101,41 +102,48 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
     noise = _spread(seen - periodic)
     contrast = float(np.ptp(np.nanpercentile(followed.motif, (2, 98))))
     enough = max(sigmas * noise, least * contrast)
-    numbered, total = np.zeros(image.shape, np.int32), 0
+    island_px = max(_ISLAND_CELLS * abs(float(np.linalg.det(followed.cell))), _ISLAND_SITES * apart_px**2)
+    return _measured(smooth, _parted(smooth, _regions(smooth, enough), enough, apart_px, island_px), noise, island_px)
+
+
+def _regions(smooth: Array, enough: float) -> NDArray[np.int32]:
+    """Return the numbers (H, W), from 1 on, of regions that are higher, or lower, than `enough` somewhere."""
+    from scipy.ndimage import label
+
+    numbered, total = np.zeros(smooth.shape, np.int32), 0
     for sign in (-1, 1):
         found, count = label(sign * smooth > _GROWS * enough)
         top = np.zeros(count + 1)
         np.maximum.at(top, found, sign * smooth)
-        edge = np.zeros(count + 1)
-        for side in (np.s_[[0, -1]], np.s_[:, [0, -1]]):
-            np.maximum.at(edge, found[side], sign * smooth[side])
-        kept = (top > enough) & (edge < top) & (np.arange(count + 1) > 0)  # highest at an edge: its middle is outside
+        kept = (top > enough) & (np.arange(count + 1) > 0)
         renumbered = np.where(kept, total + np.cumsum(kept), 0)
         numbered = np.where(kept[found], renumbered[found], numbered).astype(np.int32)
         total += int(kept.sum())
-    cell_px = abs(float(np.linalg.det(followed.cell)))
-    island_px = max(_ISLAND_CELLS * cell_px, _ISLAND_SITES * apart_px**2)
-    return _measured(smooth, _parted(smooth, numbered, enough, apart_px, island_px), noise, island_px)
+    return numbered
 
 
 def _parted(
     smooth: Array, numbered: NDArray[np.int32], enough: float, apart_px: float, island_px: float
 ) -> NDArray[np.int32]:
-    """Return the regions numbered anew, those that are no islands parted at their maxima: one for each."""
+    """Return the regions numbered anew, those that are no islands parted at their maxima: one for each.
+
+    A maximum at the very edge of the image belongs to a place outside.
+    """
     from scipy.ndimage import distance_transform_edt, maximum_filter
 
-    height = np.abs(smooth)
-    area = np.bincount(numbered.ravel())
+    height, area = np.abs(smooth), np.bincount(numbered.ravel())
     island = (area > island_px) & (np.arange(len(area)) > 0)
+    islands = np.where(island[numbered], np.cumsum(island)[numbered], 0)
     side = 2 * max(1, round(_PARTED * apart_px)) + 1
-    top = (height > enough) & (height == maximum_filter(height, side)) & (numbered > 0) & ~island[numbered]
+    top = (height > enough) & (height == maximum_filter(height, side)) & (numbered > 0) & (islands == 0)
+    top[[0, -1]] = top[:, [0, -1]] = False
     if not top.any():
-        return np.where(island[numbered], np.cumsum(island)[numbered], 0).astype(np.int32)
+        return islands.astype(np.int32)
     number = np.zeros(numbered.shape, np.int32)
-    number[top] = np.arange(1, int(top.sum()) + 1)
+    number[top] = np.arange(1, int(top.sum()) + 1) + int(island.sum())
     near = distance_transform_edt(~top, return_distances=False, return_indices=True)
-    number = np.where((numbered > 0) & (numbered == numbered[tuple(near)]), number[tuple(near)], 0)
-    return np.where(island[numbered], top.sum() + np.cumsum(island)[numbered], number).astype(np.int32)
+    own = (numbered > 0) & (numbered == numbered[tuple(near)])
+    return np.where(islands > 0, islands, np.where(own, number[tuple(near)], 0)).astype(np.int32)
 
 
 def _ground(rest: Array, sigma: float) -> Array:
@@ -143,8 +151,10 @@ def _ground(rest: Array, sigma: float) -> Array:
     from scipy.ndimage import gaussian_filter
 
     plain = np.abs(rest - np.median(rest)) < _PLAIN * _spread(rest)
-    near = gaussian_filter(plain.astype(np.float32), sigma, truncate=3.0)
-    return np.asarray(gaussian_filter(np.where(plain, rest, 0.0), sigma, truncate=3.0) / np.maximum(near, 1e-3), float)
+    step = max(1, int(sigma / 3))
+    sums = [block_means(part, step) for part in (np.where(plain, rest, 0.0), plain.astype(float))]
+    total, weight = (gaussian_filter(one, sigma / step, mode="constant", truncate=3.0) for one in sums)
+    return np.asarray(spread((total / np.maximum(weight, 1e-3))[None], step, rest.shape)[0])
 
 
 def _spread(values: Array) -> float:
