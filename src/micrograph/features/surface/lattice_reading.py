@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 
 #: Pixels a side that an image needs, and robust sigma beyond which a pixel does not count at first.
 _FEWEST_PX, _APART = 32, 4.0
+#: What stands out over more than this share of the shorter side is no atom.
+_WIDE = 0.07
 #: Share of the variance that a motif must explain to be one, and cells that an image must hold.
 _LEAST_EXPLAINED, _FEWEST_CELLS = 0.3, 6.0
 
@@ -76,10 +78,12 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
         return None
     seen = np.isfinite(level)
     filled = np.where(seen, level, 0.0)
-    repeat = find_repeat(_clipped(filled, seen), seen)
+    clipped = _clipped(filled, seen)
+    plain = seen & ~_wide(np.abs(clipped) >= np.abs(clipped).max())
+    repeat = find_repeat(clipped, plain)
     if repeat is None:
         return None
-    followed = _followed(_clipped(filled, seen), seen, repeat.cell, repeat.shift, ROUNDS)
+    followed = _followed(clipped, plain, repeat.cell, repeat.shift, ROUNDS)
     followed = replace(followed, motif=motif_of(filled, seen, followed))
     if settings.lines != "none":
         level = level - _line_offsets(filled - followed.periodic, seen)[:, None]
@@ -127,6 +131,14 @@ def _clipped(values: Array, seen: Mask) -> Array:
     middle = float(np.median(values[seen]))
     spread = _APART * 1.4826 * float(np.median(np.abs(values[seen] - middle)))
     return np.asarray(np.clip(values - middle, -spread, spread)) if spread > 0 else values - middle
+
+
+def _wide(cut: Mask) -> Mask:
+    """Return those parts of what was cut down that are too wide for atoms, and a little more: islands."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    side = max(3, round(_WIDE * min(cut.shape)))
+    return np.asarray(maximum_filter(minimum_filter(cut, side, mode="nearest"), side + side // 3), bool)
 
 
 def _covariance(followed: Followed, usable: Mask) -> Array:

@@ -59,26 +59,26 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
     """
     number = binning(image.shape)
     small, good = binned(image, usable, number)
-    judged = _judged(_autocorrelation(small, good))
-    best, first = max(judged, key=lambda one: one[0], default=(0.0, np.eye(2)))
-    if best < _LEAST_RISE:
+    near = _nearly_best(_autocorrelation(small, good))
+    if not near:
         return None
-    _, shift = unbent(small, good, first)
+    _, shift = unbent(small, good, near[0])
     small = straight(np.where(good, small, np.nan), shift)
     good = np.isfinite(small)
     correlation = _autocorrelation(small, good)
-    judged = _judged(correlation)
-    best = max((share for share, _ in judged), default=0.0)
-    near = sorted((cell for share, cell in judged if share >= _AS_HIGH * best), key=_area)[:_FOLDED]
-    folded = [(foretold(small, good, cell), cell) for cell in (_sharpened(correlation, cell) for cell in near)]
+    sharp = [_sharpened(correlation, cell) for cell in _nearly_best(correlation) or near]
+    folded = [(foretold(small, good, cell), cell) for cell in sharp]
     most = max(share for share, _ in folded)
     share, cell = min((one for one in folded if one[0] >= most - _AS_MUCH), key=lambda one: _area(one[1]))
     return Repeat(cell * number, share, shift * number)
 
 
-def _judged(correlation: Array) -> list[tuple[float, Array]]:
-    """Return candidates with how much an image repeats by them."""
-    return [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
+def _nearly_best(correlation: Array) -> list[Array]:
+    """Return the smallest of the cells by which an image repeats about as well as by any; none where by no cell."""
+    judged = [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
+    best = max((share for share, _ in judged), default=0.0)
+    least = _AS_HIGH * best if best >= _LEAST_RISE else np.inf
+    return sorted((cell for share, cell in judged if share >= least), key=_area)[:_FOLDED]
 
 
 def _sharpened(correlation: Array, cell: Array) -> Array:
