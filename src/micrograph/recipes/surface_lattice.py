@@ -38,7 +38,7 @@ class SurfaceLattice(SurfaceSettings):
 IMAGES = SurfaceImages()
 OWN = Surfaces("motif 3 to 10 times the noise", IMAGES, 150)
 FAINT = Surfaces("motif 1.5 times the noise", replace(IMAGES, snr=(1.5, 1.501)), 60)
-BENT = Surfaces("bent twice as much", replace(IMAGES, bend=(0.25, 0.5)), 60)
+BENT = Surfaces("bent twice as much", replace(IMAGES, bend=(0.25, 0.5)), 120)
 
 RECIPE = Recipe(
     name="surface-lattice",

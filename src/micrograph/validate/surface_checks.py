@@ -198,7 +198,7 @@ def multislice_cells(*, at_least: float, repeats: int = 6, dose_e_per_A2: float 
     return Check("unit cell, multislice", measure, at_least, ">=")
 
 
-def nothing_told(*, at_least: float, images: int = 20) -> Check:
+def nothing_told(*, at_least: float, images: int = 40) -> Check:
     """Build the check: share of images without a lattice (noise, disordered spots, steps) that have none told."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:

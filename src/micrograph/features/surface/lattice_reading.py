@@ -11,7 +11,7 @@ from micrograph.core import BadInput
 from micrograph.features.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
 from micrograph.features.surface.motif import REACH_CELLS, ROUNDS, Followed, enlarged, follow, motif_of
-from micrograph.features.surface.odd_places import Regions, Sites, odd_places, sites_of
+from micrograph.features.surface.odd_places import Regions, Sites, odd_pixels, odd_places, sites_of
 from micrograph.features.surface.repeats import binned, binning, find_repeat
 
 Array = NDArray[np.float64]
@@ -88,7 +88,8 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     if settings.lines != "none":
         level = level - _line_offsets(filled - followed.periodic, seen)[:, None]
         filled = np.where(seen, level, 0.0)
-    usable = seen & (_odd(level, followed, settings).label == 0)
+    apart = sites_of(followed.motif, followed.cell).apart_px
+    usable = seen & ~odd_pixels(level, followed, apart, sigmas=settings.sigmas, least=settings.least)
     followed = _followed(filled, usable, reduction(followed.cell) @ followed.cell, followed.shift, 1)
     cells = level.size / max(abs(float(np.linalg.det(followed.cell))), 1e-9)
     if cells < _FEWEST_CELLS or np.linalg.norm(followed.cell, axis=1).max() > max(level.shape):
@@ -98,7 +99,8 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
     if explained < _LEAST_EXPLAINED:
         return None
     sites = sites_of(followed.motif, followed.cell)
-    return Surface(level, followed, _covariance(followed, usable), explained, sites, _odd(level, followed, settings))
+    odd = odd_places(level, followed, sites.apart_px, sigmas=settings.sigmas, least=settings.least)
+    return Surface(level, followed, _covariance(followed, usable), explained, sites, odd)
 
 
 def _followed(image: Array, usable: Mask, cell: Array, shift: Array, rounds: int) -> Followed:
@@ -119,11 +121,6 @@ def _line_offsets(rest: Array, seen: Mask) -> Array:
     lines = np.where(seen, rest, np.nan)
     lines[~seen.any(axis=1)] = 0.0
     return np.asarray(np.nanmedian(lines, axis=1))
-
-
-def _odd(level: Array, followed: Followed, settings: SurfaceSettings) -> Regions:
-    apart = sites_of(followed.motif, followed.cell).apart_px
-    return odd_places(level, followed, apart, sigmas=settings.sigmas, least=settings.least)
 
 
 def _clipped(values: Array, seen: Mask) -> Array:

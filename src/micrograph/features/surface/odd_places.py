@@ -91,19 +91,31 @@ def odd_places(image: Array, followed: Followed, apart_px: float, *, sigmas: flo
 
     least: in units of the motif's range (its 2nd to 98th percentile). Pixels that are not finite count as the motif.
     """
-    from scipy.ndimage import gaussian_filter
-
-    periodic = followed.periodic
-    sigma = _SMOOTH * apart_px
-    rest = np.where(np.isfinite(image), image - periodic, 0.0)
-    seen = gaussian_filter(periodic + rest - _ground(rest, _GROUND * apart_px), sigma)
-    periodic = gaussian_filter(periodic, sigma)
-    smooth = _beyond(seen, periodic, max(1, round(_MISPLACED * apart_px)))
-    noise = _spread(seen - periodic)
-    contrast = float(np.ptp(np.nanpercentile(followed.motif, (2, 98))))
-    enough = max(sigmas * noise, least * contrast)
+    smooth, noise, enough = _difference(image, followed, apart_px, (sigmas, least))
     island_px = max(_ISLAND_CELLS * abs(float(np.linalg.det(followed.cell))), _ISLAND_SITES * apart_px**2)
     return _measured(smooth, _parted(smooth, _regions(smooth, enough), enough, apart_px, island_px), noise, island_px)
+
+
+def odd_pixels(image: Array, followed: Followed, apart_px: float, *, sigmas: float, least: float) -> Mask:
+    """Return where an image (H, W) differs so from the motif, whatever that is; arguments are those of `odd_places`."""
+    smooth, _, enough = _difference(image, followed, apart_px, (sigmas, least))
+    return _regions(smooth, enough) > 0
+
+
+def _difference(
+    image: Array, followed: Followed, apart_px: float, bounds: tuple[float, float]
+) -> tuple[Array, float, float]:
+    """Return how far an image lies beyond the motif (H, W), the 1-sigma of the noise, and what is enough to count."""
+    from scipy.ndimage import gaussian_filter
+
+    sigma = _SMOOTH * apart_px
+    rest = np.where(np.isfinite(image), image - followed.periodic, 0.0)
+    seen = gaussian_filter(followed.periodic + rest - _ground(rest, _GROUND * apart_px), sigma)
+    periodic = gaussian_filter(followed.periodic, sigma)
+    noise = _spread(seen - periodic)
+    contrast = float(np.ptp(np.nanpercentile(followed.motif, (2, 98))))
+    smooth = _beyond(seen, periodic, max(1, round(_MISPLACED * apart_px)))
+    return smooth, noise, max(bounds[0] * noise, bounds[1] * contrast)
 
 
 def _regions(smooth: Array, enough: float) -> NDArray[np.int32]:
