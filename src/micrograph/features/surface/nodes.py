@@ -1,7 +1,7 @@
 """The nodes of a lattice in an image of a surface, bent by drift and creep as it may be: geometric phases.
 
-The cell comes from the image's strongest waves; the phase of each of its two waves, averaged over a few cells, says
-where the nodes lie all over the image (Hytch et al., doi:10.1016/S0304-3991(98)00035-7).
+Cell and bend come from `repeats`; the phases of the cell's two waves, averaged over a few cells, say where the nodes
+lie all over the image (Hytch et al., doi:10.1016/S0304-3991(98)00035-7).
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput
 from micrograph.features.bravais import reduction
-from micrograph.features.window_lattice import Taper, fit_windows
+from micrograph.features.surface.bends import block_side, demodulated, placed, spread
+from micrograph.features.surface.motif import enlarged
+from micrograph.features.surface.repeats import binning, find_lattice
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-#: Fewest cells along each side, evidence from which there is a lattice, and pixels of a cell that are looked at.
-_FEWEST_CELLS, _EVIDENCE, _FINEST_PX = 5.0, 12.0, 3.0
-#: 1-sigma (in cells) over which phases are averaged.
-_SMOOTH = 1.6
-#: Pixels a side of the windows in which the cell is sought.
-_WINDOW_PX = 160
+#: Fewest cells along each side, least share of the variance that cells foretell of others, pixels of a cell.
+_FEWEST_CELLS, _FORETOLD, _FINEST_PX = 5.0, 0.02, 3.0
+#: 1-sigma (in cells) over which phases are averaged, and rounds of it.
+_SMOOTH, _ROUNDS = 1.6, 2
+#: The waves whose crests cross at the nodes.
+_FIRST = np.eye(2, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -45,51 +47,27 @@ class Nodes:
         return float(min(np.hypot(*a), np.hypot(*b), np.hypot(*(a + b)), np.hypot(*(a - b))))
 
 
-def find_cell(image: Array) -> tuple[Array, float] | None:
-    """Return the cell (2, 2) px of the lattice of an image and the evidence for it; ``None`` where there is none."""
-    number = 1
-    best: tuple[Array, float] | None = None
-    while min(image.shape) // number >= 24:
-        small = image[: image.shape[0] // number * number, : image.shape[1] // number * number]
-        small = small.reshape(small.shape[0] // number, number, -1, number).mean(axis=(1, 3))
-        side = min(_WINDOW_PX, *small.shape) // 2 * 2
-        starts = {((size - side) * part) // 2 for size in [min(small.shape)] for part in (0, 1, 2)}
-        windows = np.stack([small[s : s + side, s : s + side] for s in sorted(starts)])
-        for found in fit_windows(windows, Taper(side)):
-            if found.peaks >= 2 and (best is None or found.evidence > best[1]):
-                best = found.cell[0] * number, float(found.evidence)
-        number *= 2
-        if best is not None and min(image.shape) // number < 48:
-            break
-    return best
-
-
-def find_nodes(image: NDArray[np.floating], margin: float = 0.5, cell_px: Array | None = None) -> Nodes:
+def find_nodes(image: NDArray[np.floating], margin: float = 0.5) -> Nodes:
     """Return the nodes of the lattice of bright places in an image (H, W), those `margin` cells inside the border.
 
     Raises `BadInput`, in one sentence, where the image holds no lattice, or too few cells of one.
     """
     values = np.asarray(image, float)
     values = values - values.mean()
-    if cell_px is None:
-        found = find_cell(values)
-        if found is None or found[1] < _EVIDENCE:
-            raise BadInput(
-                "The image shows no lattice: this recipe needs an image of many sites in rows, at least five along "
-                "each side."
-            )
-        cell_px = found[0]
-    cell = _reduced(cell_px)
+    found = find_lattice(values)
+    if found is None or found.foretold < _FORETOLD:
+        raise BadInput(
+            "The image shows no lattice: this recipe needs an image of many sites in rows, at least five along each side."
+        )
+    cell = _reduced(found.cell)
     spacing = float(np.hypot(*cell.T).min())
     if spacing < _FINEST_PX or min(values.shape) < _FEWEST_CELLS * float(np.hypot(*cell.T).max()):
         raise BadInput(
             f"The lattice has a spacing of {spacing:.1f} px in an image of {values.shape[0]} x {values.shape[1]} px: "
             "this recipe needs 3 px a site and five sites along each side."
         )
-    for _ in range(2):
-        phases = _phases(values, cell)
-        cell = _recelled(cell, phases, values.shape)
-    return _placed(values, cell, _phases(values, cell), margin)
+    number = binning(values.shape)
+    return _placed(values, cell, enlarged(found.shift / number, number, values.shape), margin)
 
 
 def _reduced(cell: Array) -> Array:
@@ -105,52 +83,33 @@ def _reduced(cell: Array) -> Array:
     return np.stack([first, second])
 
 
-def _phases(values: Array, cell: Array) -> Array:
-    """Return the smooth phases (2, H, W) of the waves of a cell, unwrapped from the middle outwards."""
-    from scipy.ndimage import gaussian_filter
+def _placed(values: Array, cell: Array, shift: Array, margin: float) -> Nodes:
+    """Return the nodes: where the phases of both waves are whole turns."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
 
-    waves = np.linalg.inv(cell).T
-    y, x = (np.arange(size) for size in values.shape)
+    everywhere = np.ones(values.shape, bool)
     sigma = _SMOOTH * float(np.hypot(*cell.T).mean())
-    found = []
-    for wave in waves:
-        turned = values * np.exp(-2j * np.pi * (wave[0] * y[:, None] + wave[1] * x))
-        smooth = gaussian_filter(turned.real, sigma, mode="nearest") + 1j * gaussian_filter(
-            turned.imag, sigma, mode="nearest"
-        )
-        phase = np.angle(smooth)
-        middle = np.unwrap(phase, axis=1)
-        rows = np.unwrap(phase[:, phase.shape[1] // 2])
-        found.append(middle + (rows - middle[:, phase.shape[1] // 2])[:, None])
-    return np.stack(found)
-
-
-def _recelled(cell: Array, phases: Array, shape: tuple[int, ...]) -> Array:
-    """Return the cell with the mean slope of its phases in it."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    terms = np.stack([np.ones(y.size), y.ravel() - y.mean(), x.ravel() - x.mean()], axis=1)
-    step = max(1, len(terms) // 4000)
-    waves = np.linalg.inv(cell).T
-    slopes = np.linalg.lstsq(terms[::step], phases.reshape(2, -1).T[::step], rcond=None)[0][1:].T / (2 * np.pi)
-    return np.asarray(np.linalg.inv(waves + slopes).T)
-
-
-def _placed(values: Array, cell: Array, phases: Array, margin: float) -> Nodes:
-    """Return the nodes: where both phases are whole turns."""
-    from scipy.ndimage import map_coordinates
-
-    height, width = values.shape
-    corners = np.array([[0, 0], [0, width], [height, 0], [height, width]], float) @ np.linalg.inv(cell)
-    low, high = np.floor(corners.min(axis=0)).astype(int) - 2, np.ceil(corners.max(axis=0)).astype(int) + 2
+    step = block_side(values.shape, sigma)
+    shift = np.stack([gaussian_filter(one, sigma / 2, mode="nearest") for one in shift])
+    turns = np.zeros(2)
+    for _ in range(_ROUNDS):
+        cell, shift, place = placed(cell, shift, everywhere)
+        seen = demodulated(values, place, _FIRST, step, sigma)
+        turns = np.angle(seen.sum(axis=(1, 2)))
+        rest = np.angle(seen * np.exp(-1j * turns)[:, None, None])
+        shift = shift - spread(np.einsum("kyx,ki->iyx", rest / (2 * np.pi), cell), step, values.shape)
+    size = np.array(values.shape)
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * size @ np.linalg.inv(cell)
+    low, high = np.floor(corners.min(axis=0)).astype(int) - 3, np.ceil(corners.max(axis=0)).astype(int) + 3
     index = np.mgrid[low[0] : high[0] + 1, low[1] : high[1] + 1].reshape(2, -1).T
-    place = index @ cell
+    straight = (index - turns / (2 * np.pi)) @ cell
+    at = straight
     for _ in range(4):
-        at = np.clip(place, 0, [height - 1, width - 1]).T
-        turns = np.stack([map_coordinates(phase, at, order=1, mode="nearest") for phase in phases], axis=1)
-        place = (index - turns / (2 * np.pi)) @ cell
+        inside = np.clip(at, 0, size - 1).T
+        at = straight + np.stack([map_coordinates(one, inside, order=1, mode="nearest") for one in shift], axis=1)
     edge = margin * float(np.hypot(*cell.T).min())
-    inside = ((place >= edge) & (place <= np.array([height - 1, width - 1]) - edge)).all(axis=1)
-    return Nodes(index[inside], np.asarray(place[inside]), cell)
+    seen_there = ((at >= edge) & (at <= size - 1 - edge)).all(axis=1)
+    return Nodes(index[seen_there], np.asarray(at[seen_there]), cell)
 
 
 def neighbours_of(nodes: Nodes) -> Index:

@@ -36,6 +36,8 @@ _LEAST_RISE, _LEAST_ANGLE = 0.08, 25.0
 _SAMPLES = 28
 #: A cell's autocorrelation must reach this share of the best cell's; so many of the smallest such cells are folded.
 _AS_HIGH, _FOLDED = 0.85, 5
+#: The same where what sits on the sites differs.
+_AS_SITES = 0.7
 #: A cell must foretell so much of the variance less than the best at most, within blocks of so many cells.
 _AS_MUCH, _BLOCK_CELLS = 0.04, 6
 
@@ -57,28 +59,58 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
 
     `usable` pixels count; those that belong to islands, defects or scars should not.
     """
+    found = _straightened(image, usable, _AS_HIGH)
+    if found is None:
+        return None
+    folded = [(foretold(found.image, found.usable, cell), cell) for cell in found.cells[:_FOLDED]]
+    most = max(share for share, _ in folded)
+    share, cell = min((one for one in folded if one[0] >= most - _AS_MUCH), key=lambda one: _area(one[1]))
     number = binning(image.shape)
-    small, good = binned(image, usable, number)
-    near = _nearly_best(_autocorrelation(small, good))
+    return Repeat(cell * number, share, found.shift * number)
+
+
+def find_lattice(image: Array) -> Repeat | None:
+    """Return the cell of the lattice on which an image (H, W), zero on average, has its sites; ``None`` without one.
+
+    What sits on the sites may differ, and even alternate: the smallest cell is taken by which the image repeats well.
+    """
+    found = _straightened(image, np.ones(image.shape, bool), _AS_SITES)
+    if found is None:
+        return None
+    number, cell = binning(image.shape), found.cells[0]
+    return Repeat(cell * number, foretold(found.image, found.usable, cell), found.shift * number)
+
+
+@dataclass(frozen=True)
+class _Straight:
+    """An image (h, w), binned, without the bend (2, h, w) of its lattice; cells by which it repeats, smallest first."""
+
+    image: Array
+    usable: Mask
+    shift: Array
+    cells: list[Array]
+
+
+def _straightened(image: Array, usable: Mask, as_high: float) -> _Straight | None:
+    """Return an image straight, with the cells that reach the share `as_high` of the best one's autocorrelation."""
+    small, good = binned(image, usable, binning(image.shape))
+    near = _nearly_best(_autocorrelation(small, good), as_high)
     if not near:
         return None
     _, shift = unbent(small, good, near[0])
     small = straight(np.where(good, small, np.nan), shift)
     good = np.isfinite(small)
     correlation = _autocorrelation(small, good)
-    sharp = [_sharpened(correlation, cell) for cell in _nearly_best(correlation) or near]
-    folded = [(foretold(small, good, cell), cell) for cell in sharp]
-    most = max(share for share, _ in folded)
-    share, cell = min((one for one in folded if one[0] >= most - _AS_MUCH), key=lambda one: _area(one[1]))
-    return Repeat(cell * number, share, shift * number)
+    cells = [_sharpened(correlation, cell) for cell in _nearly_best(correlation, as_high) or near]
+    return _Straight(small, good, shift, cells)
 
 
-def _nearly_best(correlation: Array) -> list[Array]:
-    """Return the smallest of the cells by which an image repeats about as well as by any; none where by no cell."""
+def _nearly_best(correlation: Array, as_high: float) -> list[Array]:
+    """Return the cells by which an image repeats about as well as by any, smallest first; none where by no cell."""
     judged = [(_repeated(correlation, cell), cell) for cell in _cells(_maxima(correlation))]
     best = max((share for share, _ in judged), default=0.0)
-    least = _AS_HIGH * best if best >= _LEAST_RISE else np.inf
-    return sorted((cell for share, cell in judged if share >= least), key=_area)[:_FOLDED]
+    least = as_high * best if best >= _LEAST_RISE else np.inf
+    return sorted((cell for share, cell in judged if share >= least), key=_area)
 
 
 def _sharpened(correlation: Array, cell: Array) -> Array:
