@@ -51,12 +51,12 @@ class Molecules(MoleculeSettings):
 
 IMAGES = MoleculeImages()
 #: Half the signal with a blunter tip and a lattice that is bent more; molecules of other shapes.
-OWN = MoleculeTrial("SNR 2", 12, replace(IMAGES, snr=(2.0, 2.001)))
-FAINT = MoleculeTrial("SNR 1", 10, replace(IMAGES, snr=(1.0, 1.001)))
+OWN = MoleculeTrial("SNR 2", 24, replace(IMAGES, snr=(2.0, 2.001)))
+FAINT = MoleculeTrial("SNR 1", 60, replace(IMAGES, snr=(1.0, 1.001)))
 FARTHER = MoleculeTrial(
-    "SNR 1, blunt and bent", 5, replace(IMAGES, snr=(1.0, 1.001), blur=(0.08, 0.1), bend=(0.2, 0.4))
+    "SNR 1, blunt and bent", 12, replace(IMAGES, snr=(1.0, 1.001), blur=(0.08, 0.1), bend=(0.2, 0.4))
 )
-OTHER = MoleculeTrial("other molecules, SNR 2", 5, replace(IMAGES, snr=(2.0, 2.001), shape=Orbitals()))
+OTHER = MoleculeTrial("other molecules, SNR 2", 12, replace(IMAGES, snr=(2.0, 2.001), shape=Orbitals()))
 
 RECIPE = Recipe(
     name="molecule-states",

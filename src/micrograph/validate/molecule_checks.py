@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Sample
 from micrograph.features.levelling import Levelling
 from micrograph.features.surface.molecule_shapes import Turns, finished, rings_of
-from micrograph.features.surface.nodes import Nodes, find_nodes
+from micrograph.features.surface.nodes import Nodes, find_nodes, neighbours_of
 from micrograph.features.surface.order import alike
 from micrograph.simulate.lattice_images import LatticeImages
 from micrograph.simulate.molecules import MoleculeImages
 from micrograph.structures.molecule_states import HEXAGONAL, MoleculeModel, draw_states
+from micrograph.structures.pair_field import Chains
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
@@ -45,21 +46,24 @@ class MoleculeTrial:
 
         def find(seed: int) -> list[Told]:
             draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [_told(self.sampler(draw), analyser) for draw in draws]
+            return [_told(self.sampler(draw), analyser, self.sampler.couplings, draw) for draw in draws]
 
         return _FOUND.found(self.name, analyser, rng, find)
 
 
 @dataclass(frozen=True)
 class Told:
-    """One image: which molecules (N, 2) are told rightly: alone, with neighbours, by the limit and classically.
+    """One image: which molecules (N, 2) are told rightly: alone, with neighbours, by the limits and classically.
 
-    Columns are polarity and rotation; score (N,) of the likeliest state; the row of 'frames', 'correlations'.
+    Columns are polarity and rotation; `limit` is Bayes' rule for a molecule alone, `field` with its neighbours; score
+    (N,) of the likeliest state; the row of 'frames', 'correlations'. Of an image that is refused all molecules that it
+    shows are wrong, and 'frames' is empty.
     """
 
     with_neighbours: Flags
     alone: Flags
     limit: Flags
+    field: Flags
     plain: Flags
     score: Array
     frame: Mapping[str, Any]
@@ -72,11 +76,16 @@ class Told:
 
 
 _FOUND: Shared[list[Told]] = Shared()
-_FULL, _STEP = 120.0, 30.0
+#: A whole turn and a step of the molecules' rotations (degrees); distance from the domain of an image that is refused.
+_FULL, _STEP, _REFUSED = 120.0, 30.0, 10.0
 
 
-def _told(sample: Sample, analyser: Analyser) -> Told:
-    tables = analyser(sample.image, sample.pixel_nm)
+def _told(sample: Sample, analyser: Analyser, couplings: tuple[float, float, float], rng: np.random.Generator) -> Told:
+    try:
+        tables = analyser(sample.image, sample.pixel_nm)
+    except BadInput:
+        wrong, none = np.zeros((len(sample.sites), 2), bool), np.zeros((0, 2), bool)
+        return Told(wrong, wrong, none, none, wrong, np.zeros(len(wrong)), {}, pd.DataFrame())
     objects, frame = tables["objects"], {str(key): value for key, value in tables["frames"].iloc[0].items()}
     down, turned = _truth(sample)
     match = _matched(sample, objects[["y_nm", "x_nm"]].to_numpy(float))
@@ -90,8 +99,13 @@ def _told(sample: Sample, analyser: Analyser) -> Told:
     alone_angle = names.map(by_name).to_numpy(float)
     alone_down = names.str.startswith("down").to_numpy()
     alone = np.column_stack([alone_down == true_down, _near(alone_angle, true_turned)])
-    limit, plain = _bounds(sample, objects, true_down, true_turned)
-    return Told(with_neighbours, alone, limit, plain, objects["score"].to_numpy(float), frame, tables["correlations"])
+    seen = _Seen.of(sample, objects)
+    evidence = seen.evidence(true_down, true_turned)
+    return Told(
+        with_neighbours, alone, seen.right(evidence, true_down, true_turned),
+        seen.right(_posterior(evidence, seen.own, couplings, rng), true_down, true_turned),
+        seen.plain(objects, true_down, true_turned), objects["score"].to_numpy(float), frame, tables["correlations"],
+    )  # fmt: skip
 
 
 def _truth(sample: Sample) -> tuple[Flags, Array]:
@@ -113,30 +127,64 @@ def _matched(sample: Sample, place_nm: Array) -> NDArray[np.intp]:
     return np.asarray(tree.query(place_nm)[1], np.intp)
 
 
-def _bounds(sample: Sample, objects: pd.DataFrame, down: Flags, turned: Array) -> tuple[Flags, Flags]:
-    """Return what is right (N, 2) by Bayes' rule with the true shapes at the true places, and by correlation.
+@dataclass(frozen=True)
+class _Seen:
+    """A sample made level, the nodes that a recipe told of, and the same at the true places."""
 
-    The true shapes are the means of molecules of known states, others than the one that is judged. Baseline: the
-    highest correlation coefficient with shapes that are learned from the recipe's own answers, without noise's
-    covariance and neighbours.
-    """
-    level = Levelling(order=1, lines="median")(sample.image)
-    cell = find_nodes(level).cell
-    match = _matched(sample, objects[["y_nm", "x_nm"]].to_numpy(float))
-    true = np.column_stack([sample.sites.y_nm, sample.sites.x_nm])[match] / sample.pixel_nm
-    turns = Turns()
-    index = objects[["u", "v"]].to_numpy(np.intp)
-    zero = float(turned[0]) % _STEP
-    state = np.rint((turned - zero) / _STEP).astype(int) % 4
-    weight = np.zeros((len(true), 2, 4))
-    weight[np.arange(len(true)), down.astype(int), state] = 1
-    rings = rings_of(level, Nodes(index, true, cell), turns)
-    found = finished(rings, weight, turns, np.ones(len(true), bool)).evidence.reshape(len(true), -1).argmax(axis=1)
-    limit = np.column_stack([(found >= 4) == down, found % 4 == state])
-    own = rings_of(level, Nodes(index, objects[["y_nm", "x_nm"]].to_numpy(float) / sample.pixel_nm, cell), turns)
-    told = (objects["rotation_deg"].to_numpy(float) - zero) / _STEP
-    best = _by_correlation(own, (objects["polarity"] == "down").to_numpy(), np.rint(told).astype(int) % 4)
-    return limit, np.column_stack([(best >= 4) == down, best % 4 == state])
+    level: NDArray[np.float32]
+    own: Nodes
+    true: Nodes
+
+    @classmethod
+    def of(cls, sample: Sample, objects: pd.DataFrame) -> _Seen:
+        level = Levelling(order=1, lines="median")(sample.image)
+        place = objects[["y_nm", "x_nm"]].to_numpy(float)
+        true = np.column_stack([sample.sites.y_nm, sample.sites.x_nm])[_matched(sample, place)]
+        index, cell = objects[["u", "v"]].to_numpy(np.intp), find_nodes(level).cell
+        own, right = (Nodes(index, one / sample.pixel_nm, cell) for one in (place, true))
+        return cls(level, own, right)
+
+    @staticmethod
+    def state(turned: Array) -> NDArray[np.intp]:
+        """Return the rotation (N,) of directions, 0 that of the first."""
+        return np.asarray(np.rint((turned - float(turned[0]) % _STEP) / _STEP), np.intp) % 4
+
+    def evidence(self, down: Flags, turned: Array) -> Array:
+        """Return the log likelihoods (N, 8) of all states of each molecule, with the true shapes at the true places.
+
+        The true shapes are the means of molecules of known states, others than the one that is judged.
+        """
+        weight = np.zeros((len(down), 2, 4))
+        weight[np.arange(len(down)), down.astype(int), self.state(turned)] = 1
+        rings = rings_of(self.level, self.true, Turns())
+        return finished(rings, weight, Turns(), np.ones(len(down), bool)).evidence.reshape(len(down), -1)
+
+    def right(self, evidence: Array, down: Flags, turned: Array) -> Flags:
+        """Return what is right (N, 2) of the likeliest states by log likelihoods or probabilities (N, 8)."""
+        best = evidence.argmax(axis=1)
+        return np.column_stack([(best >= 4) == down, best % 4 == self.state(turned)])
+
+    def plain(self, objects: pd.DataFrame, down: Flags, turned: Array) -> Flags:
+        """Return what is right (N, 2) by the baseline.
+
+        It is the highest correlation coefficient with shapes that are learned from the recipe's own answers, without
+        noise's covariance and neighbours.
+        """
+        told = (objects["rotation_deg"].to_numpy(float) - float(turned[0]) % _STEP) / _STEP
+        rings = rings_of(self.level, self.own, Turns())
+        best = _by_correlation(rings, (objects["polarity"] == "down").to_numpy(), np.rint(told).astype(int) % 4)
+        return np.column_stack([(best >= 4) == down, best % 4 == self.state(turned)])
+
+
+def _posterior(evidence: Array, nodes: Nodes, couplings: tuple[float, float, float], rng: np.random.Generator) -> Array:
+    """Return the probabilities (N, 8) of all states with the true couplings of neighbours, by Monte Carlo."""
+    chains = Chains(MoleculeModel().between(len(nodes), neighbours_of(nodes)), 24, rng, evidence)
+    chains.sweep(couplings, 40)
+    found = np.zeros(evidence.shape)
+    for _ in range(40):
+        chains.sweep(couplings, 2)
+        found += np.stack([np.mean(chains.states == state, axis=1) for state in range(found.shape[1])], axis=1)
+    return found / found.sum(axis=1, keepdims=True)
 
 
 def _by_correlation(rings: NDArray[np.complex128], down: Flags, state: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -182,16 +230,23 @@ def rotation_right(trial: MoleculeTrial, *, at_least: float) -> Check:
 
 
 def neighbours_add(trial: MoleculeTrial, *, at_least: float) -> Check:
-    """Build the check: by how much the share of right rotations grows with the random field of neighbours."""
+    """Build the check: by how much the share of right rotations grows with the random field of neighbours.
+
+    Limit: the gain of Bayes' rule with the true shapes, places and couplings.
+    """
 
     def gain(told: Sequence[Told]) -> float:
         return _share(told, lambda one: one.with_neighbours[:, 1]) - _share(told, lambda one: one.alone[:, 1])
+
+    def limit(told: Sequence[Told]) -> float:
+        return _share(told, lambda one: one.field[:, 1]) - _share(told, lambda one: one.limit[:, 1])
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         told = trial.answers(analyser, rng)
         before = _share(told, lambda one: one.alone[:, 1])
         after = before + gain(told)
-        return Measurement.of(bootstrap(gain, told, rng), detail=f"{before:.4f} alone, {after:.4f} with neighbours")
+        detail = f"{before:.4f} alone, {after:.4f} with neighbours"
+        return Measurement.of(bootstrap(gain, told, rng), limit=limit(told), detail=detail)
 
     return Check(f"rotation gained by neighbours, {trial.name}", measure, at_least, ">=", data=trial.name)
 
@@ -202,13 +257,20 @@ def temperature_error(trial: MoleculeTrial, *, at_most: float) -> Check:
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
         told = trial.answers(analyser, rng)
         true = 1 / trial.sampler.couplings[2]
-        off = [float(one.frame["temperature"]) / true - 1 for one in told]
-        sigma = [float(one.frame["temperature_sigma"]) / true for one in told]
+        rows = [one.frame for one in told]
+        off = [_number(row, "temperature", 2 * true) / true - 1 for row in rows]
+        sigma = [_number(row, "temperature_sigma", true) / true for row in rows]
         interval = bootstrap(lambda some: float(np.sqrt(np.mean(np.square(some)))), off, rng)
         detail = f"mean {np.mean(off):+.4f}, {np.mean(np.abs(off) <= 0.1):.2f} of {len(off)} within 10 %"
         return Measurement.of(interval, limit=float(np.sqrt(np.mean(np.square(sigma)))), detail=detail)
 
     return Check(f"temperature error, {trial.name}", measure, at_most, "<=", data=trial.name)
+
+
+def _number(row: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """Return a number of a row of 'frames', or another one where it is not known."""
+    value = float(row.get(name, np.nan))
+    return value if np.isfinite(value) else otherwise
 
 
 def correlations_inside(trial: MoleculeTrial, *, at_least: float) -> Check:
@@ -219,6 +281,7 @@ def correlations_inside(trial: MoleculeTrial, *, at_least: float) -> Check:
         true = _ensemble(trial.sampler.couplings, rng)
         inside = []
         for one in told:
+            inside += [False] * (0 if len(one.correlations) else len(true))
             for row in one.correlations.to_dict("records"):
                 value = true[str(row["name"]), int(row["shell"])]
                 inside.append(float(row["correlation_low"]) <= value <= float(row["correlation_high"]))
@@ -268,7 +331,7 @@ def foreign_told(trial: MoleculeTrial, *, at_least: float, images: int = 10) -> 
     """Build the check: how surely images without such molecules are refused or flagged (AUROC of the distance)."""
 
     def measure(analyser: Analyser, rng: np.random.Generator) -> Measurement:
-        own = [float(one.frame["domain_distance"]) for one in trial.answers(analyser, rng)]
+        own = [_number(one.frame, "domain_distance", _REFUSED) for one in trial.answers(analyser, rng)]
         plain = LatticeImages(side_px=300, spacing_px=(20.0, 24.0), kinds=("hexagonal", "square"), missing=0.0)
         foreign = {"noise": [], "plain spots": []}  # type: dict[str, list[float]]
         for _ in range(images):
@@ -289,7 +352,7 @@ def _distance(analyser: Analyser, image: NDArray[np.floating]) -> float:
     try:
         return float(analyser(np.asarray(image, np.float32), 0.05)["frames"]["domain_distance"].iloc[0])
     except BadInput:
-        return 10.0
+        return _REFUSED
 
 
 def seconds_a_frame(trial: MoleculeTrial, *, at_most_s: float) -> Check:

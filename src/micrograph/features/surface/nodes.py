@@ -57,7 +57,8 @@ def find_nodes(image: NDArray[np.floating], margin: float = 0.5) -> Nodes:
     found = find_lattice(values)
     if found is None or found.foretold < _FORETOLD:
         raise BadInput(
-            "The image shows no lattice: this recipe needs an image of many sites in rows, at least five along each side."
+            "The image shows no lattice: this recipe needs an image of many sites in rows, at least five along each "
+            "side."
         )
     cell = _reduced(found.cell)
     spacing = float(np.hypot(*cell.T).min())
