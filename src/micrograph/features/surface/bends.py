@@ -16,10 +16,14 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Waves = NDArray[np.complex64]
 
-#: Rounds, cells over which waves are averaged (1 sigma), their highest order, and how many of the strongest count.
-_ROUNDS, _REACH_CELLS, _ORDERS, _STRONGEST = 3, 0.7, 4, 12
+#: Cells over which waves are averaged (1 sigma), round by round: where the lattice is still much bent, over less.
+_REACH_CELLS = (0.5, 0.7, 0.7)
+#: Highest order of the waves, and how many of the strongest count.
+_ORDERS, _STRONGEST = 4, 12
+#: Pixels along one side to which a mean slope is fitted, at most.
+_FITTED = 96
 #: Blocks along one side, at most, of a shift that is unwound.
-_MOST_BLOCKS = 96
+_MOST_BLOCKS = 72
 
 
 def unbent(image: Array, usable: Mask, cell: Array) -> tuple[Array, Array]:
@@ -28,9 +32,9 @@ def unbent(image: Array, usable: Mask, cell: Array) -> tuple[Array, Array]:
     Whatever is in the cell does not matter: only how its waves change from place to place.
     """
     values, shift, orders = np.where(usable, image, 0.0), np.zeros((2, *image.shape)), None
-    for _ in range(_ROUNDS):
+    for reach in _REACH_CELLS:
         cell, shift, place = placed(cell, shift, usable)
-        sigma = _REACH_CELLS * float(np.linalg.norm(cell, axis=1).mean())
+        sigma = reach * float(np.linalg.norm(cell, axis=1).mean())
         step = block_side(image.shape, sigma)
         if orders is None:
             orders = orders_of(_ORDERS, np.linalg.inv(cell).T)
@@ -65,8 +69,10 @@ def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:
     if not shift.any():
         return np.zeros((2, 2)), shift
     grid = np.indices(shift.shape[1:]).astype(float)
-    design = np.column_stack([np.ones(int(usable.sum())), grid[0][usable], grid[1][usable]])
-    normal, pull = design.T @ design, design.T @ shift[:, usable].T
+    few = np.s_[:: -(-shift.shape[1] // _FITTED), :: -(-shift.shape[2] // _FITTED)]
+    known = usable[few]
+    design = np.column_stack([np.ones(int(known.sum())), grid[0][few][known], grid[1][few][known]])
+    normal, pull = design.T @ design, design.T @ np.stack([one[few][known] for one in shift], axis=1)
     fit = np.linalg.solve(normal + 1e-9 * np.diag(np.diag(normal)), pull)
     return fit[1:].T, shift - np.einsum("ij,jyx->iyx", fit[1:].T, grid)
 
@@ -146,7 +152,7 @@ def unwound(seen: Waves, waves: Array) -> Array:
     i, j, weight = (np.concatenate(part) for part in zip(*ends, strict=True))
     rows, columns = np.concatenate([i, j, np.arange(number)]), np.concatenate([j, i, np.arange(number)])
     values = np.concatenate([-weight, -weight, diagonal + 1e-9 * diagonal.mean()])
-    solver = splu(coo_array((values, (rows, columns)), shape=(number, number)).tocsc())
+    solver = splu(coo_array((values, (rows, columns)), shape=(number, number)).tocsc(), "MMD_AT_PLUS_A")
     shift = np.array([solver.solve(one) for one in pull]).reshape(2, *index.shape)
     strength = diagonal.reshape(index.shape) / diagonal.sum()
     return np.asarray(shift - np.sum(shift * strength, axis=(1, 2), keepdims=True))

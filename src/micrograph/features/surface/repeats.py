@@ -34,12 +34,13 @@ _SHARPENED = (1, 2, 4)
 _LEAST_RISE, _LEAST_ANGLE = 0.08, 25.0
 #: Samples of a cell along one side, at most.
 _SAMPLES = 28
-#: A cell's autocorrelation must reach this share of the best cell's; so many of the smallest such cells are folded.
-_AS_HIGH, _FOLDED = 0.85, 5
+#: A cell's autocorrelation must reach this share of the best cell's, at first and where the image is straight; so many
+#: of the smallest such cells are folded.
+_AS_HIGH, _FOLDED = (0.85, 0.92), 5
 #: The same where what sits on the sites differs.
-_AS_SITES = 0.7
+_AS_SITES = (0.7, 0.7)
 #: A cell must foretell so much of the variance less than the best at most, within blocks of so many cells.
-_AS_MUCH, _BLOCK_CELLS = 0.04, 6
+_AS_MUCH, _BLOCK_CELLS = 0.06, 6
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,17 @@ class _Straight:
     cells: list[Array]
 
 
-def _straightened(image: Array, usable: Mask, as_high: float) -> _Straight | None:
-    """Return an image straight, with the cells that reach the share `as_high` of the best one's autocorrelation."""
+def _straightened(image: Array, usable: Mask, as_high: tuple[float, float]) -> _Straight | None:
+    """Return an image straight, and its cells that reach a share of the best autocorrelation, before and after."""
     small, good = binned(image, usable, binning(image.shape))
-    near = _nearly_best(_autocorrelation(small, good), as_high)
+    near = _nearly_best(_autocorrelation(small, good), as_high[0])
     if not near:
         return None
     _, shift = unbent(small, good, near[0])
     small = straight(np.where(good, small, np.nan), shift)
     good = np.isfinite(small)
     correlation = _autocorrelation(small, good)
-    cells = [_sharpened(correlation, cell) for cell in _nearly_best(correlation, as_high) or near]
+    cells = [_sharpened(correlation, cell) for cell in _nearly_best(correlation, as_high[1]) or near]
     return _Straight(small, good, shift, cells)
 
 
