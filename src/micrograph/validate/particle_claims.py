@@ -49,7 +49,9 @@ def pore_diameters(sample: Sample, tables: Tables) -> Array:
     covered, (height, width) = sample.masks["pore"], sample.image.shape
     labels, _ = label(covered > 0, np.ones((3, 3)))
     parts = [covered[box] * (labels[box] == number) for number, box in enumerate(find_objects(labels), start=1)]
-    true = [Shadow(*box, part, part) for box, part in zip(find_objects(labels), parts, strict=True)]
+    true = [
+        Shadow(rows, columns, part, part) for (rows, columns), part in zip(find_objects(labels), parts, strict=True)
+    ]
     truth = np.full(len(tables["objects"]), np.nan)
     for i, j in same(tuple(true), found_in(tables, (height, width), sample.pixel_nm)):
         rows, columns = true[i].rows, true[i].columns
