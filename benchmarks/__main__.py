@@ -23,6 +23,7 @@ from benchmarks.pacbed import pacbed
 from benchmarks.particles import particles
 from benchmarks.scan4d import scan4d
 from benchmarks.start import start
+from benchmarks.tutorials import tutorials
 from benchmarks.validators import validators
 from benchmarks.volumes import volumes
 from benchmarks.workers import workers
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "live": live,
     "workers": workers,
     "validators": validators,
+    "tutorials": tutorials,
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pictures import DRAWERS
+from tutorial_files import write_movie, write_pictures
 
 from micrograph.draw import to_png
 from micrograph.draw.domain import domain_figure
@@ -196,6 +197,8 @@ def main() -> None:
     readme = ROOT / "README.md"
     text = replace_between(readme.read_text(encoding="utf-8"), "recipes", recipe_table())
     readme.write_text(replace_between(text, "benchmarks", bench_table()), encoding="utf-8")
+    write_movie()
+    write_pictures()
     for name in RECIPES:
         (ROOT / "docs" / "gallery" / f"{name}.md").write_text(gallery_page(name), encoding="utf-8")
         if name in DRAWERS:
