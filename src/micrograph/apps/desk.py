@@ -92,6 +92,7 @@ def _words(names: Sequence[str]) -> str:
 
 def proposal(recipe: Recipe, recording: Recording) -> Proposal:
     """Return whether `recipe` fits a recording, judged by its calibration, length, and the look of its first frame."""
+    from micrograph.infer import Predictor
     from micrograph.nets import NoNet
     from micrograph.run.streaming import frame_tables
 
@@ -104,6 +105,9 @@ def proposal(recipe: Recipe, recording: Recording) -> Proposal:
     try:
         predict = _model(recipe.name)
         frame = _first(recipe, recording, predict).frame(0)
+        pixel_nm = frame.calibration.pixel_nm
+        if isinstance(predict, Predictor) and pixel_nm is not None and (far := predict.pixel_notes(pixel_nm)):
+            return answer(" ".join(far), False)  # on the model's pixel such an image may be vast
         seen = predict(frame)
         told, distance = " ".join(seen.notes), float(seen.domain_distance)
         if isinstance(recipe.model, NoNet):  # what it measures tells what it does not know

@@ -61,7 +61,7 @@ def _plane(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
                 Rectangle((at[1] - 0.47, at[0] - 0.47), 0.94, 0.94, fill=False, edgecolor=ORANGE, linewidth=2.5)
             )
     axes.imshow(values, origin="lower", vmin=0, vmax=1, cmap="cividis", aspect="auto")
-    axes.set_xticks(range(len(xs)), [f"{x:.2g}" for x in xs], fontsize=8)
+    axes.set_xticks(range(len(xs)), [f"{x:.2g}" for x in xs], fontsize=8, rotation=40)
     axes.set_yticks(range(len(ys)), [f"{y:.2g}" for y in ys], fontsize=8)
     axes.set_xlabel(NAMES.get(second, second))
     axes.set_ylabel(NAMES.get(first, first))

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 #: Directions in which an outline's radius is felt to find how far a particle has turned.
 _DIRECTIONS = 360
+#: Turns whose likeness differs by less than this share of its range are as good as each other.
+_ALIKE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,13 @@ def rigid_motions(before: Array, afters: Sequence[Array], turns: bool = True) ->
 
 
 def _turn(likeness: Array) -> float:
-    """Return the angle (degrees, -180 to 180) at which the likeness of all directions is greatest."""
-    best = int(likeness.argmax())
+    """Return the angle (degrees, -180 to 180) at which the likeness of all directions is greatest.
+
+    Shapes that are symmetric have several such angles: the smallest turn is taken.
+    """
+    top = (likeness >= np.roll(likeness, 1)) & (likeness >= np.roll(likeness, -1))
+    alike = np.flatnonzero(top & (likeness >= likeness.max() - _ALIKE * np.ptp(likeness)))
+    best = int(alike[np.argmin(np.minimum(alike, _DIRECTIONS - alike))])
     left, middle, right = likeness[[best - 1, best, (best + 1) % _DIRECTIONS]]
     bow = left - 2 * middle + right
     fraction = 0.5 * (left - right) / bow if bow < -1e-12 * abs(middle) else 0.0

@@ -105,7 +105,7 @@ class Predictor:
         maps = {name: stack.mean(axis=0) for name, stack in stacks.items()}
         distance = float(np.mean([distance for _, _, distance in answers]))
         worth, doubts = self._expected(maps, grid, distance)
-        notes = (*self._pixel_notes(pixel), *_distance_notes(distance), *doubts)
+        notes = (*self.pixel_notes(pixel), *_distance_notes(distance), *doubts)
         return Prediction(
             frame=frame,
             maps=maps,
@@ -149,7 +149,8 @@ class Predictor:
         value = expected(signs(spots, pixel_nm, away))
         return value, expected.notes(value)
 
-    def _pixel_notes(self, pixel_nm: float) -> tuple[str, ...]:
+    def pixel_notes(self, pixel_nm: float) -> tuple[str, ...]:
+        """Return a sentence where a frame's pixel lies outside the range that the model knows."""
         low, high = self.card.get("domain", {}).get("pixel_nm", (0.0, np.inf))
         if low / PIXEL_TOLERANCE <= pixel_nm <= high * PIXEL_TOLERANCE:
             return ()
