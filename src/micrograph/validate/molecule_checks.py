@@ -180,11 +180,11 @@ def _posterior(evidence: Array, nodes: Nodes, couplings: tuple[float, float, flo
     """Return the probabilities (N, 8) of all states with the true couplings of neighbours, by Monte Carlo."""
     chains = Chains(MoleculeModel().between(len(nodes), neighbours_of(nodes)), 24, rng, evidence)
     chains.sweep(couplings, 40)
-    found = np.zeros(evidence.shape)
+    found: Array = np.zeros(evidence.shape)
     for _ in range(40):
         chains.sweep(couplings, 2)
-        found += np.stack([np.mean(chains.states == state, axis=1) for state in range(found.shape[1])], axis=1)
-    return found / found.sum(axis=1, keepdims=True)
+        found += np.stack([np.mean(chains.states == state, axis=1) for state in range(evidence.shape[-1])], axis=1)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def _by_correlation(rings: NDArray[np.complex128], down: Flags, state: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -30,6 +30,13 @@ def test_nodes_lie_at_the_molecules_of_a_bent_lattice(nodes: Nodes) -> None:
     assert len(np.unique(nodes.index, axis=0)) == len(nodes)
 
 
+def test_rows_of_alternating_molecules_are_one_lattice_and_not_one_of_twice_the_cell() -> None:
+    sampler = replace(MoleculeImages(), snr=(4.0, 4.01), cells=12, couplings=(-0.6, -1.2, 0.0), bend=(0.0, 0.01))
+    sample = sampler(np.random.default_rng(6))
+    nodes = find_nodes(sample.image)
+    assert nodes.spacing_px == pytest.approx(sample.params["spacing_px"], rel=0.06)
+
+
 def test_shapes_and_states_are_learned_without_a_template(nodes: Nodes) -> None:
     from scipy.spatial import cKDTree
 

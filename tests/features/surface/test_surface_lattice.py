@@ -115,3 +115,32 @@ def test_one_bump_on_a_slope_has_no_cell() -> None:
         np.exp(-((y - 0.4) ** 2 + (x - 0.6) ** 2) / 0.01) + 3 * y + 0.01 * np.random.default_rng(1).normal(size=y.shape)
     )
     assert np.isnan(surface_tables(frame(image), SurfaceSettings())["frames"]["a_nm"].iloc[0])
+
+
+def test_steps_are_no_lattice() -> None:
+    y, x = np.indices((160, 160)) / 160
+    steps = np.floor((0.2 * y + x) * 4) * 0.3 + np.random.default_rng(2).normal(0, 0.03, (160, 160))
+    assert np.isnan(surface_tables(frame(steps), SurfaceSettings())["frames"]["a_nm"].iloc[0])
+
+
+def test_a_lattice_that_is_bent_by_more_than_a_cell_is_followed() -> None:
+    plain = replace(CLEAN, reconstructed=0.0, kinds=("square",), atoms=(1, 1), defects=(0.0, 0.0), side_px=224)
+    sample = replace(plain, bend=(0.4, 0.41), spacing_px=(13.0, 13.1))(np.random.default_rng(4))
+    row = surface_tables(frame(sample.image), SurfaceSettings())["frames"].iloc[0]
+    cell = np.array([sample.params[name] for name in ("a_y_px", "a_x_px", "b_y_px", "b_x_px")]).reshape(2, 2)
+    assert is_right(row[["a_y_nm", "a_x_nm", "b_y_nm", "b_x_nm"]].to_numpy(float).reshape(2, 2) / PIXEL_NM, cell)
+    assert row["explained"] > 0.9
+
+
+def test_two_atoms_that_are_missing_side_by_side_are_two_places() -> None:
+    image = hexagonal(160, 16.0)
+    y, x = np.indices(image.shape)
+    top = np.argwhere(image > 0.995 * image.max())
+    first = top[np.hypot(*(top - 80).T).argmin()]
+    away = np.hypot(*(top - first).T)
+    second = top[(away > 12) & (away < 20)][0]
+    for place in (first, second):
+        image = image - 4.5 * np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / (2 * 3.0**2))
+    noisy = image + np.random.default_rng(0).normal(0, 0.05, image.shape)
+    objects = surface_tables(frame(noisy), SurfaceSettings(lines="none"))["objects"]
+    assert list(objects["class"]) == ["missing", "missing"]

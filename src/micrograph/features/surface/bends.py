@@ -37,7 +37,7 @@ def unbent(image: Array, usable: Mask, cell: Array) -> tuple[Array, Array]:
         sigma = reach * float(np.linalg.norm(cell, axis=1).mean())
         step = block_side(image.shape, sigma)
         if orders is None:
-            orders = orders_of(_ORDERS, np.linalg.inv(cell).T)
+            orders = orders_of(_ORDERS, cell)
             seen = demodulated(values, place, orders, step, sigma)
             strong = np.argsort(-np.mean(np.abs(seen) ** 2, axis=(1, 2)))[:_STRONGEST]
             orders, seen = orders[strong], seen[strong]
@@ -77,10 +77,10 @@ def _straightened(shift: Array, usable: Mask) -> tuple[Array, Array]:
     return fit[1:].T, shift - np.einsum("ij,jyx->iyx", fit[1:].T, grid)
 
 
-def orders_of(most: int, reciprocal: Array) -> NDArray[np.intp]:
-    """Return the orders (K, 2) up to `most`, one of each opposite pair, of waves that pixels show."""
+def orders_of(most: int, cell: Array) -> NDArray[np.intp]:
+    """Return the orders (K, 2) up to `most`, one of each opposite pair, of a cell's waves that pixels show."""
     orders = np.array([(h, k) for h in range(most + 1) for k in range(-most, most + 1) if (h, k) > (0, 0)], np.intp)
-    return orders[np.abs(orders @ reciprocal).max(axis=1) < 0.4]
+    return np.asarray(orders[np.abs(orders @ np.linalg.inv(cell).T).max(axis=1) < 0.4])
 
 
 def spread(blocks: Array, step: int, shape: tuple[int, ...]) -> Array:
@@ -114,7 +114,7 @@ def demodulated(image: Array, place: Array, orders: NDArray[np.intp], step: int,
     powers: list[dict[int, Waves]] = [{}, {}]
     found = []
     for order in orders:
-        wave = values
+        wave: NDArray[Any] = values
         for axis, times in enumerate(order.tolist()):
             if abs(times) not in powers[axis]:
                 powers[axis][abs(times)] = np.asarray(first[axis] ** abs(times), np.complex64)
@@ -177,4 +177,4 @@ def solved(weight: Array, along: Array, waves: Array, least: float) -> Array:
     seen = flat * along.reshape(flat.shape)
     pull_y, pull_x = y @ seen, x @ seen
     found = np.array([xx * pull_y - yx * pull_x, yy * pull_x - yx * pull_y]) / (yy * xx - yx**2)
-    return found.reshape(2, *weight.shape[1:])
+    return np.asarray(found.reshape(2, *weight.shape[1:]))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput
 from micrograph.features.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
-from micrograph.features.surface.motif import REACH_CELLS, ROUNDS, Followed, enlarged, follow, motif_of
+from micrograph.features.surface.motif import REACH_CELLS, ROUNDS, Followed, along_one, enlarged, follow, motif_of
 from micrograph.features.surface.odd_places import Regions, Sites, odd_pixels, odd_places, sites_of
 from micrograph.features.surface.repeats import binned, binning, find_repeat
 
@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 
 #: Pixels a side that an image needs, and robust sigma beyond which a pixel does not count at first.
 _FEWEST_PX, _APART = 32, 4.0
+#: Share of a motif's variance in one direction, and root mean square slope of the bend, from which all is stripes.
+_STRIPED, _UNFOLLOWED = 0.7, 0.25
 #: What stands out over more than this share of the shorter side is no atom.
 _WIDE = 0.07
 #: Share of the variance that a motif must explain to be one, and cells that an image must hold.
@@ -96,7 +98,7 @@ def read_surface(image: NDArray[np.floating], settings: SurfaceSettings) -> Surf
         return None
     rest = (filled - followed.periodic)[usable]
     explained = 1 - float(np.var(rest) / max(np.var(filled[usable]), 1e-300))
-    if explained < _LEAST_EXPLAINED:
+    if explained < _LEAST_EXPLAINED or _striped(followed):
         return None
     sites = sites_of(followed.motif, followed.cell)
     odd = odd_places(level, followed, sites.apart_px, sigmas=settings.sigmas, least=settings.least)
@@ -136,6 +138,12 @@ def _wide(cut: Mask) -> Mask:
 
     side = max(3, round(_WIDE * min(cut.shape)))
     return np.asarray(maximum_filter(minimum_filter(cut, side, mode="nearest"), side + side // 3), bool)
+
+
+def _striped(followed: Followed) -> bool:
+    """Tell whether all there is are stripes, such as steps: one family of waves, and along it nothing to follow."""
+    slopes = np.stack(np.gradient(followed.shift, axis=(1, 2)))
+    return along_one(followed.motif) > _STRIPED and float(np.sqrt(np.mean(slopes**2) * 4)) > _UNFOLLOWED
 
 
 def _covariance(followed: Followed, usable: Mask) -> Array:

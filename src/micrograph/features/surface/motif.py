@@ -23,6 +23,8 @@ Mask = NDArray[np.bool_]
 REACH_CELLS, _COMPONENTS, _ORDERS = 0.8, 12, 8
 #: Pixels of all cells that share one sample of the motif, at least; samples along a side, and to a pixel, at most.
 _SHARED, _MOST_SAMPLES, _FINEST = 12, 96, 2.0
+#: Highest order of the directions in which a motif may be nothing but stripes.
+_LINES = 6
 #: Rounds of shift and motif.
 ROUNDS = 2
 
@@ -77,7 +79,7 @@ def _shift(values: Array, place: Array, cell: Array, motif: Array) -> Array:
     reciprocal = np.linalg.inv(cell).T
     filled = np.where(np.isfinite(motif), motif, np.nanmean(motif))
     spectrum = np.fft.fft2(filled) / filled.size
-    orders = orders_of(_ORDERS, reciprocal)
+    orders = orders_of(_ORDERS, cell)
     orders = orders[(np.abs(orders) < np.array(motif.shape) / 2).all(axis=1)]
     strength = np.abs(spectrum[tuple(orders.T)])
     orders = orders[np.argsort(-strength)[:_COMPONENTS]]
@@ -92,6 +94,19 @@ def _shift(values: Array, place: Array, cell: Array, motif: Array) -> Array:
 def motif_of(image: Array, usable: Mask, followed: Followed) -> Array:
     """Return the motif (Na, Nb) of an image in a lattice that was followed in another one of the same place."""
     return _motif(image, usable, followed.cell, followed.place)
+
+
+def along_one(motif: Array) -> float:
+    """Return the largest share of the variance of a motif (Na, Nb) that waves of one direction hold; stripes: 1."""
+    filled = np.where(np.isfinite(motif), motif, np.nanmean(motif))
+    power = np.abs(np.fft.fft2(filled)) ** 2
+    power[0, 0] = 0.0
+    orders = [(h, k) for h in range(_LINES + 1) for k in range(-_LINES, _LINES + 1) if (h, k) > (0, 0)]
+    shares = [0.0]
+    for order in (np.array(one) for one in orders if np.gcd(*one) == 1):
+        times = np.arange(1, int(((np.array(motif.shape) - 1) / 2 / np.maximum(np.abs(order), 1e-9)).min()) + 1)
+        shares.append(2 * float(power[tuple(np.outer(order, times))].sum()))
+    return max(shares) / max(float(power.sum()), 1e-300)
 
 
 def _motif(image: Array, usable: Mask, cell: Array, place: Array) -> Array:

@@ -18,6 +18,8 @@ KINDS = ("missing", "added", "island")
 _ISLAND_CELLS, _ISLAND_SITES = 0.6, 2.5
 #: A region grows to where the difference falls below this share of the least that begins one.
 _GROWS = 0.5
+#: Sites of a motif are farther apart than so much of its cell's mean side.
+_APART = 0.09
 #: Smoothing (1 sigma) over the distance between neighbouring sites.
 _SMOOTH = 0.16
 #: Atoms may lie so far from where the motif says, over that distance, before that is a difference.
@@ -64,8 +66,8 @@ def sites_of(motif: Array, cell: Array) -> Sites:
     filled = np.where(np.isfinite(motif), motif, np.nanmedian(motif))
     smooth = gaussian_filter(filled, 0.04 * sides, mode="wrap")
     least = float(smooth.min() + 0.4 * np.ptp(smooth))
-    reach = np.maximum(3, np.rint(0.18 * sides) // 2 * 2 + 1).astype(int)
-    found = np.argwhere((maximum_filter(smooth, size=tuple(reach), mode="wrap") == smooth) & (smooth > least))
+    around = _disc(sides, cell, _APART * float(np.linalg.norm(cell, axis=1).mean()))
+    found = np.argwhere((maximum_filter(smooth, footprint=around, mode="wrap") == smooth) & (smooth > least))
     order = np.argsort(-smooth[tuple(found.T)])
     place = ((found[order] + 0.5 + _between(smooth, found[order])) / sides).reshape(-1, 2) % 1.0
     images = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
@@ -74,6 +76,13 @@ def sites_of(motif: Array, cell: Array) -> Sites:
     near = away[away > 1e-9]
     apart = float(near.min()) if near.size else float(np.linalg.norm(cell, axis=1).min())
     return Sites(place, smooth[tuple(found[order].T)], apart)
+
+
+def _disc(sides: NDArray[np.intp], cell: Array, radius: float) -> Mask:
+    """Return which samples (odd, odd) of a motif lie within `radius` px of the middle one, and those next to it."""
+    reach = np.maximum(1, np.ceil(1.2 * radius * np.linalg.norm(np.linalg.inv(cell), axis=0) * sides)).astype(int)
+    step = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), axis=-1)
+    return np.asarray((np.linalg.norm(step / sides @ cell, axis=-1) <= radius) | (np.abs(step).max(axis=-1) <= 1))
 
 
 def _between(values: Array, places: NDArray[np.intp]) -> Array:
