@@ -129,7 +129,7 @@ def test_a_lattice_that_is_bent_by_more_than_a_cell_is_followed() -> None:
     row = surface_tables(frame(sample.image), SurfaceSettings())["frames"].iloc[0]
     cell = np.array([sample.params[name] for name in ("a_y_px", "a_x_px", "b_y_px", "b_x_px")]).reshape(2, 2)
     assert is_right(row[["a_y_nm", "a_x_nm", "b_y_nm", "b_x_nm"]].to_numpy(float).reshape(2, 2) / PIXEL_NM, cell)
-    assert row["explained"] > 0.9
+    assert row["explained"] > 0.8
 
 
 def test_two_atoms_that_are_missing_side_by_side_are_two_places() -> None:

@@ -37,8 +37,8 @@ _SAMPLES = 28
 #: A cell's autocorrelation must reach this share of the best cell's, at first and where the image is straight; so many
 #: of the smallest such cells are folded.
 _AS_HIGH, _FOLDED = (0.85, 0.92), 5
-#: The same where what sits on the sites differs.
-_AS_SITES = (0.7, 0.7)
+#: The same where what sits on the sites differs; the share at far vectors, and how far (over the shorter side) is far.
+_AS_SITES, _AS_FAR, _FAR = (0.7, 0.3), 0.88, (0.2, 0.5)
 #: A cell must foretell so much of the variance less than the best at most, within blocks of so many cells.
 _AS_MUCH, _BLOCK_CELLS = 0.06, 6
 
@@ -73,22 +73,41 @@ def find_repeat(image: Array, usable: Mask) -> Repeat | None:
 def find_lattice(image: Array) -> Repeat | None:
     """Return the cell of the lattice on which an image (H, W), zero on average, has its sites; ``None`` without one.
 
-    What sits on the sites may differ, and even alternate: the smallest cell is taken by which the image repeats well.
+    What sits on the sites may differ and follow its neighbours: that is forgotten some cells away, where the image is
+    as much like itself at every vector of the lattice. The smallest such cell is taken.
     """
     found = _straightened(image, np.ones(image.shape, bool), _AS_SITES)
     if found is None:
         return None
-    number, cell = binning(image.shape), found.cells[0]
+    cells = found.cells[:_FOLDED]
+    far = [_far(found.correlation, cell) for cell in cells]
+    cell = next(cell for share, cell in zip(far, cells, strict=True) if share >= min(_AS_FAR * max(far), max(far)))
+    number = binning(image.shape)
     return Repeat(cell * number, foretold(found.image, found.usable, cell), found.shift * number)
+
+
+def _far(correlation: Array, cell: Array) -> float:
+    """Return the mean autocorrelation at, or next to, the vectors of a cell that are long, but not too long."""
+    from scipy.ndimage import maximum_filter
+
+    side = (min(correlation.shape) + 1) / 2
+    reach = int(np.ceil(_FAR[1] * side * np.linalg.norm(np.linalg.inv(cell), axis=0).max())) + 1
+    lags = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2) @ cell
+    length = np.hypot(*lags.T)
+    chosen = np.rint(lags[(length >= _FAR[0] * side) & (length <= _FAR[1] * side)]).astype(int)
+    if not len(chosen):
+        return -1.0
+    return float(maximum_filter(correlation, 3)[tuple((chosen + np.array(correlation.shape) // 2).T)].mean())
 
 
 @dataclass(frozen=True)
 class _Straight:
-    """An image (h, w), binned, without the bend (2, h, w) of its lattice; cells by which it repeats, smallest first."""
+    """An image (h, w), binned, without its lattice's bend (2, h, w); its autocorrelation; cells, smallest first."""
 
     image: Array
     usable: Mask
     shift: Array
+    correlation: Array
     cells: list[Array]
 
 
@@ -103,7 +122,7 @@ def _straightened(image: Array, usable: Mask, as_high: tuple[float, float]) -> _
     good = np.isfinite(small)
     correlation = _autocorrelation(small, good)
     cells = [_sharpened(correlation, cell) for cell in _nearly_best(correlation, as_high[1]) or near]
-    return _Straight(small, good, shift, cells)
+    return _Straight(small, good, shift, correlation, cells)
 
 
 def _nearly_best(correlation: Array, as_high: float) -> list[Array]:
