@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.end_to_end import end_to_end
+from benchmarks.large import large
 from benchmarks.linear_model import linear_model
 from benchmarks.live import live
 from benchmarks.measured import Measured
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "linear_model": linear_model,
     "end_to_end": end_to_end,
     "memory": memory,
+    "large": large,
     "movie": movie,
     "particles": particles,
     "scan4d": scan4d,

@@ -20,6 +20,7 @@ PIXEL_NM, PIXELS, BUDGET_MB = 0.01, 512, 2000
 #: Frames of the long and of the short movie; the same with --quick.
 LONG, SHORT = 20_000, 200
 QUICK_LONG, QUICK_SHORT = 300, 100
+_AS = (f"--pixel-size={PIXEL_NM} nm", f"--memory={BUDGET_MB} MB")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ def memory(quick: bool, frames: int | None = None) -> list[Measured]:
     long, short = frames or (QUICK_LONG if quick else LONG), QUICK_SHORT if quick else SHORT
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _require_space(folder, long)
-        few, many = (_analysed(_movie(folder, count), folder / f"out-{count}") for count in (short, long))
+        require_space(folder, long * PIXELS**2 * 2)
+        few, many = (
+            analysed("atoms", written(folder / f"movie-{count}.npy", _scenes(), count), folder / f"out-{count}", *_AS)
+            for count in (short, long)
+        )
     size = long * PIXELS**2 * 2 / 1e9
     speed = f"{long} frames, {size:.1f} GB: {many.seconds:.0f} s, {long / many.seconds:.1f} frames/s"
     peaks = f"peak {many.peak_mb:.0f} MB after {long} frames, {few.peak_mb:.0f} MB after {short}"
@@ -48,8 +52,9 @@ def memory(quick: bool, frames: int | None = None) -> list[Measured]:
     ]
 
 
-def _require_space(folder: Path, frames: int) -> None:
-    need, free = int(1.2 * frames * PIXELS**2 * 2), shutil.disk_usage(folder).free
+def require_space(folder: Path, size: int) -> None:
+    """End the program where a folder has not a fifth more room than `size` bytes."""
+    need, free = int(1.2 * size), shutil.disk_usage(folder).free
     if need > free:
         sys.exit(f"{folder} has {free / 1e9:.0f} GB free, {need / 1e9:.0f} GB are needed: set TMPDIR or give --frames.")
 
@@ -69,24 +74,22 @@ def _scenes(count: int = 16) -> NDArray[np.uint16]:
     return np.array(images, np.uint16)
 
 
-def _movie(folder: Path, frames: int) -> Path:
-    """Write a movie of `frames` frames that repeats a few scenes, without holding it in memory."""
-    path, scenes = folder / f"movie-{frames}.npy", _scenes()
+def written(path: Path, scenes: NDArray[np.uint16], frames: int) -> Path:
+    """Write a movie of `frames` frames that repeats a few scenes (N, H, W), without holding it in memory."""
     with path.open("wb") as file:
-        header = {"descr": "<u2", "fortran_order": False, "shape": (frames, PIXELS, PIXELS)}
+        header = {"descr": "<u2", "fortran_order": False, "shape": (frames, *scenes.shape[1:])}
         np.lib.format.write_array_header_1_0(file, header)
         for frame in range(frames):
             file.write(scenes[frame % len(scenes)].tobytes())
     return path
 
 
-def _analysed(movie: Path, out: Path) -> Run:
-    """Run `micrograph analyze atoms` on `movie`, watching for its first rows, and remove the movie."""
-    command = [sys.executable, "-c", "from micrograph.apps.cli import main; main()", "analyze", "atoms", str(movie)]
-    scale, budget = f"--pixel-size={PIXEL_NM} nm", f"--memory={BUDGET_MB} MB"
+def analysed(recipe: str, movie: Path, out: Path, *options: str) -> Run:
+    """Run `micrograph analyze` on `movie`, watching for its first rows, and remove the movie."""
+    command = [sys.executable, "-c", "from micrograph.apps.cli import main; main()", "analyze", recipe, str(movie)]
     began, first = time.perf_counter(), float("nan")
     process = subprocess.Popen(
-        [*command, "-o", str(out), scale, budget, "--device=cpu", "--quiet"], stdout=subprocess.DEVNULL
+        [*command, "-o", str(out), *options, "--device=cpu", "--quiet"], stdout=subprocess.DEVNULL
     )
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)

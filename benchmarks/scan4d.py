@@ -28,11 +28,11 @@ SHARE = 0.25
 def scan4d(quick: bool) -> list[Measured]:
     """Analyse a long and a short scan made on the fly, and one on disk, each in a process of its own."""
     lines = QUICK_LONG if quick else LONG
-    few, many = _apart("made", str(SHORT)), _apart("made", str(lines))
+    few, many = apart("made", str(SHORT)), apart("made", str(lines))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scan.npy"
         _write(path, QUICK_ON_DISK if quick else ON_DISK)
-        disk = _apart("disk", str(path))
+        disk = apart("disk", str(path))
     patterns = lines * ACROSS
     size = patterns * SIDE**2 * 2 / 1e9
     pace = patterns / many["seconds"]
@@ -51,8 +51,8 @@ def scan4d(quick: bool) -> list[Measured]:
     ]
 
 
-def _apart(kind: str, what: str) -> dict[str, float]:
-    """Return what a run of this file in a process of its own measures."""
+def apart(kind: str, what: str) -> dict[str, float]:
+    """Return what a run of this file in a process of its own measures: a scan 'made' of so many lines, or on 'disk'."""
     command = [sys.executable, "-m", "benchmarks.scan4d", kind, what]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

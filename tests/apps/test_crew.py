@@ -43,7 +43,7 @@ def test_two_workers_of_whom_one_is_lost_give_the_same_tables(movie: Path, tmp_p
                 os.kill(pids[0], signal.SIGKILL)
             seen.append(f"{done} of {total}")
 
-        others = found.elsewhere(movie, request, tmp_path / "two", progress)
+        others = found.elsewhere(recipe, movie, request, tmp_path / "two", progress)
         together = jobs.analyze_opened(recipe, recording, request, into=tmp_path / "two", elsewhere=others)
     assert tables(together.folder) == tables(alone.folder)
     assert seen[-1] == "9 of 9"

@@ -38,11 +38,15 @@ _KEPT: dict[str, tuple[Recipe, Recording, Predict]] = {}
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs to know of an analysis: the file, what was asked, and the folder of the results."""
+    """What a worker needs to know of an analysis: the file, what was asked, and the folder of the results.
+
+    arrays: all workers write into arrays of that folder, which the first part makes.
+    """
 
     path: Path
     request: Request
     folder: Path
+    arrays: bool
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,12 @@ class Crew:
     workers: int
     dashboard: str
 
-    def elsewhere(self, path: Path, request: Request, folder: Path, progress: Advance = silent) -> Elsewhere:
+    def elsewhere(
+        self, recipe: Recipe, path: Path, request: Request, folder: Path, progress: Advance = silent
+    ) -> Elsewhere:
         """Return what works through the parts of the recording at a path; results go into `folder`."""
-        return functools.partial(self._tables, Work(path.resolve(), request, folder.resolve()), progress)
+        work = Work(path.resolve(), request, folder.resolve(), bool(request.maps or recipe.images))
+        return functools.partial(self._tables, work, progress)
 
     def _tables(
         self, work: Work, progress: Advance, parts: Sequence[Part], plan: Mapping[str, Any]
@@ -64,7 +71,7 @@ class Crew:
         waiting: deque[tuple[Part, Any]] = deque()
         for part in parts:
             waiting.append((part, self.client.submit(part_of, work, part, dict(plan), pure=False, retries=_RETRIES)))
-            first_alone = part is parts[0]  # it makes the arrays into which all write
+            first_alone = work.arrays and part is parts[0]
             while waiting and (first_alone or len(waiting) >= _AHEAD * self.workers):
                 yield self._result(waiting, parts, progress)
         while waiting:

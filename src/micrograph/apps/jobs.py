@@ -52,7 +52,7 @@ def analyze_paths(
     with hired(recipe, request, tell) as crew:
         for path, recording, folder in zip(paths, recordings, folders, strict=True):
             shown = progress(recording.name)
-            others = None if crew is None else crew.elsewhere(path, request, folder, shown)
+            others = None if crew is None else crew.elsewhere(recipe, path, request, folder, shown)
             yield analyze_opened(
                 recipe, recording, request, into=folder, predict=known, progress=shown, elsewhere=others
             )

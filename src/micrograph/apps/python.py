@@ -135,7 +135,7 @@ def analyze(
             return jobs.analyze_opened(chosen, opened, request, into=into)
         if isinstance(recording, Recording) or not isinstance(recipe, str) or into is None:
             raise BadInput("Several workers open the file themselves: give its path, the recipe's name and out.")
-        others = crew.elsewhere(Path(recording), request, into)
+        others = crew.elsewhere(chosen, Path(recording), request, into)
         return jobs.analyze_opened(chosen, opened, request, into=into, elsewhere=others)
 
 

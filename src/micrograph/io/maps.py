@@ -31,7 +31,8 @@ class MapWriter:
     becomes 0. ``kind='number'`` keeps float16, ``kind='image'`` float32; frames never written are NaN. An existing
     store of the same layout is continued; frames written before stay, `done` tells which. The pixel size is in the
     attribute ``pixel_nm`` (``None``: not known), the time between frames in ``frame_time_s``, the arrays' axes in
-    ``axes``.
+    ``axes``. Arrays are made for `frames` at first, and grow as they must: processes that write side by side need them
+    whole.
 
     Raises `BadInput` where the store at `path` has another layout.
     """
@@ -44,6 +45,7 @@ class MapWriter:
         pixel_nm: float | None,
         kind: Kind = "probability",
         frame_time_s: float | None = None,
+        frames: int = 0,
     ) -> None:
         import zarr
 
@@ -58,7 +60,7 @@ class MapWriter:
             self._group = zarr.open_group(path, mode="a", zarr_format=3)
         except (ValueError, OSError, TypeError, KeyError) as error:
             raise BadInput(f"{path} is no Zarr store to be continued: remove it or choose another place.") from error
-        self._arrays = self._continued() if "layout" in self._group.attrs else self._started(tuple(size))
+        self._arrays = self._continued() if "layout" in self._group.attrs else self._started(tuple(size), frames)
         self._written: Any = self._group["written"]
 
     def write(self, index: int, maps: Mapping[str, NDArray[Any]]) -> None:
@@ -82,10 +84,10 @@ class MapWriter:
         packed: NDArray[Any] = np.rint(clipped * self._scale).astype(np.uint8)
         return packed
 
-    def _started(self, shape: tuple[int, ...]) -> dict[str, zarr.Array[Any]]:
+    def _started(self, shape: tuple[int, ...], frames: int) -> dict[str, zarr.Array[Any]]:
         chunks = (1, *shape) if len(shape) == 2 else (1, min(shape[0], _SLICES), *shape[1:])
-        arrays = {name: self._array(name, (0, *shape), chunks, _DTYPES[self._kind]) for name in self.names}
-        self._array("written", (0,), (4096,), "bool")
+        arrays = {name: self._array(name, (frames, *shape), chunks, _DTYPES[self._kind]) for name in self.names}
+        self._array("written", (frames,), (1,), "bool")
         known = {key: self._layout[key] for key in ("pixel_nm", "frame_time_s") if self._layout.get(key) is not None}
         for array in arrays.values():
             array.attrs.update(axes=["frame", *"zyx"[-len(shape) :]], **known)

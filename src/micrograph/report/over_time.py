@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,8 @@ FEWEST_FRAMES = 10
 SMALL = MovieSettings(side_px=480, most_frames=48, per_second=8.0)
 #: Of a longer table of tracks only the longest are read; of other tables so many rows are drawn into the movie.
 MOST_ROWS, MOST_TRACKS = 1_000_000, 1500
+#: Outlines of so many frames are read at a time.
+READ_FRAMES = 16
 #: Tables of this recording that are small whatever its length.
 SMALL_TABLES = (
     "drift",
@@ -139,10 +140,10 @@ def write_movies(result: Result, progress: Callable[[int, int], object] | None =
     view_nm = min(recording.shape) * recording.calibration.pixel_nm
     sample = drift is not None and "tracks" in result.tables and _reach_nm(drift) < view_nm / 3
     drift = drift if sample else None
-    outlines = partial(_curves, result) if "outlines" in result.tables else None
     for suffix, settings in (("mp4", MovieSettings()), ("gif", SMALL)):
-        settings = replace(settings, sample=sample, outlines=outlines)
-        shown, marks = _marks(result, settings)
+        shown, marks = _marks(result, replace(settings, sample=sample))
+        if "outlines" in result.tables:
+            shown = replace(shown, outlines=_Outlines(result, shown.most_frames))
         write_movie(paths[suffix], recording, marks, drift, shown, progress if suffix == "mp4" else None)
     return paths
 
@@ -233,10 +234,23 @@ def _marks(result: Result, settings: MovieSettings) -> tuple[MovieSettings, Data
     return shown, _read(result, name, ("frame", "y_nm", "x_nm", "class", "name"), [("frame", "in", chosen)])
 
 
-def _curves(result: Result, frame: int) -> list[NDArray[np.float64]]:
-    """Return the outlines of one frame, reading no others."""
-    outlines = _read(result, "outlines", ("id", "point", "y_nm", "x_nm"), [("frame", "==", frame)])
-    return list(curves_of(outlines).values())
+class _Outlines:
+    """The outlines of each of the `most_frames` that a movie shows; those of a few frames are held at a time."""
+
+    def __init__(self, result: Result, most_frames: int) -> None:
+        shown = shown_positions(len(result.recording), most_frames)
+        self._result, self._frames = result, [result.recording.indices[int(k)] for k in shown]
+        self._held: dict[int, list[NDArray[np.float64]]] = {}
+
+    def __call__(self, frame: int) -> list[NDArray[np.float64]]:
+        """Return the outlines of one frame."""
+        if frame not in self._held:
+            later = [one for one in self._frames if one > frame]  # a smaller movie shows others
+            few = [frame, *later[: READ_FRAMES - 1]]
+            read = _read(self._result, "outlines", ("frame", "id", "point", "y_nm", "x_nm"), [("frame", "in", few)])
+            rows = dict(iter(read.groupby("frame")))
+            self._held = {one: list(curves_of(rows[one]).values()) if one in rows else [] for one in few}
+        return self._held[frame]
 
 
 def _longest(result: Result) -> list[tuple[str, str, Any]] | None:

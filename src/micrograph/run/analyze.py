@@ -234,7 +234,8 @@ class _Run:
             if self.key["plan"]["maps"] and seen.prediction is not None:
                 self._keep_maps(seen.prediction)
             if self.recipe.images and seen.prediction is not None:
-                keep_images(self.parts_folder, position, seen.prediction, self.recipe.images_in(seen.prediction))
+                names = self.recipe.images_in(seen.prediction)
+                keep_images(self.parts_folder, position, seen.prediction, names, len(self.recording))
             if self.progress is not None:
                 self.progress(position + 1, len(self.recording), f"{len(seen.tables['objects'])} objects")
         return joined(found)
@@ -246,7 +247,8 @@ class _Run:
         names = [name for name in prediction.maps if name not in answers]
         if names:
             shape = prediction.maps[names[0]].shape
-            writer = MapWriter(self.parts_folder / MAPS, names, shape, prediction.pixel_nm)
+            frames = max(self.recording.indices[0], self.recording.indices[-1]) + 1
+            writer = MapWriter(self.parts_folder / MAPS, names, shape, prediction.pixel_nm, frames=frames)
             writer.write(prediction.frame.index, prediction.maps)
 
 

@@ -52,10 +52,10 @@ def _clear(folder: Path, maps: bool) -> None:
         shutil.rmtree(folder / store, ignore_errors=True)
 
 
-def keep_images(folder: Path, position: int, prediction: Prediction, names: Sequence[str]) -> None:
+def keep_images(folder: Path, position: int, prediction: Prediction, names: Sequence[str], frames: int = 0) -> None:
     """Keep the images of the frame at `position`, and their 1-sigma where there is one, in ``images.zarr``.
 
-    Frames that showed nothing are NaN.
+    Frames that showed nothing are NaN; `frames` are those of the recording, where they are known.
     """
     from micrograph.io import MapWriter
 
@@ -65,7 +65,8 @@ def keep_images(folder: Path, position: int, prediction: Prediction, names: Sequ
         return
     shape, scale = next(iter(images.values())).shape, prediction.frame.calibration
     pixel = None if scale.pixel_nm is None and scale.step_nm is None else prediction.pixel_nm
-    MapWriter(folder / IMAGES, list(images), shape, pixel, "image", scale.frame_time_s).write(position, images)
+    writer = MapWriter(folder / IMAGES, list(images), shape, pixel, "image", scale.frame_time_s, frames)
+    writer.write(position, images)
 
 
 def record_of(
