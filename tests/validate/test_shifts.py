@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from micrograph.simulate import StemSampler
 from micrograph.simulate.settings import ranges_of
-from micrograph.structures import random_graphene
+from micrograph.structures import random_graphene, sites_of
+from micrograph.structures.perovskite import SRTIO3_NM
 from micrograph.validate import shift_checks, shift_map
 from micrograph.validate.expecting import Lesson, _fitted
 from micrograph.validate.mending_checks import microscopes
 from micrograph.validate.metrics import Detection
 from micrograph.validate.shift_checks import expected_alarm, expected_rank
-from micrograph.validate.shifts import Shift, Shifted, clean, detection, shifts_of
+from micrograph.validate.shifts import Oxide, Shift, Shifted, clean, detection, shifts_of
 from micrograph.validate.trials import is_empty
 
 SAMPLER = StemSampler(random_graphene, field_nm=1.0, electrons=(30.0, 3000.0))
@@ -36,6 +38,12 @@ def test_the_map_covers_two_planes_single_settings_scales_and_materials() -> Non
     assert families.count("electrons x pixel_nm") == 25
     assert [one.inside for one in shifts if one.family == "material"] == [False] * families.count("material")
     assert any(one.inside for one in shifts if one.family == "electrons x defocus_nm")
+
+
+def test_an_oxide_has_three_kinds_of_columns_half_a_cell_apart() -> None:
+    sites = sites_of(Oxide(2)(1.0, np.random.default_rng(0)))
+    near = cKDTree(np.column_stack([sites.y_nm, sites.x_nm])).query(np.column_stack([sites.y_nm, sites.x_nm]), k=2)[0]
+    np.testing.assert_allclose(near[:, 1], SRTIO3_NM / 2, rtol=1e-6)
 
 
 def test_an_answer_that_is_the_truth_has_f1_one() -> None:

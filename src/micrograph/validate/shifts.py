@@ -48,6 +48,26 @@ class Dumbbells:
         return dumbbells(self.name, size_nm, rng, rotation_deg=turned, displaced_nm=0.005)
 
 
+@dataclass(frozen=True)
+class Oxide:
+    """SrTiO3 along [001], turned at random: faint columns of oxygen beside heavy ones (`Structure`)."""
+
+    cells: int = 8
+
+    def __call__(self, size_nm: float, rng: np.random.Generator) -> Atoms:
+        """Return the crystal over a field of ``size_nm``."""
+        from micrograph.structures.layer import MARGIN_NM, lattice_points, layer, turn
+        from micrograph.structures.perovskite import SRTIO3_NM, cubic_perovskite
+
+        one = cubic_perovskite()
+        place = np.tile(one.get_scaled_positions(), (self.cells, 1))
+        cell = SRTIO3_NM * np.eye(2) @ turn(float(rng.uniform(0, 90)))
+        corners = lattice_points(cell, size_nm, MARGIN_NM, rng.random(2) @ cell)
+        points = (corners[:, None, :] + place[:, :2] @ cell).reshape(-1, 2)
+        height = SRTIO3_NM * (place[:, 2] + np.repeat(np.arange(self.cells), len(one)))
+        return layer(points, np.tile(height, len(corners)), np.tile(one.numbers, self.cells * len(corners)), "atom")
+
+
 #: Materials of scanned images; of TEM images particles of other metals and along other axes.
 CRYSTALS: Mapping[str, Structure] = {
     "graphene": random_graphene,
@@ -55,6 +75,7 @@ CRYSTALS: Mapping[str, Structure] = {
     "any 2D lattice": random_lattice_2d,
     "Si [110]": Dumbbells("Si"),
     "GaAs [110]": Dumbbells("GaAs"),
+    "SrTiO3 [001]": Oxide(),
 }
 PARTICLES: Mapping[str, Scenery] = {
     "Pt": WulffParticles(symbol="Pt", a_nm=0.3924),
