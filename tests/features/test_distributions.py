@@ -68,6 +68,16 @@ def test_one_particle_in_many_frames_is_one_draw(rng: np.random.Generator) -> No
     assert often.mean_high - often.mean_low == pytest.approx(once.mean_high - once.mean_low, rel=0.15)
 
 
+def test_many_rows_of_few_objects_have_the_intervals_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(4)
+    groups = np.repeat(np.arange(30), 80)
+    values, weights = draw.normal(draw.normal(10, 2, 30)[groups], 0.5), draw.uniform(0.5, 1.5, len(groups))
+    pooled = describe(values, np.random.default_rng(0), weights, groups)
+    monkeypatch.setattr(distributions, "_RANKS", 10**6)
+    whole = describe(values, np.random.default_rng(0), weights, groups)
+    np.testing.assert_allclose(list(vars(pooled).values()), list(vars(whole).values()), rtol=2e-3)
+
+
 def test_half_width_is_0_025_at_1500_objects() -> None:
     assert half_width(0.5, 1500) == pytest.approx(0.025, abs=5e-4)
     assert number_needed(0.0253) == pytest.approx(1500, abs=5)

@@ -57,6 +57,8 @@ BINS = (
 )
 #: With more independent objects than this, intervals follow from the central limit theorem, not from resampling.
 MANY = 2000
+#: Many rows of few independent objects are pooled into so many ranks before they are resampled.
+_RANKS = 1000
 
 
 @dataclass(frozen=True)
@@ -256,17 +258,26 @@ def _resampled(
     if number < 2:
         return (np.nan, np.nan), (np.nan, np.nan)
     means, medians = np.empty(resamples), np.empty(resamples)
+    values, pooled = _pooled(values, weights, groups) if number * _RANKS < 20 * len(values) else (values, None)
     step = max(1_000_000 // len(values), 1)
     for begin in range(0, resamples, step):
         part = slice(begin, min(begin + step, resamples))
         drawn = rng.multinomial(number, np.full(number, 1 / number), size=part.stop - part.start)
-        w = weights * drawn[:, groups]
+        w = weights * drawn[:, groups] if pooled is None else drawn @ pooled
         means[part] = w @ values / w.sum(axis=1)
         medians[part] = _medians(values, w)
     tail = float(ndtr(np.sqrt(number / (number - 1)) * stdtrit(number - 1, 0.025)))
     low, high = np.quantile(means, [tail, 1 - tail])
     below, above = np.quantile(medians, [tail, 1 - tail])
     return (float(low), float(high)), (float(below), float(above))
+
+
+def _pooled(values: Array, weights: Array, groups: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Return mean values (K,) of sorted values (N,) by rank, and the weight (G, K) that each group has at each rank."""
+    ranks = np.arange(len(values)) * _RANKS // len(values)
+    total = np.bincount(ranks, weights)
+    cells = np.bincount(groups * len(total) + ranks, weights, (int(groups.max()) + 1) * len(total))
+    return np.bincount(ranks, weights * values) / total, cells.reshape(-1, len(total))
 
 
 def _medians(values: Array, weights: Array) -> Array:
