@@ -41,12 +41,12 @@ def large(quick: bool) -> list[Measured]:
 
 def _scenes(count: int = 4) -> NDArray[np.uint16]:
     """Return (count, PIXELS, PIXELS) noisy images of particles, drawn at the size of the binned frames."""
-    from micrograph.recipes import find_recipe
+    from micrograph.simulate import ParticleSampler
 
-    rng = np.random.default_rng(0)
+    rng, sampler = np.random.default_rng(0), ParticleSampler()
     found = np.empty((count, PIXELS, PIXELS), np.uint16)
     for scene in found:
-        image = find_recipe("particle-shapes").data(rng).image
+        image = sampler(rng).image
         room = [(0, max(0, PIXELS // BINNED - side)) for side in image.shape]
         drawn = np.pad(image, room, mode="reflect")[: PIXELS // BINNED, : PIXELS // BINNED]
         scene[:] = rng.poisson(20 * np.kron(drawn / drawn.mean(), np.ones((BINNED, BINNED))))

@@ -51,10 +51,10 @@ def _same(name: str, first: dict[str, str], second: dict[str, str], words: str) 
 
 def _movie(path: Path, frames: int) -> Path:
     """Write a movie of particles, each frame with noise of its own."""
-    from micrograph.recipes import find_recipe
+    from micrograph.simulate import ParticleSampler
 
     rng = np.random.default_rng(0)
-    images = [find_recipe("particle-shapes").data(np.random.default_rng(seed)).image for seed in range(8)]
+    images = [ParticleSampler()(np.random.default_rng(seed)).image for seed in range(8)]
     scenes = [image[:PIXELS, :PIXELS] / image.mean() for image in images]
     with path.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (frames, PIXELS, PIXELS)}

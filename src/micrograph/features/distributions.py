@@ -277,7 +277,7 @@ def _pooled(values: Array, weights: Array, groups: NDArray[np.int64]) -> tuple[A
     ranks = np.arange(len(values)) * _RANKS // len(values)
     total = np.bincount(ranks, weights)
     cells = np.bincount(groups * len(total) + ranks, weights, (int(groups.max()) + 1) * len(total))
-    return np.bincount(ranks, weights * values) / total, cells.reshape(-1, len(total))
+    return np.bincount(ranks, weights * values) / total, np.asarray(cells, float).reshape(-1, len(total))
 
 
 def _medians(values: Array, weights: Array) -> Array:
