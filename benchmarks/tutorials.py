@@ -34,23 +34,26 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def _tried(page: Path) -> Measured:
-    begun, number, said = time.perf_counter(), len(list(blocks(page))), ""
+    begun, number = time.perf_counter(), len(list(blocks(page)))
     with tempfile.TemporaryDirectory() as place:
-        folder, programs = Path(place) / "empty", Path(place) / "bin"
+        said = followed(page, Path(place) / "empty")
+    took = f"{number} blocks, {time.perf_counter() - begun:.0f} s{said and '; '}{said}"
+    return Measured(f"tutorial_{page.stem}", float(bool(said)), "", 0.0, detail=took)
+
+
+def followed(page: Path, folder: Path) -> str:
+    """Run the blocks of a page in a new folder and return what went wrong, '' where nothing did."""
+    with tempfile.TemporaryDirectory() as programs:
         folder.mkdir()
-        programs.mkdir()
-        (programs / "micrograph").write_text(_COMMAND.format(sys.executable))
-        (programs / "micrograph").chmod(0o755)
+        (Path(programs) / "micrograph").write_text(_COMMAND.format(sys.executable))
+        (Path(programs) / "micrograph").chmod(0o755)
         for beside in PAGES.glob("*.tif"):
             shutil.copy(beside, folder)
         surroundings = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         for place_of, (language, text) in enumerate(blocks(page), 1):
-            said = _run(language, text, folder, surroundings)
-            if said:
-                said = f"; block {place_of}: {said}"
-                break
-    took = f"{number} blocks, {time.perf_counter() - begun:.0f} s{said}"
-    return Measured(f"tutorial_{page.stem}", float(bool(said)), "", 0.0, detail=took)
+            if said := _run(language, text, folder, surroundings):
+                return f"block {place_of}: {said}"
+    return ""
 
 
 def _run(language: str, text: str, folder: Path, surroundings: dict[str, str]) -> str:

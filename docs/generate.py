@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from marked import replace_between
 from pictures import DRAWERS
-from tutorial_files import write_movie, write_pictures
+from tutorial_files import write_movie, write_results
 
 from micrograph.draw import to_png
 from micrograph.draw.domain import domain_figure
@@ -24,20 +25,11 @@ from micrograph.validate.shift_map import read_map
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
-BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
 
 
 def number(value: float | None) -> str:
     """Return a number as text with four digits, a dash for none."""
     return "-" if value is None or value != value else f"{value:.4g}"
-
-
-def replace_between(text: str, name: str, body: str) -> str:
-    """Return `text` with the part between the markers of `name` replaced by `body`."""
-    begin = BEGIN.format(name)
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(END)
-    return f"{head}{begin}\n{body.strip()}\n{END}{tail}"
 
 
 def check_rows(measured: list[dict[str, Any]]) -> str:
@@ -198,7 +190,7 @@ def main() -> None:
     text = replace_between(readme.read_text(encoding="utf-8"), "recipes", recipe_table())
     readme.write_text(replace_between(text, "benchmarks", bench_table()), encoding="utf-8")
     write_movie()
-    write_pictures()
+    write_results()
     for name in RECIPES:
         (ROOT / "docs" / "gallery" / f"{name}.md").write_text(gallery_page(name), encoding="utf-8")
         if name in DRAWERS:

@@ -16,6 +16,7 @@ import tifffile
 from micrograph.core import BadInput, Flag, Frame, MissingCalibration, Prediction
 from micrograph.io import read_columns
 from micrograph.run import RunSettings, analyze, stream
+from micrograph.run.record import Tally
 
 TABLES = ("objects", "frames", "summary")
 TOY = Path(__file__).parents[1] / "toy.py"
@@ -174,6 +175,19 @@ def test_doubts_become_sentences_in_the_record(toy: ModuleType) -> None:
     warnings = analyze(toy.recipe(), toy.movie(3), toy.Doubts()).record["warnings"]
     assert warnings[0].startswith("3 of 3 frames look unlike the images that the model was trained on")
     assert warnings[1] == "low dose (3 of 3 frames)"
+
+
+def test_notes_that_differ_in_their_numbers_are_one_warning_with_their_range() -> None:
+    tally = Tally()
+    notes = [
+        "unlike (distance 1.0, border 1)",
+        "unlike (distance 10.2, border 1)",
+        "",
+        "unlike (distance 9.5, border 1)",
+    ]
+    tally.add(pd.DataFrame({"flags": [0] * 4, "notes": notes}))
+    tally.add(pd.DataFrame({"flags": [0], "notes": ["Si1C3 of 2"]}))
+    assert tally.warnings() == ["Si1C3 of 2 (1 of 5 frames)", "unlike (distance 1.0 to 10.2, border 1) (3 of 5 frames)"]
 
 
 def test_a_memory_budget_that_cannot_hold_one_frame_is_refused(toy: ModuleType) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 #: At most so many different notes of the model are kept, however long the movie.
 MOST_NOTES = 50
+#: A number in a note, by which the notes of frames that say the same differ.
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
 
 #: Flag -> what it means for the reader of a report.
 SENTENCES = {
@@ -109,27 +113,54 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @dataclass
+class Said:
+    """A note that frames share but for its numbers: how many say it, and the least and the greatest of each number."""
+
+    frames: int
+    least: list[str]
+    most: list[str]
+
+    def add(self, numbers: list[str]) -> None:
+        """Count one more frame."""
+        self.frames += 1
+        self.least = [min(pair, key=float) for pair in zip(self.least, numbers, strict=True)]
+        self.most = [max(pair, key=float) for pair in zip(self.most, numbers, strict=True)]
+
+    def told(self, note: str) -> str:
+        """Return `note`, in which `_NUMBER` was cut out, with its numbers or their ranges."""
+        ranges = (low if low == high else f"{low} to {high}" for low, high in zip(self.least, self.most, strict=True))
+        return "".join(part for pair in zip_longest(note.split("\0"), ranges, fillvalue="") for part in pair)
+
+
+@dataclass
 class Tally:
     """Counts over all frames that run.json reports: frames per flag, and how often the model said what."""
 
     frames: int = 0
     flags: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, Said] = field(default_factory=dict)
 
     def add(self, frames: DataFrame) -> None:
         """Count the rows of a part's table 'frames'."""
         self.frames += len(frames)
         flags = frames["flags"].to_numpy(np.int64)
         self.flags.update({flag.name: int(np.sum(flags & flag != 0)) for flag in SENTENCES if flag.name})
-        for note in frames["notes"]:
-            if note and (note in self.notes or len(self.notes) < MOST_NOTES):
-                self.notes[note] += 1
+        for note in filter(None, frames["notes"]):
+            alike, numbers = _NUMBER.sub("\0", note), _NUMBER.findall(note)
+            if alike in self.notes:
+                self.notes[alike].add(numbers)
+            elif len(self.notes) < MOST_NOTES:
+                self.notes[alike] = Said(1, numbers, numbers)
 
     def warnings(self) -> list[str]:
-        """Return one sentence for every flag that was raised and every note of the model."""
+        """Return one sentence for every flag that was raised and every note of the model.
+
+        Notes of several frames that differ only in their numbers are one, with the range of each number.
+        """
         raised = [(sentence, self.flags[flag.name or ""]) for flag, sentence in SENTENCES.items()]
         sentences = [sentence.format(n=count, all=self.frames) for sentence, count in raised if count]
-        return sentences + [f"{note} ({count} of {self.frames} frames)" for note, count in sorted(self.notes.items())]
+        notes = sorted((said.told(note), said.frames) for note, said in self.notes.items())
+        return sentences + [f"{note} ({count} of {self.frames} frames)" for note, count in notes]
 
 
 def _plain(value: Any) -> Any:
