@@ -12,16 +12,26 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+import micrograph
 from benchmarks.measured import Measured
 from micrograph.apps.jobs import Request, analyze_paths
 from micrograph.apps.making import Material, model_card, simulate
-from micrograph.core import BadInput
+from micrograph.core import BadInput, Calibration, Recording
 from micrograph.recipes import RECIPES, find_recipe
-from micrograph.share import About, Specimen, write_crate, write_nexus
+from micrograph.share import About, Probe, Specimen, write_crate, write_nexus
 
 ME = About("Vacancies", "A. Person", "https://orcid.org/0000-0002-1825-0097", "https://spdx.org/licenses/CC-BY-4.0")
 FLAKE = Specimen("flake 3", ("W", "S"), "2026-05-01T10:00+02:00", "2026-05-03T10:00+02:00", simulated=True)
+WAFER = Specimen("wafer 1", ("Si",), "2026-05-01T10:00+02:00", "2026-05-03T10:00+02:00", simulated=True)
+PROBES = {
+    "nxspm": Probe("STM"),
+    "nxstm": Probe("STM", "constant current"),
+    "nxafm": Probe("AFM", "tapping mode"),
+}
 
 
 def validators(quick: bool) -> list[Measured]:
@@ -29,7 +39,7 @@ def validators(quick: bool) -> list[Measured]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         results = _results(folder)
-        return [*_nexus(results, folder), *_crate(results), *_models(folder, quick)]
+        return [*_nexus(results, _scanned(folder), folder), *_crate(results), *_models(folder, quick)]
 
 
 def _results(folder: Path) -> Path:
@@ -43,10 +53,23 @@ def _results(folder: Path) -> Path:
     return folder / "results"
 
 
-def _nexus(results: Path, folder: Path) -> Iterator[Measured]:
+def _scanned(folder: Path) -> Path:
+    """Return the results of one simulated scan of a scanning probe."""
+    data: Any = find_recipe("surface-lattice").data
+    sample = data(np.random.default_rng(0))
+    scale = Calibration(pixel_nm=sample.pixel_nm, value_unit="nm")
+    scan = Recording(lambda index: sample.image, range(1), scale, sample.image.shape, name="surface")
+    micrograph.analyze("surface-lattice", scan, out=folder / "scanned")
+    return folder / "scanned"
+
+
+def _nexus(results: Path, scanned: Path, folder: Path) -> Iterator[Measured]:
     write_nexus(results, folder / "whole.nxs", ME, FLAKE)
     write_nexus(results, folder / "plain.nxs")
     yield _told("nexus_nxem", "pynx", ["validate", str(folder / "whole.nxs")], "is valid according to")
+    for name, probe in PROBES.items():
+        write_nexus(scanned, folder / f"{name}.nxs", ME, WAFER, probe)
+        yield _told(f"nexus_{name}", "pynx", ["validate", str(folder / f"{name}.nxs")], "is valid according to")
     yield _told("nexus_base", "punx", ["validate", "--report", "ERROR", str(folder / "plain.nxs")], "ERROR    0 ")
 
 

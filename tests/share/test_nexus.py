@@ -15,7 +15,8 @@ from micrograph.apps.cli import app
 from micrograph.core import BadInput, Column
 from micrograph.io import MapWriter, write_table
 from micrograph.run.record import write_json
-from micrograph.share import About, Specimen, write_hyperspy, write_nexus
+from micrograph.share import About, Claim, Probe, Specimen, write_hyperspy, write_nexus
+from micrograph.share.nexus_probe import MODES
 
 KNOWN = Specimen("flake 3", ("Mo", "Se"), "2026-05-01T10:00+02:00", "2026-05-03T10:00+02:00")
 
@@ -47,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nexus_holds_tables_images_and_their_units(folder: Path, tmp_path: Path) -> None:
-    assert write_nexus(folder, tmp_path / "a.nxs", About(author="A. Person"), KNOWN) is None
+    assert write_nexus(folder, tmp_path / "a.nxs", About(author="A. Person"), KNOWN) == Claim("NXem")
     with h5py.File(tmp_path / "a.nxs") as file:
         entry = file[file.attrs["default"]]
         assert entry["definition"][()] == b"NXem" and entry.attrs["NX_class"] == "NXentry"
@@ -75,14 +76,45 @@ def test_every_group_has_a_class_and_every_default_leads_to_a_signal(folder: Pat
 
 
 def test_without_what_nxem_asks_for_the_entry_does_not_claim_it(folder: Path, tmp_path: Path) -> None:
-    why = write_nexus(folder, tmp_path / "a.nxs", None, Specimen(elements=("Mo",)))
-    assert why == "--prepared, --recorded would make it one"
+    claim = write_nexus(folder, tmp_path / "a.nxs", None, Specimen(elements=("Mo",)))
+    assert claim == Claim("", "--prepared, --recorded would make it NXem")
     with h5py.File(tmp_path / "a.nxs") as file:
         assert "definition" not in file["entry"] and "measurement" not in file["entry"]
         assert file["entry/calibration/voltage_kV"].attrs["units"] == "kV"
-    (tmp_path / "probe").mkdir()
-    why = write_nexus(made(tmp_path / "probe", value_unit="nm"), tmp_path / "b.nxs", None, KNOWN)
-    assert why == "it was recorded by a scanning probe"
+
+
+@pytest.mark.parametrize(
+    ("probe", "definition"),
+    [
+        (Probe("STM"), "NXspm"),
+        (Probe("STM", "constant current"), "NXstm"),
+        (Probe("AFM", "tapping mode"), "NXafm"),
+        (Probe(), ""),
+    ],
+)
+def test_a_scanning_probe_has_its_own_definition(tmp_path: Path, probe: Probe, definition: str) -> None:
+    (tmp_path / "run").mkdir()
+    folder = made(tmp_path / "run", value_unit="nm", binning=2)
+    claim = write_nexus(folder, tmp_path / "a.nxs", None, KNOWN, probe)
+    assert claim.definition == definition and ("--technique" in claim.why) == (not definition)
+    with h5py.File(tmp_path / "a.nxs") as file:
+        entry = file["entry"]
+        assert ("definition" in entry) == bool(definition) and "measurement" not in entry
+        if definition:
+            control = entry["instrument/scan_environment/scan_control"]
+            assert entry["definition"][()].decode() == definition and entry["experiment_technique"].asstr()[()] in MODES
+            assert control["mesh_scan/scan_points_x"][()] == 8 and control["mesh_scan/step_size_x"][()] == 0.01
+            assert control["scan_region/scan_range_y"][()] == pytest.approx(0.06)
+            assert control["scan_region/scan_range_y"].attrs["units"] == "nm"
+
+
+def test_techniques_and_modes_that_nexus_has_no_name_for_are_told() -> None:
+    with pytest.raises(BadInput, match="STM or AFM"):
+        Probe("SEM")
+    with pytest.raises(BadInput, match="tapping mode"):
+        Probe("AFM", "constant current")
+    with pytest.raises(BadInput, match="--technique"):
+        Probe(mode="constant current")
 
 
 def test_wrong_dates_and_elements_are_told() -> None:
@@ -113,7 +145,7 @@ def test_a_hyperspy_file_holds_a_signal_for_every_image_and_table(folder: Path, 
 def test_the_command_writes_by_the_ending_and_refuses_others(folder: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke
     done = run(app, ["export", str(folder), "-o", str(tmp_path / "a.nxs")])
-    assert done.exit_code == 0 and "not NXem: --elements" in " ".join(done.output.split())
+    assert done.exit_code == 0 and "base classes alone: --elements" in " ".join(done.output.split())
     assert run(app, ["export", str(folder), "-o", str(tmp_path / "a.hspy")]).exit_code == 0
     assert isinstance(run(app, ["export", str(folder), "-o", str(tmp_path / "a.xyz")]).exception, BadInput)
     assert isinstance(run(app, ["export", str(tmp_path), "-o", str(tmp_path / "b.nxs")]).exception, BadInput)

@@ -81,18 +81,20 @@ def export(
     prepared: Annotated[str | None, typer.Option(help="When it was prepared, 2026-05-03T14:00+02:00.")] = None,
     recorded: Annotated[str | None, typer.Option(help="When the recording was begun, with its time zone.")] = None,
     simulated: Annotated[bool, typer.Option("--simulated", help="The recording is a simulation.")] = False,
+    technique: Annotated[str | None, typer.Option(help="Of a scanning probe: STM or AFM.")] = None,
+    scan_mode: Annotated[str | None, typer.Option(help='Of a scanning probe: "constant current", ...')] = None,
 ) -> None:
     """Write the results of a run as one file for other programs: tables, images, maps, and how they were made."""
     from micrograph.apps import screen
     from micrograph.core import BadInput
-    from micrograph.share import Specimen, write_hyperspy, write_nexus
+    from micrograph.share import Probe, Specimen, write_hyperspy, write_nexus
 
     match out.suffix.lower():
         case ".nxs":
             symbols = tuple(filter(None, elements.replace(",", " ").split()))
             about, known = _about(title, author, orcid, None), Specimen(sample, symbols, prepared, recorded, simulated)
-            why = write_nexus(folder, out, about, known)
-            screen.say(f"written: {out} (NeXus, {'NXem' if why is None else f'not NXem: {why}'})")
+            claim = write_nexus(folder, out, about, known, Probe(technique, scan_mode))
+            screen.say(f"written: {out} (NeXus, {claim.definition or f'base classes alone: {claim.why}'})")
         case ".hspy":
             write_hyperspy(folder, out)
             screen.say(f"written: {out} (HyperSpy)")

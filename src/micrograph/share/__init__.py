@@ -3,6 +3,17 @@
 from micrograph.share.catalog import Catalog, open_catalog
 from micrograph.share.crate import About, write_crate
 from micrograph.share.hyperspy_file import write_hyperspy
-from micrograph.share.nexus import Specimen, write_nexus
+from micrograph.share.nexus import Claim, Specimen, write_nexus
+from micrograph.share.nexus_probe import Probe
 
-__all__ = ["About", "Catalog", "Specimen", "open_catalog", "write_crate", "write_hyperspy", "write_nexus"]
+__all__ = [
+    "About",
+    "Catalog",
+    "Claim",
+    "Probe",
+    "Specimen",
+    "open_catalog",
+    "write_crate",
+    "write_hyperspy",
+    "write_nexus",
+]

@@ -1,9 +1,10 @@
 """The folder of a run as one NeXus file (HDF5): what was done to which recording, its tables, and its images.
 
 The entry follows NXem (NeXus definitions v2026.01, doi:10.1107/S1600576714027575) where the people tell what NXem must
-know and no file of results holds: when the specimen was prepared, of which elements it is, when it was recorded.
-Without that, and for scanning probes, it is a NeXus entry of the base classes alone. Tables and images are NXdata,
-which every reader of NeXus shows; both are copied piece by piece, so memory does not grow with the recording.
+know and no file of results holds: when the specimen was prepared, of which elements it is, when it was recorded. That
+of a scanning probe follows NXspm where they tell the technique, and NXstm or NXafm where they tell the mode too.
+Without that it is a NeXus entry of the base classes alone. Tables and images are NXdata, which every reader of NeXus
+shows; both are copied piece by piece, so memory does not grow with the recording.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from micrograph.core.calibration import UNITS
 from micrograph.core.provenance import versions, whole
 from micrograph.share.crate import About
 from micrograph.share.nexus_data import write_images, write_tables
-from micrograph.share.nexus_groups import Fields, group, note, parameters
+from micrograph.share.nexus_groups import NOT_RECORDED, Fields, group, note, parameters
+from micrograph.share.nexus_probe import Probe, name_concepts, write_probe
 from micrograph.share.results import finished_run
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 #: Of which release of the NeXus definitions the names are.
 DEFINITIONS = "v2026.01"
-_NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,27 @@ def _with_zone(option: str, date: str) -> str:
     return read.isoformat(timespec="seconds")
 
 
-def write_nexus(folder: Path, path: Path, about: About | None = None, specimen: Specimen | None = None) -> str | None:
-    """Write the results in `folder` as the NeXus file `path`; return why it is not one of NXem, ``None`` where it is.
+@dataclass(frozen=True)
+class Claim:
+    """Which definition of NeXus an entry follows, '' for none, and then why not."""
+
+    definition: str = ""
+    why: str = ""
+
+
+def write_nexus(
+    folder: Path, path: Path, about: About | None = None, specimen: Specimen | None = None, probe: Probe | None = None
+) -> Claim:
+    """Write the results in `folder` as the NeXus file `path`; return which definition its entry follows.
 
     Raises `BadInput` where the folder holds no finished run.
     """
     import h5py
 
-    about, specimen = about or About(), specimen or Specimen()
+    about, specimen, probe = about or About(), specimen or Specimen(), probe or Probe()
     record = finished_run(folder)
-    scale = record["key"]["input"].get("calibration", {})
-    why = "it was recorded by a scanning probe" if scale.get("value_unit") else None
-    if specimen.missing:
-        why = why or f"{', '.join(specimen.missing)} would make it one"
+    given = record["key"]["input"]
+    claim = _claim(given, specimen, probe)
     with whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(
             NX_class="NXroot",
@@ -93,18 +102,33 @@ def write_nexus(folder: Path, path: Path, about: About | None = None, specimen: 
         )
         file.attrs.update(file_name=path.name, file_time=_now(), NeXus_release=DEFINITIONS)
         entry = group(file, "entry", "NXentry", {"title": _title(record, about)})
-        if why is None:
-            entry["definition"] = "NXem"
+        if claim.definition:
+            entry["definition"] = claim.definition
             entry["definition"].attrs["version"] = DEFINITIONS
-        _people(entry, record, about, specimen)
+        _people(entry, record, about, specimen, claim.definition)
+        scale = given.get("calibration", {})
         _scale(entry, scale)
-        if why is None and (scale.get("voltage_kV") or scale.get("convergence_mrad")):
+        if claim.definition == "NXem" and (scale.get("voltage_kV") or scale.get("convergence_mrad")):
             _microscope(entry, scale)
+        elif claim.definition not in ("", "NXem"):
+            write_probe(entry, probe, given)
         _process(entry, record, folder)
-        shown = [*write_images(entry, folder), *write_tables(entry, folder)]
+        shown = [*write_images(entry, folder, scale.get("value_unit", "")), *write_tables(entry, folder)]
+        if claim.definition not in ("", "NXem"):
+            name_concepts(entry)
         if shown:
             entry.attrs["default"] = shown[0]
-    return why
+    return claim
+
+
+def _claim(given: Mapping[str, Any], specimen: Specimen, probe: Probe) -> Claim:
+    """Return which definition the entry of a recording can follow."""
+    if given.get("calibration", {}).get("value_unit") or probe.technique:
+        if probe.technique:
+            return Claim(probe.definition)
+        return Claim(why="it was recorded by a scanning probe, --technique STM or AFM would make it NXspm")
+    missing = ", ".join(specimen.missing)
+    return Claim(why=f"{missing} would make it NXem") if missing else Claim("NXem")
 
 
 def _now() -> str:
@@ -115,7 +139,7 @@ def _title(record: Mapping[str, Any], about: About) -> str:
     return about.title or f"{record['recipe']['title']}: {record['key']['input'].get('name', 'recording')}"
 
 
-def _people(entry: h5py.Group, record: Mapping[str, Any], about: About, specimen: Specimen) -> None:
+def _people(entry: h5py.Group, record: Mapping[str, Any], about: About, specimen: Specimen, definition: str) -> None:
     """Write who and what: user, reference, recording, specimen."""
     given, reference = record["key"]["input"], str(record["recipe"].get("reference", ""))
     if specimen.recorded:
@@ -130,9 +154,18 @@ def _people(entry: h5py.Group, record: Mapping[str, Any], about: About, specimen
         group(entry, "cite1", "NXcite", {"doi": reference.removeprefix("doi:")})
     kind, _, digest = str(given.get("digest", "")).partition(":")
     note(entry, "note1", f"The recording; shape {given.get('shape')}", str(given.get("name", "")), (kind, digest))
-    known: Fields = {"is_simulation": specimen.simulated, "preparation_date": specimen.prepared, "name": specimen.name}
     if specimen.prepared or specimen.elements or specimen.name or specimen.simulated:
-        group(entry, "sample", "NXsample", known | {"atom_types": ", ".join(specimen.elements) or None})
+        group(entry, "sample", "NXsample", _sample(specimen, definition))
+
+
+def _sample(specimen: Specimen, definition: str) -> Fields:
+    """Return what is known of a specimen; NXspm has no place of its own for elements and simulations."""
+    named: Fields = {"name": specimen.name, "preparation_date": specimen.prepared}
+    elements = ", ".join(specimen.elements) or None
+    if definition in ("", "NXem"):
+        return named | {"is_simulation": specimen.simulated, "atom_types": elements}
+    kind = "simulated data" if specimen.simulated else "sample"
+    return named | {"type": kind, "description": elements and f"It is of {elements}."}
 
 
 def _scale(entry: h5py.Group, scale: Mapping[str, Any]) -> None:
@@ -150,7 +183,7 @@ def _microscope(entry: h5py.Group, scale: Mapping[str, Any]) -> None:
     """Write what the microscope was set to, where NXem has it."""
     measurement = group(entry, "measurement", "NXem_measurement")
     built = group(measurement, "instrument", "NXem_instrument")
-    group(built, "fabrication", "NXfabrication", {"vendor": _NOT_RECORDED, "model": _NOT_RECORDED})
+    group(built, "fabrication", "NXfabrication", {"vendor": NOT_RECORDED, "model": NOT_RECORDED})
     group(built, "ebeam_column", "NXebeam_column")
     event = group(measurement, "event1", "NXem_event_data")
     used = group(event, "instrument", "NXem_instrument")
@@ -169,6 +202,7 @@ def _process(entry: h5py.Group, record: Mapping[str, Any], folder: Path) -> None
         "program": "micrograph", "version": used.get("micrograph", "unknown"), "date": ended, "sequence_index": 1,
     }  # fmt: skip
     process = group(entry, "process", "NXprocess", said)
+    process["program"].attrs.update(version=said["version"], program_url=NOT_RECORDED)
     settings = {name: (_plain(value), "") for name, value in key.get("settings", {}).items()}
     parameters(process, "settings", {"recipe": (record["recipe"]["name"], "")} | settings)
     kind, _, digest = str(key.get("weights", "")).partition(":")

@@ -24,12 +24,15 @@ _CHUNK = 2**14
 _SLICES = 16
 
 
-def write_images(entry: h5py.Group, folder: Path) -> list[str]:
-    """Write every image and map of a run as an NXdata 'image_NAME' and return their names."""
-    return [_image(entry, kept) for kept in kept_arrays(folder)]
+def write_images(entry: h5py.Group, folder: Path, unit: str = "") -> list[str]:
+    """Write every image and map of a run as an NXdata 'image_NAME' and return their names.
+
+    unit: that of the recording's values, and so of images; maps are shares.
+    """
+    return [_image(entry, kept, unit) for kept in kept_arrays(folder)]
 
 
-def _image(entry: h5py.Group, kept: Kept) -> str:
+def _image(entry: h5py.Group, kept: Kept, unit: str) -> str:
     name, array = f"image_{kept.name}", kept.array
     data = group(entry, name, "NXdata", {"title": kept.name})
     data.attrs.update(signal="data", axes=[axis for axis, _, _ in kept.axes])
@@ -38,14 +41,14 @@ def _image(entry: h5py.Group, kept: Kept) -> str:
     made = data.create_dataset(
         "data", array.shape, array.dtype, chunks=chunks, compression="gzip" if chunks else None, shuffle=bool(chunks)
     )
-    made.attrs["long_name"] = kept.name
+    made.attrs.update(long_name=kept.name, units=unit_of(unit) if kept.factor is None else "")
     for place in _pieces(array.shape):
         made[place] = array[place]
     if kept.factor is not None:
         data["data_scaling_factor"] = kept.factor
-    for dimension, (axis, step, unit) in enumerate(kept.axes):
+    for dimension, (axis, step, along) in enumerate(kept.axes):
         data[axis] = np.arange(array.shape[dimension]) * (1.0 if step is None else step)
-        data[axis].attrs.update({"units": unit} if step is not None else {})
+        data[axis].attrs["units"] = "" if step is None else along
         data.attrs[f"{axis}_indices"] = dimension
     return name
 
@@ -77,7 +80,7 @@ def _table(entry: h5py.Group, path: Path) -> str:
             packed = {"chunks": (min(rows, _CHUNK),), "compression": "gzip", "shuffle": True} if rows else {}
             made = data.create_dataset(column, (rows,), kind, **packed)
             said = columns.get(column)
-            made.attrs.update({"units": unit_of(said.unit)} if said and unit_of(said.unit) else {})
+            made.attrs["units"] = unit_of(said.unit) if said else ""
             made.attrs.update({"long_name": said.about} if said and said.about else {})
         begun = 0
         for batch in file.iter_batches(batch_size=ROW_GROUP):
@@ -89,6 +92,7 @@ def _table(entry: h5py.Group, path: Path) -> str:
     data.attrs.update({f"{column}_indices": 0 for column in kinds if column not in numbers})
     if measured:
         data["row"] = np.arange(rows)
+        data["row"].attrs["units"] = ""
         data.attrs.update(signal=measured[0], axes=["row"], row_indices=0)
         data.attrs["auxiliary_signals"] = [column for column in numbers if column != measured[0]]
     for column, said in columns.items():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import h5py
 
+#: What stands where NeXus asks for what nobody wrote down.
+NOT_RECORDED = "not recorded"
 #: Name -> value, or value and unit; ``None`` is left out.
 Fields = dict[str, Any]
 #: Units of our tables that NeXus (UDUNITS) writes otherwise.
