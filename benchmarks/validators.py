@@ -18,8 +18,9 @@ import numpy as np
 
 import micrograph
 from benchmarks.measured import Measured
-from micrograph.apps.jobs import Request, analyze_paths
+from micrograph.apps.jobs import analyze_paths
 from micrograph.apps.making import Material, model_card, simulate
+from micrograph.apps.requests import Request
 from micrograph.core import BadInput, Calibration, Recording
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.share import About, Probe, Specimen, write_crate, write_nexus
