@@ -51,3 +51,17 @@ def test_logits_have_the_size_of_any_frame(shape: tuple[int, int]) -> None:
     logits, _ = tiles.tiled(image, compute, 16)
     np.testing.assert_array_equal(logits, [image, image])
     assert all(n % 16 == 0 for side in seen for n in side)
+
+
+def test_neighbours_that_are_alike_go_as_one_batch() -> None:
+    seen = []
+
+    def compute(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(batch.shape)
+        return batch, batch.mean(axis=(2, 3))
+
+    image = np.random.default_rng(0).random((64, 4 * tiles.HALO * tiles.CORE), dtype=np.float32)
+    logits, embedding = tiles.tiled(image, compute, 16)
+    np.testing.assert_array_equal(logits, [image])
+    assert embedding == pytest.approx(image.mean(), abs=0.01)
+    assert [batch[0] for batch in seen] == [1, 2, 1]

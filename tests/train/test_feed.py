@@ -20,8 +20,10 @@ def examples(toy: Maker, spec: NetSpec) -> Examples:
     return Examples(toy, spec, patch=32, seed=5, reuse=3)
 
 
-def drawn(examples: Examples, first: int, last: int, workers: int) -> list[torch.Tensor]:
-    return [torch.cat(list(pair), 1) for pair in batches(examples, first, last, 4, workers)]
+def drawn(
+    examples: Examples, first: int, last: int, workers: int, part: tuple[int, int] = (0, 1)
+) -> list[torch.Tensor]:
+    return [torch.cat(list(pair), 1) for pair in batches(examples, range(first, last), 4, workers, part)]
 
 
 def test_a_worker_makes_the_same_batches(examples: Examples, toy: Maker, spec: NetSpec) -> None:
@@ -32,6 +34,11 @@ def test_a_worker_makes_the_same_batches(examples: Examples, toy: Maker, spec: N
 def test_a_resumed_feed_goes_on_where_it_stopped(examples: Examples, toy: Maker, spec: NetSpec) -> None:
     whole, rest = drawn(examples, 0, 5, 0), drawn(Examples(toy, spec, 32, 5, 3), 3, 5, 0)
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], rest, strict=True))
+
+
+def test_the_shares_of_two_devices_are_together_the_batches_of_one(examples: Examples) -> None:
+    whole, shares = drawn(examples, 1, 4, 0), [drawn(examples, 1, 4, 0, (rank, 2)) for rank in (0, 1)]
+    assert all(torch.equal(torch.cat(pair), one) for *pair, one in zip(*shares, whole, strict=True))
 
 
 def test_another_seed_gives_other_examples(examples: Examples, toy: Maker, spec: NetSpec) -> None:

@@ -238,6 +238,9 @@ def train(
     begin_from: Annotated[
         str | None, typer.Option(metavar="WEIGHTS", help="Learn on from these weights (name or file).")
     ] = None,
+    devices: Annotated[
+        str, typer.Option(metavar="N", help="So many GPUs (processes without any) share each batch; auto: all.")
+    ] = "1",
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint of an earlier run.")] = True,
     quiet: Quiet = False,
 ) -> None:
@@ -247,7 +250,7 @@ def train(
     own = making.Material(structure, zone_axis, voltage, pixel_size)
     if labels is not None:
         given = labelling.OwnLabels(labels, images, curve, classes)
-        labelling.check_alone(own)
+        labelling.check_alone(own, devices)
         if classing.suits(recipe, labels):
             with screen.progress("learning", quiet) as advance:
                 found = classing.train_on_classes(recipe, labels, out, curve=curve, seed=seed, progress=advance)
@@ -261,8 +264,9 @@ def train(
         return
     with screen.progress("training", quiet) as advance:
         checkpoint = making.train_model(
-            recipe, own, out, steps=steps, seed=seed, resume=resume, begin_from=begin_from, progress=advance
-        )
+            recipe, own, out, steps=steps, seed=seed, devices=devices, resume=resume, begin_from=begin_from,
+            progress=advance,
+        )  # fmt: skip
     screen.trained(out, checkpoint)
 
 

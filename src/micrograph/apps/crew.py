@@ -137,14 +137,25 @@ def part_of(work: Work, part: Part, plan: Mapping[str, Any]) -> Tables:
 
 def _ready(work: Work) -> tuple[Recipe, Recording, Predict]:
     """Return the recipe, the recording and the model of a piece of work, made once in a worker."""
+    from micrograph.infer.backends import spread
+
     key = repr(work)
     if key not in _KEPT:
         _KEPT.clear()
         recipe = jobs.recipe_for(work.request)
         recording = requests.open_calibrated(work.path, work.request)
-        resumed = replace(work.request, resume=True)  # what was learned from the recording lies in the folder
+        # What was learned from the recording lies in the folder.
+        resumed = replace(work.request, resume=True, device=spread(work.request.device, _number()))
         _KEPT[key] = (recipe, *jobs.readied(recipe, recording, resumed, into=work.folder))
     return _KEPT[key]
+
+
+def _number() -> int:
+    """Return which of the workers of this machine this one is; 0 for one of another cluster."""
+    from distributed import get_worker
+
+    name = get_worker().name
+    return name if isinstance(name, int) else 0
 
 
 @contextlib.contextmanager

@@ -181,8 +181,10 @@ def train_on_labels(
     return learn_labels(recipe, images, own, out, steps=steps, seed=seed, resume=resume, progress=progress)
 
 
-def check_alone(material: Material) -> None:
-    """Refuse a structure or microscope that is given together with labels."""
+def check_alone(material: Material, devices: str = "1") -> None:
+    """Refuse a structure, a microscope or several devices that are given together with labels."""
+    if devices != "1":
+        raise BadInput("--labels was given with --devices: learning from labels is short and takes one, leave it out.")
     if material.given:
         raise BadInput(
             "--labels was given with --structure, --voltage or --pixel-size: labels tell what objects look like, so "

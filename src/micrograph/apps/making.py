@@ -118,13 +118,15 @@ def train_model(
     *,
     steps: int | None = None,
     seed: int = 0,
+    devices: str = "1",
     resume: bool = True,
     begin_from: str | Path | None = None,
     progress: Advance = silent,
 ) -> Checkpoint:
     """Train a recipe's model on its sampler, narrowed to `material`, and write weights with their card to `out`.
 
-    It begins from the weights `begin_from`, by name or path, or from those that the recipe names.
+    It begins from the weights `begin_from`, by name or path, or from those that the recipe names. devices: how many
+    share each batch, a number or 'auto'.
     """
     from micrograph.recipes import find_recipe
     from micrograph.run.learning import Begun
@@ -132,6 +134,8 @@ def train_model(
     recipe = find_recipe(name)
     check_weights_path(out)
     if isinstance(recipe.data, Begun) and not material.given:
+        if devices != "1":
+            raise BadInput(f"The network of recipe '{name}' is trained in a way of its own, on one device.")
         made_folder(out.parent)
         return recipe.data.begun(out, steps, seed, progress)
     sampler = own_sampler(recipe, material)
@@ -143,6 +147,7 @@ def train_model(
     if isinstance(recipe.model, NoNet | PrototypeSpec):
         raise BadInput(f"Recipe '{name}' has no network: there is nothing to train.")
     settings = replace(recipe.training or TrainSettings(), seed=seed)
+    settings = replace(settings, devices=_devices(devices, settings.batch))
     domain = getattr(sampler, "domain", None)
     if steps is None and material.structure is not None:
         steps = OWN_MATERIAL_STEPS
@@ -156,6 +161,17 @@ def train_model(
         card={"recipe": name, "domain": domain() if domain else {}, "material": material.as_dict()},
         begin_from=begin_from or recipe.begins_from,
     )
+
+
+def _devices(text: str, batch: int) -> int:
+    """Return how many devices are to share batches."""
+    from micrograph.train.devices import most_devices
+
+    if text == "auto":
+        return most_devices(batch)
+    if not text.isdigit():
+        raise BadInput(f"--devices is '{text}': give a number, or 'auto' for all GPUs.")
+    return int(text)
 
 
 def check_weights_path(path: Path) -> None:

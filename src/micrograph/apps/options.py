@@ -54,7 +54,7 @@ def requested(
         str | None, typer.Option(help='What a file without a head holds: "64x64x128x128 uint16 offset=0 gap=0".')
     ] = None,
     weights: Annotated[list[Path] | None, typer.Option(help="Own weights; repeat for an ensemble.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
     bin_: Annotated[
         int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
     ] = None,

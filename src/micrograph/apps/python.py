@@ -184,6 +184,7 @@ def train(
     curve: bool = True,
     steps: int | None = None,
     seed: int = 0,
+    devices: int | str = 1,
     begin_from: str | Path | None = None,
 ) -> Checkpoint:
     """Train a recipe's model, for your structure and microscope where given; write weights with their card to `out`.
@@ -193,21 +194,24 @@ def train(
     would bring, are in the card under 'labels'. For recipes that name every pixel `classes` gives the names of what is
     painted: ``"secondary=0,0,255; tertiary=255,0,0; rest=matrix"``. A folder with a sub-folder a class gives a recipe
     that sorts images into your own classes; accuracy, confusion and doubts are in the card under 'classes'.
-    `begin_from` names weights to learn on from.
+    `begin_from` names weights to learn on from. So many `devices` ('auto': all GPUs) share each batch, each in a
+    process: a script that asks for several must stand below ``if __name__ == "__main__":``.
     """
     from micrograph.apps import classing, labelling, making
     from micrograph.nets import load
 
     material = making.Material(None if structure is None else Path(structure), zone_axis, voltage, pixel_size)
     if labels is not None:
-        labelling.check_alone(material)
+        labelling.check_alone(material, str(devices))
         if classing.suits(recipe, Path(labels)):
             classing.train_on_classes(recipe, Path(labels), Path(out), curve=curve, seed=seed)
             return load(out)
         own = labelling.OwnLabels(Path(labels), images, curve, classes)
         labelling.train_on_labels(recipe, own, Path(out), steps=steps, seed=seed)
         return load(out)
-    return making.train_model(recipe, material, Path(out), steps=steps, seed=seed, begin_from=begin_from)
+    return making.train_model(
+        recipe, material, Path(out), steps=steps, seed=seed, devices=str(devices), begin_from=begin_from
+    )
 
 
 def suggest(

@@ -10,14 +10,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from micrograph.core import BadInput
+from micrograph.infer.at_once import Array, Computes, GpuMemory, Pair, as_fits, in_pieces
 from micrograph.nets import Checkpoint, NetSpec, UNet, build
 
-Array = NDArray[np.float32]
-#: What a network gives, one row an image of the batch: its answers, and what they were made of.
-Pair = tuple[Array, Array]
 #: Takes (B, C, H, W), gives logits (B, K, H, W) and embedding (B, D).
 Compute = Callable[[Array], tuple[Array, Array]]
 #: Largest difference of logits between a back-end and PyTorch that is accepted at load.
@@ -31,19 +28,43 @@ def network(checkpoint: Checkpoint) -> UNet:
     return net.eval().requires_grad_(False)
 
 
-def torch_backend(checkpoint: Checkpoint, device: str) -> Compute:
-    """Return the network on PyTorch: channels last, half precision on a GPU."""
+def torch_backend(checkpoint: Checkpoint, device: str, half: bool = False) -> Compute:
+    """Return the network on PyTorch, channels last; in `half` precision only batches that it can hold."""
     net: Any = network(checkpoint)
-    net = net.to(device, memory_format=torch.channels_last)
+    net, kind = net.to(device, memory_format=torch.channels_last), torch.device(device).type
 
     @torch.inference_mode()
-    def compute(batch: Array) -> tuple[Array, Array]:
+    def compute(batch: Array) -> Pair:
         image = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16, enabled=device.startswith("cuda")):
+        with torch.autocast(kind, torch.float16, enabled=half):
+            logits, embedding = net(image)
+        if half and not bool(torch.isfinite(logits).all()):
             logits, embedding = net(image)
         return logits.float().cpu().numpy(), embedding.float().cpu().numpy()
 
     return compute
+
+
+def half_backend(checkpoint: Checkpoint, device: str) -> Compute:
+    """Return the network on PyTorch in half precision where the logits agree with those of full precision.
+
+    That is float16: bfloat16 has fewer digits, with which no shipped network agrees.
+    """
+    probe = _probe(checkpoint)
+    compute = torch_backend(checkpoint, device, half=True)
+    if _agrees(compute, torch_backend(checkpoint, "cpu"), probe):
+        return compute
+    return torch_backend(checkpoint, device)
+
+
+def _probe(checkpoint: Checkpoint) -> Array:
+    channels = cast(NetSpec, checkpoint.spec).channels
+    return np.random.default_rng(0).standard_normal((1, channels, 64, 64)).astype(np.float32)
+
+
+def _agrees(compute: Compute, exact: Compute, probe: Array) -> bool:
+    """Return whether two back-ends give the same logits, up to `TOLERANCE`."""
+    return bool(np.abs(compute(probe)[0] - exact(probe)[0]).max() < TOLERANCE)
 
 
 def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Compute:
@@ -54,17 +75,17 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
     openvino, jit = openvino_module(), cast(Any, torch.jit)
     core = openvino.Core()
     channels = cast(NetSpec, checkpoint.spec).channels
-    probe = np.random.default_rng(0).standard_normal((1, channels, 64, 64)).astype(np.float32)
+    probe = _probe(checkpoint)
     net: Any = network(checkpoint)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch warns of tracing: the logits are compared below
         traced = jit.trace(net, torch.from_numpy(probe), check_trace=False)
         model = openvino.convert_model(traced, example_input=torch.from_numpy(probe), input=[-1, channels, -1, -1])
-    expected = torch_backend(checkpoint, "cpu")(probe)[0]
+    exact = torch_backend(checkpoint, "cpu")
     fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for precision in (["bf16"] if fast else []) + ["f32"]:
         compute = _compiled(core, model, precision, threads)
-        if np.abs(compute(probe)[0] - expected).max() < TOLERANCE:
+        if _agrees(compute, exact, probe):
             return compute
     raise BadInput("OpenVINO and PyTorch disagree on this network: choose the back-end 'torch'.")
 
@@ -104,15 +125,28 @@ def _compiled(core: Any, model: Any, precision: str, threads: int | None) -> Com
 
 
 def backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> Compute:
-    """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
+    """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', 'cuda:N', or 'auto').
+
+    It takes batches of any length: a processor computes one image at a time, a GPU as many as fit.
+    """
+
+    def processor() -> Compute:
+        return in_pieces(openvino_backend(checkpoint, threads), lambda batch: 1)
+
     on = torch_device(name, device)
     if on is None:
-        return openvino_backend(checkpoint, threads)
-    compute = torch_backend(checkpoint, on)
-    return compute if on == "cpu" else sparing(compute, lambda: openvino_backend(checkpoint, threads))
+        return processor()
+    if on == "cpu":
+        return in_pieces(torch_backend(checkpoint, on), lambda batch: 1)
+    return on_gpu(half_backend(checkpoint, on), on, processor)
 
 
-def sparing(compute: Callable[..., Pair], otherwise: Callable[[], Callable[..., Pair]]) -> Callable[..., Pair]:
+def on_gpu(compute: Computes, device: str, otherwise: Callable[[], Computes]) -> Computes:
+    """Return `compute` for batches of any length on a GPU; what `otherwise` makes takes over where memory runs out."""
+    return sparing(as_fits(compute, GpuMemory(device)), otherwise)
+
+
+def sparing(compute: Computes, otherwise: Callable[[], Computes]) -> Computes:
     """Return `compute` for a GPU whose memory may run out: then batches are halved, and where even one image is too
     much, what `otherwise` makes computes that one and all that follow.
     """
@@ -137,10 +171,19 @@ def sparing(compute: Callable[..., Pair], otherwise: Callable[[], Callable[..., 
 
 def torch_device(name: str, device: str) -> str | None:
     """Return the device on which PyTorch is to compute, ``None`` where OpenVINO is to; refuse what is not there."""
+    gpus = torch.cuda.device_count()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadInput(f"The device is '{device}', but no GPU is there: choose --device cpu.")
-    if name not in ("auto", "openvino", "torch") or not device.startswith(("cpu", "cuda")):
+        device = "cuda" if gpus else "cpu"
+    kind, _, number = device.partition(":")
+    if name not in ("auto", "openvino", "torch") or kind not in ("cpu", "cuda") or (number and not number.isdigit()):
         raise BadInput(f"The device is '{device}' and the back-end '{name}': known are cpu, cuda; openvino, torch.")
-    return device if name == "torch" or device.startswith("cuda") else None
+    if kind == "cuda" and int(number or 0) >= gpus:
+        there = f"only {gpus} are" if gpus else "no GPU is"
+        raise BadInput(f"The device is '{device}', but {there} there: choose another --device, such as cpu.")
+    return device if name == "torch" or kind == "cuda" else None
+
+
+def spread(device: str, worker: int) -> str:
+    """Return the device of one of several workers: those that may take any GPU take the next one each."""
+    gpus = torch.cuda.device_count()
+    return f"cuda:{worker % gpus}" if gpus and device in ("auto", "cuda") else device

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, MissingCalibration, Prediction
-from micrograph.infer.backends import openvino_module, openvino_options, sparing, torch_device
+from micrograph.infer.at_once import in_pieces
+from micrograph.infer.backends import on_gpu, openvino_module, openvino_options, torch_device
 from micrograph.nets import Checkpoint, EncoderSpec
 from micrograph.nets.encoder import Encoder, seen_by
 from micrograph.nets.encoder_spec import COVARIANCE
@@ -22,7 +23,7 @@ Array = NDArray[np.float32]
 EncoderCompute = Callable[[Array, Array], tuple[Array, Array]]
 #: Largest difference of raw answers between a back-end and PyTorch that is accepted at load.
 TOLERANCE = 2e-2
-#: Views that are computed at once.
+#: Views that a processor computes at once.
 BATCH = 64
 
 
@@ -53,8 +54,7 @@ class EncoderMember:
         spec = cast(EncoderSpec, self.checkpoint.spec)
         if len(images) == 0:
             return spec.decoded(np.zeros((0, spec.outputs))), np.zeros(0)
-        parts = [self.compute(images[at : at + BATCH], known[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-        raw, embedding = (np.concatenate(part) for part in zip(*parts, strict=True))
+        raw, embedding = self.compute(images, known)
         answers = spec.decoded(raw, self.checkpoint.card.get("confidence", {}))
         domain = {name: tensor.numpy() for name, tensor in self.checkpoint.part("domain").items()}
         if not domain:
@@ -188,9 +188,17 @@ def openvino_encoder(checkpoint: Checkpoint, threads: int | None = None) -> Enco
 
 
 def encoder_backend(checkpoint: Checkpoint, name: str, device: str, threads: int | None) -> EncoderCompute:
-    """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', or 'auto')."""
+    """Return the back-end `name` ('openvino', 'torch', or 'auto') for `device` ('cpu', 'cuda', 'cuda:N', or 'auto').
+
+    It takes batches of any length, and computes in full precision: its answers are numbers with their errors.
+    """
+
+    def processor() -> EncoderCompute:
+        return in_pieces(openvino_encoder(checkpoint, threads), lambda *batch: BATCH)
+
     on = torch_device(name, device)
     if on is None:
-        return openvino_encoder(checkpoint, threads)
-    compute = torch_encoder(checkpoint, on)
-    return compute if on == "cpu" else sparing(compute, lambda: openvino_encoder(checkpoint, threads))
+        return processor()
+    if on == "cpu":
+        return in_pieces(torch_encoder(checkpoint, on), lambda *batch: BATCH)
+    return on_gpu(torch_encoder(checkpoint, on), on, processor)

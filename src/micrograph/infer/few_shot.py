@@ -62,11 +62,7 @@ class Features:
     def of_seen(self, seen: Image, known: Mapping[str, float] | None = None) -> Array:
         """Return the features (N, D) of what the encoder sees (N, C, s, s)."""
         numbers = np.tile(self.spec.scaled(known or {}), (len(seen), 1))
-        parts = [
-            self.compute(np.ascontiguousarray(seen[at : at + BATCH]), numbers[at : at + BATCH])[1]
-            for at in range(0, len(seen), BATCH)
-        ]
-        return prepared(np.concatenate(parts).astype(float))
+        return prepared(self.compute(seen, numbers)[1].astype(float))
 
     def of_look(self, image: Image, look: str) -> Array:
         """Return the mean features (D,) of a frame (H, W) in one look."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from micrograph.core import Sampler as SampleMaker
 from micrograph.nets import NetSpec
@@ -61,25 +60,18 @@ def augment(image: Tensor, targets: Tensor, patch: int, rng: np.random.Generator
     return same(image), same(targets)
 
 
-class _From(Sampler[int]):
-    """Items in order from `start` to `stop`."""
+def batches(
+    examples: Dataset[Any], numbers: range, batch: int, workers: int, part: tuple[int, int] = (0, 1)
+) -> DataLoader[Any]:
+    """Return the batches of these `numbers`, made by `workers` processes (0: in this one).
 
-    def __init__(self, start: int, stop: int) -> None:
-        self.order = range(start, stop)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.order)
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-
-def batches(examples: Dataset[Any], first: int, last: int, batch: int, workers: int) -> DataLoader[Any]:
-    """Return the batches number `first` to `last` (exclusive), made by `workers` processes (0: in this one)."""
-    order = _From(first * batch, last * batch)
-    ahead = AHEAD if workers else None
+    part (k, n): of each batch only share k of n equal ones, in order.
+    """
+    share, ahead = batch // part[1], AHEAD if workers else None
+    begins = [number * batch + part[0] * share for number in numbers]
+    order = [item for begin in begins for item in range(begin, begin + share)]
     return DataLoader(
-        examples, batch, sampler=order, num_workers=workers, worker_init_fn=_one_thread, prefetch_factor=ahead
+        examples, share, sampler=order, num_workers=workers, worker_init_fn=_one_thread, prefetch_factor=ahead
     )
 
 

@@ -10,7 +10,8 @@ class TrainSettings:
     """How to train. `reuse`: how often a simulated sample is seen, each time cut and turned anew.
 
     precision: 'auto' takes bf16 on processors that compute in it and fp32 elsewhere. Same seed, same samples. mirrored:
-    an encoder sees each image turned by right angles and mirrored at random, each time anew.
+    an encoder sees each image turned by right angles and mirrored at random, each time anew. devices: so many GPUs
+    (without any: processes) share every batch; the batches are those of one.
     """
 
     steps: int = 3500
@@ -24,6 +25,7 @@ class TrainSettings:
     checkpoint_every: int = 200
     calibration_samples: int = 400
     mirrored: bool = False
+    devices: int = 1
 
 
 @dataclass(frozen=True)

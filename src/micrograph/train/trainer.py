@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,10 @@ from micrograph.core.provenance import versions, whole
 from micrograph.nets import Checkpoint, Encoder, EncoderSpec, NetSpec, build, load, save
 from micrograph.train.calibrate import Calibration, calibrate
 from micrograph.train.calibrate_images import image_loss
+from micrograph.train.devices import Progress, fabric_for, relayed
 from micrograph.train.encoders import EncoderExamples, calibrate_encoder, encoder_loss
 from micrograph.train.feed import Examples, batches
 from micrograph.train.settings import TrainSettings
-
-#: Called with (step, steps, running loss).
-Progress = Callable[[int, int, float], None]
 
 
 def train(
@@ -40,53 +39,81 @@ def train(
 
     The network begins as `begin_from`, weights by name or path whose body is as wide and deep (heads of the same name
     are kept, others begin anew), or at random. An interrupted training goes on from ``out.ckpt`` when `resume` is set
-    and the settings are the same. Afterwards the confidence is calibrated and the out-of-domain statistics are taken,
-    both on fresh samples.
+    and the settings are the same. Several devices share every batch, each in a process of its own: a script that trains
+    so must stand below ``if __name__ == "__main__":``. Afterwards the confidence is calibrated and the out-of-domain
+    statistics are taken, both on fresh samples.
     """
-    torch.manual_seed(settings.seed)
-    older = None if begin_from is None else load(begin_from)
-    run = _Run.begin(spec, settings, older)
-    kept = out.with_suffix(".ckpt")
-    if resume:
-        run.restore(kept)
-    loss = math.nan
-    for batch in _batches(sampler, spec, settings, run.step):
-        value = run.learn(batch)
-        loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
-        if progress is not None:
-            progress(run.step, settings.steps, loss)
-        if run.step % settings.checkpoint_every == 0:
-            run.keep(kept)
-    run.keep(kept)
-    found = _calibrated(run.average, spec, sampler, settings)
-    training = {**asdict(settings), "loss": loss, "begin_from": None if begin_from is None else Path(begin_from).stem}
-    if older is not None:
-        training["before"] = older.card.get("training")
-    checkpoint = Checkpoint(
-        spec,
-        {f"net.{key}": tensor for key, tensor in run.average.state_dict().items()} | found.domain,
-        {
-            **(card or {}),
-            "confidence": found.confidence,
-            "position_sigma_nm": found.position_sigma_nm,
-            "training": training,
-            "versions": versions(),
-        },
-    )
-    save(out, checkpoint)
-    kept.unlink(missing_ok=True)
-    return checkpoint
-
-
-def _batches(
-    sampler: Sampler, spec: NetSpec | EncoderSpec, settings: TrainSettings, first: int
-) -> Iterable[Sequence[Tensor]]:
-    """Return the batches from number `first` on."""
-    if isinstance(spec, EncoderSpec):
-        examples: Any = EncoderExamples(sampler, spec, settings.seed, settings.reuse, settings.mirrored)
+    lesson = _Lesson(sampler, spec, settings, out, resume, card or {}, begin_from)
+    fabric = fabric_for(settings)
+    if settings.devices == 1:
+        lesson.learned(progress, fabric)
     else:
-        examples = Examples(sampler, spec, spec.patch, settings.seed, settings.reuse)
-    return batches(examples, first, settings.steps, settings.batch, settings.workers)
+        with relayed(progress) as tell:
+            fabric.launch(functools.partial(lesson.learned, tell))
+    return load(out)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """All that one training is told; with several devices it goes to a process for each."""
+
+    sampler: Sampler
+    spec: NetSpec | EncoderSpec
+    settings: TrainSettings
+    out: Path
+    resume: bool
+    card: Mapping[str, Any]
+    begin_from: str | Path | None
+
+    def learned(self, progress: Progress | None, fabric: Any) -> None:
+        """Train; the first of the devices follows, keeps, tells, calibrates and writes."""
+        settings, kept, first = self.settings, self.out.with_suffix(".ckpt"), fabric.is_global_zero
+        torch.manual_seed(settings.seed)
+        older = None if self.begin_from is None else load(self.begin_from)
+        run = _Run.begin(fabric, self.spec, settings, older)
+        if self.resume:
+            run.restore(kept)
+        fabric.barrier()  # nobody writes before all have read
+        loss = math.nan
+        for batch in self.batches(run.step, (fabric.global_rank, fabric.world_size)):
+            value = run.learn(batch)
+            loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
+            if first and progress is not None:
+                progress(run.step, settings.steps, loss)
+            if first and run.step % settings.checkpoint_every == 0:
+                run.keep(kept)
+        if first:
+            run.keep(kept)
+            save(self.out, self.checkpoint(run.average, loss, older))
+            kept.unlink(missing_ok=True)
+
+    def batches(self, first: int, part: tuple[int, int]) -> Iterable[Sequence[Tensor]]:
+        """Return the batches from number `first` on, of each the share of device `part` (number, of how many)."""
+        settings, spec = self.settings, self.spec
+        if isinstance(spec, EncoderSpec):
+            examples: Any = EncoderExamples(self.sampler, spec, settings.seed, settings.reuse, settings.mirrored)
+        else:
+            examples = Examples(self.sampler, spec, spec.patch, settings.seed, settings.reuse)
+        return batches(examples, range(first, settings.steps), settings.batch, settings.workers, part)
+
+    def checkpoint(self, net: nn.Module, loss: float, older: Checkpoint | None) -> Checkpoint:
+        """Return the trained network with what samples that it has not seen tell of it."""
+        found = _calibrated(net, self.spec, self.sampler, self.settings)
+        begun = None if self.begin_from is None else Path(self.begin_from).stem
+        training = {**asdict(self.settings), "loss": loss, "begin_from": begun}
+        if older is not None:
+            training["before"] = older.card.get("training")
+        return Checkpoint(
+            self.spec,
+            {f"net.{key}": tensor for key, tensor in net.state_dict().items()} | found.domain,
+            {
+                **self.card,
+                "confidence": found.confidence,
+                "position_sigma_nm": found.position_sigma_nm,
+                "training": training,
+                "versions": versions(),
+            },
+        )
 
 
 def _calibrated(net: nn.Module, spec: NetSpec | EncoderSpec, sampler: Sampler, settings: TrainSettings) -> Calibration:
@@ -140,10 +167,7 @@ class _Run:
     step: int = 0
 
     @staticmethod
-    def begin(spec: NetSpec | EncoderSpec, settings: TrainSettings, older: Checkpoint | None) -> _Run:
-        from lightning_fabric import Fabric
-
-        fabric = Fabric(accelerator="auto", devices=1, precision=precision_for(settings.precision))
+    def begin(fabric: Any, spec: NetSpec | EncoderSpec, settings: TrainSettings, older: Checkpoint | None) -> _Run:
         net: Any = _network(spec)
         if older is not None:
             net.load_state_dict(_inherited(net.state_dict(), spec, older))
@@ -164,8 +188,9 @@ class _Run:
         self.fabric.clip_gradients(self.net, self.optimiser, max_norm=2.0, error_if_nonfinite=False)
         self.optimiser.step()
         self.step += 1
-        self._follow(min(0.995, 1 - 1 / (1 + self.step)))
-        return float(loss.detach())
+        if self.fabric.is_global_zero:
+            self._follow(min(0.995, 1 - 1 / (1 + self.step)))
+        return float(self.fabric.all_reduce(loss.detach()))
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
@@ -176,10 +201,15 @@ class _Run:
             else:
                 tensor.copy_(followed[key])
 
+    @property
+    def _same(self) -> str:
+        """What must be the same for a training to go on; it may do so on more or fewer devices."""
+        return repr((self.spec, replace(self.settings, devices=1)))
+
     def keep(self, path: Path) -> None:
         """Write all that a resumed training needs."""
         state = {
-            "settings": repr((self.spec, self.settings)),
+            "settings": self._same,
             "step": self.step,
             "net": self.net.module.state_dict(),
             "average": self.average.state_dict(),
@@ -193,7 +223,7 @@ class _Run:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True, map_location=self.fabric.device)
-        if state["settings"] != repr((self.spec, self.settings)):
+        if state["settings"] != self._same:
             return
         self.net.module.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
@@ -232,13 +262,3 @@ def _schedule(progress: float) -> float:
     if progress < 0.05:
         return 0.05 + 0.95 * progress / 0.05
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))
-
-
-def precision_for(wish: str) -> Any:
-    """Return Fabric's precision for 'auto': bf16 on GPUs and processors with bf16 arithmetic, else fp32."""
-    if wish != "auto":
-        return wish
-    if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
-        return "bf16-mixed"
-    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return "bf16-mixed" if fast else "32-true"

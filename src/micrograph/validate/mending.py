@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Sample, Sampler
-from micrograph.infer.backends import torch_backend
+from micrograph.infer.backends import backend
 from micrograph.infer.likeness import alike
 from micrograph.infer.predictor import Member, Predictor
 from micrograph.nets import Checkpoint, NetSpec, normalise, save, to_model_grid
@@ -183,7 +183,7 @@ def learned_on(checkpoint: Checkpoint, near: Sampler, training: TrainSettings) -
 
 def predictor_of(checkpoint: Checkpoint) -> Predictor:
     """Return the predictor of a network that is not on disk."""
-    return Predictor((Member(checkpoint, torch_backend(checkpoint, "cpu")),), "")
+    return Predictor((Member(checkpoint, backend(checkpoint, "torch", "cpu", None)),), "")
 
 
 def seen_by(checkpoint: Checkpoint, sample: Sample) -> Tensor:
