@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micrograph.core import BadInput
-from micrograph.features.graph import CUTOFFS_NM, bond_statistics, neighbours
+from micrograph.features.graph import CUTOFFS_NM, bond_statistics, neighbours, without_triangles
 from micrograph.features.rings import rings
 
 
@@ -90,6 +90,20 @@ def test_of_two_crossing_bonds_the_longer_goes_and_the_degree_is_limited():
     angle = np.arange(6) * np.pi / 3
     star = neighbours(np.r_[0, 0.1 * np.sin(angle)], np.r_[0, (0.1 + 0.001 * np.arange(6)) * np.cos(angle)], 0.11)
     assert star.degree[0] == 4
+
+
+def test_three_carbons_are_never_all_bonded_and_three_silicons_may_be():
+    points = np.array([[0.0, 0.0], [0.0, 0.15], [0.13, 0.07], [0.24, 0.0]])
+    graph = neighbours(*points.T, 0.16)
+    assert sorted(graph.edges.tolist()) == [[0, 1], [0, 2], [1, 2], [2, 3]]
+    carbon = np.ones(4, dtype=bool)
+    assert sorted(without_triangles(graph, carbon).edges.tolist()) == [[0, 1], [0, 2], [2, 3]]
+    assert len(without_triangles(graph, ~carbon).edges) == 4
+
+
+def test_hexagons_keep_all_their_bonds_where_no_triangles_may_be(sheets):
+    graph = neighbours(*sheets.graphene(2.0).T)
+    assert len(without_triangles(graph, np.ones(graph.size, dtype=bool)).edges) == len(graph.edges)
 
 
 def test_bond_statistics_give_mean_error_and_spread():

@@ -111,6 +111,20 @@ def neighbours(
     return graph.keep(_uncrossed(graph, position))
 
 
+def without_triangles(graph: Graph, which: NDArray[np.bool_]) -> Graph:
+    """Return the graph with no three atoms of `which` (N,) that are all bonded to one another: the least probable bond
+    of the three goes (of equals the longest).
+
+    In a layer of carbon no ring is so small; two second neighbours have come too close by the errors.
+    """
+    among = np.asarray(which[graph.edges].all(axis=1))
+    keep = np.ones(len(graph.edges), dtype=np.bool_)
+    closing = np.flatnonzero(among)[_share_neighbour(graph.keep(among), graph.edges[among])]
+    for bond in closing[np.lexsort((-graph.length_nm[closing], graph.p[closing]))].tolist():
+        keep[bond] = not _share_neighbour(graph.keep(among & keep), graph.edges[[bond]])[0]
+    return graph.keep(keep)
+
+
 def with_likely_bonds(graph: Graph, y_nm: ArrayLike, x_nm: ArrayLike, valence: ArrayLike = 3) -> Graph:
     """Return the graph with those near misses as bonds that join two atoms which both have fewer bonds than `valence`
     (a number, or (N,): 0 for atoms whose bonds may lie outside of the field).

@@ -17,8 +17,8 @@ from micrograph.core import Flag, Prediction
 from micrograph.features.crystal import defect_table
 from micrograph.features.defects import name_defects
 from micrograph.features.evidence import weighed_sheet
-from micrograph.features.graph import CUTOFFS_NM, Graph, neighbours
-from micrograph.features.sheet import A_NM, Brightness, Sheet, SheetSettings
+from micrograph.features.graph import Graph
+from micrograph.features.sheet import Brightness, Sheet, SheetSettings, sheet_bonds
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -66,10 +66,7 @@ def _renamed(prediction: Prediction, sheet: Sheet, settings: SheetSettings, look
     """Return the sheet with its bonds and defects found anew, without the further bonds of silicon that are none."""
     table, crystal = sheet.table, sheet.crystal
     label = table["class"].to_numpy(str)
-    measured = crystal.lattice.a_nm / A_NM if crystal.lattice is not None else 1.0
-    scale = settings.cutoff_scale * (measured if 0.92 < measured < 1.08 else 1.0)
-    cutoffs = {pair: scale * length for pair, length in CUTOFFS_NM.items()}
-    graph = neighbours(crystal.y_nm, crystal.x_nm, cutoffs, label, sigma_nm=crystal.sigma_nm)
+    graph = sheet_bonds(table, crystal, settings.cutoff_scale)
     graph = graph.keep(_plausible(graph, table, look))
     pixel = prediction.frame.calibration.pixel_nm
     assert pixel is not None

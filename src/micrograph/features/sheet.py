@@ -11,7 +11,7 @@ import pandas as pd
 from micrograph.core import Prediction
 from micrograph.features.crystal import Crystal, crystal_of, defect_table, with_strain
 from micrograph.features.defects import name_defects
-from micrograph.features.graph import CUTOFFS_NM, Graph, neighbours
+from micrograph.features.graph import CUTOFFS_NM, Graph, neighbours, without_triangles
 from micrograph.features.locate import LocateSettings, locate
 from micrograph.features.occupancy import occupied
 from micrograph.features.overview import frame_row, lattice_doubts, magnification_note, order_doubts
@@ -61,7 +61,7 @@ def read_sheet(prediction: Prediction, settings: SheetSettings, brightness: Brig
     doubts = (*lattice_doubts(crystal.lattice, A_NM, "graphene"), *order_doubts(table, crystal.lattice))
     pixel = prediction.frame.calibration.pixel_nm or 1.0
     notes = magnification_note(crystal.lattice, A_NM, pixel)
-    graph = _bonds(table, crystal, settings.cutoff_scale)
+    graph = sheet_bonds(table, crystal, settings.cutoff_scale)
     height, width = prediction.frame.data.shape
     defects = name_defects(
         table["y_nm"].to_numpy(),
@@ -80,10 +80,14 @@ def read_sheet(prediction: Prediction, settings: SheetSettings, brightness: Brig
     )
 
 
-def _bonds(table: pd.DataFrame, crystal: Crystal, cutoff_scale: float) -> Graph:
-    """Return who is bonded; the cut-offs follow the measured lattice and so forgive a wrong magnification."""
+def sheet_bonds(table: pd.DataFrame, crystal: Crystal, cutoff_scale: float) -> Graph:
+    """Return who is bonded; the cut-offs follow the measured lattice and so forgive a wrong magnification.
+
+    Three carbons are never all bonded to one another.
+    """
     measured = crystal.lattice.a_nm / A_NM if crystal.lattice is not None else 1.0
     scale = cutoff_scale * (measured if 0.92 < measured < 1.08 else 1.0)
     cutoffs = {pair: scale * length for pair, length in CUTOFFS_NM.items()}
     label = table["class"].to_numpy(str)
-    return neighbours(crystal.y_nm, crystal.x_nm, cutoffs, label, sigma_nm=crystal.sigma_nm)
+    graph = neighbours(crystal.y_nm, crystal.x_nm, cutoffs, label, sigma_nm=crystal.sigma_nm)
+    return without_triangles(graph, label == "C")
