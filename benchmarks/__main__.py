@@ -23,6 +23,7 @@ from benchmarks.movie import movie
 from benchmarks.pacbed import pacbed
 from benchmarks.particles import particles
 from benchmarks.scan4d import scan4d
+from benchmarks.search import search
 from benchmarks.start import start
 from benchmarks.tutorials import tutorials
 from benchmarks.validators import validators
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "volumes": volumes,
     "live": live,
     "workers": workers,
+    "search": search,
     "validators": validators,
     "tutorials": tutorials,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from micrograph.apps import cli_domains, cli_sharing, leaving
+from micrograph.apps import cli_domains, cli_nets, cli_sharing, leaving
 from micrograph.apps.options import Out, PixelSize, Quiet, RecipeName, Voltage, asking
 
 if TYPE_CHECKING:
@@ -238,6 +238,9 @@ def train(
     begin_from: Annotated[
         str | None, typer.Option(metavar="WEIGHTS", help="Learn on from these weights (name or file).")
     ] = None,
+    net: Annotated[
+        Path | None, typer.Option(readable=False, help="Build the network as this file of micrograph search says.")
+    ] = None,
     devices: Annotated[
         str, typer.Option(metavar="N", help="So many GPUs (processes without any) share each batch; auto: all.")
     ] = "1",
@@ -264,7 +267,7 @@ def train(
         return
     with screen.progress("training", quiet) as advance:
         checkpoint = making.train_model(
-            recipe, own, out, steps=steps, seed=seed, devices=devices, resume=resume, begin_from=begin_from,
+            recipe, own, out, steps=steps, seed=seed, net=net, devices=devices, resume=resume, begin_from=begin_from,
             progress=advance,
         )  # fmt: skip
     screen.trained(out, checkpoint)
@@ -355,7 +358,7 @@ def compress(
 
 
 SHARING = (cli_sharing.library, cli_sharing.catalog, cli_sharing.crate, cli_sharing.export, cli_sharing.model_card)
-for verb in (cli_domains.domain, cli_domains.mend, *SHARING):
+for verb in (cli_domains.domain, cli_domains.mend, cli_nets.search, *SHARING):
     app.command()(verb)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,7 +14,7 @@ from micrograph.core import BadInput, Sampler, parse_positive
 from micrograph.core.provenance import made_folder
 
 if TYPE_CHECKING:
-    from micrograph.nets import Checkpoint
+    from micrograph.nets import Checkpoint, EncoderSpec, NetSpec
     from micrograph.run import Recipe
     from micrograph.share import About
 
@@ -118,6 +119,7 @@ def train_model(
     *,
     steps: int | None = None,
     seed: int = 0,
+    net: Path | None = None,
     devices: str = "1",
     resume: bool = True,
     begin_from: str | Path | None = None,
@@ -125,8 +127,8 @@ def train_model(
 ) -> Checkpoint:
     """Train a recipe's model on its sampler, narrowed to `material`, and write weights with their card to `out`.
 
-    It begins from the weights `begin_from`, by name or path, or from those that the recipe names. devices: how many
-    share each batch, a number or 'auto'.
+    It begins from the weights `begin_from`, by name or path, or from those that the recipe names. net: a file that
+    says how the network is built; devices: how many share each batch, a number or 'auto'.
     """
     from micrograph.recipes import find_recipe
     from micrograph.run.learning import Begun
@@ -134,8 +136,8 @@ def train_model(
     recipe = find_recipe(name)
     check_weights_path(out)
     if isinstance(recipe.data, Begun) and not material.given:
-        if devices != "1":
-            raise BadInput(f"The network of recipe '{name}' is trained in a way of its own, on one device.")
+        if devices != "1" or net is not None:
+            raise BadInput(f"Recipe '{name}' trains a network of its own on one device: leave --devices and --net out.")
         made_folder(out.parent)
         return recipe.data.begun(out, steps, seed, progress)
     sampler = own_sampler(recipe, material)
@@ -146,6 +148,7 @@ def train_model(
 
     if isinstance(recipe.model, NoNet | PrototypeSpec):
         raise BadInput(f"Recipe '{name}' has no network: there is nothing to train.")
+    model = recipe.model if net is None else built_as(recipe.model, net)
     settings = replace(recipe.training or TrainSettings(), seed=seed)
     settings = replace(settings, devices=_devices(devices, settings.batch))
     domain = getattr(sampler, "domain", None)
@@ -153,7 +156,7 @@ def train_model(
         steps = OWN_MATERIAL_STEPS
     return train(
         sampler,
-        recipe.model,
+        model,
         settings if steps is None else replace(settings, steps=steps),
         out,
         resume=resume,
@@ -161,6 +164,23 @@ def train_model(
         card={"recipe": name, "domain": domain() if domain else {}, "material": material.as_dict()},
         begin_from=begin_from or recipe.begins_from,
     )
+
+
+def built_as(spec: NetSpec | EncoderSpec, path: Path) -> NetSpec:
+    """Return a U-Net that answers as `spec` does and is built as a file says; raises `BadInput` for another file."""
+    from micrograph.nets import NetSpec
+
+    if not isinstance(spec, NetSpec):
+        raise BadInput("The network of this recipe answers on whole frames: --net is for those that give maps.")
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} describes no network ({error}): give the net.json of micrograph search.") from error
+    if not isinstance(body, dict) or set(body) != set(spec.body):
+        raise BadInput(
+            f"{path} describes no network: it must say {', '.join(spec.body)}, as net.json of a search does."
+        )
+    return replace(spec, **body)
 
 
 def _devices(text: str, batch: int) -> int:

@@ -27,6 +27,10 @@ class Head:
         return 2 if self.kind == "image" else 1
 
 
+#: Fields of a `NetSpec` that say how its network is built, whatever it answers.
+BODY = ("base", "levels", "fold", "convolutions", "dilation", "norm")
+
+
 @dataclass(frozen=True)
 class NetSpec:
     """A U-Net: its heads, width (`base` channels at the finest level), depth, the pixel (nm) at which it looks.
@@ -41,6 +45,8 @@ class NetSpec:
     same of a frame. Number k of the 'image' heads says what is to be added to channel k of what the network sees (to
     the first where there are fewer channels), and such a network looks at the frame's own pixels. Where it
     `knows_its_own`, images of another kind are told by its features, as they are for other heads.
+
+    A block has so many `convolutions` (two at least) with `norm`, those of the deepest `dilation` pixels wide.
     """
 
     heads: tuple[Head, ...]
@@ -54,6 +60,14 @@ class NetSpec:
     weights: str | None = None
     channels: int = 1
     knows_its_own: bool = False
+    convolutions: int = 2
+    dilation: int = 2
+    norm: Literal["batch", "group"] = "batch"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What decides the shape of the network between its input and its heads (`BODY`)."""
+        return {name: getattr(self, name) for name in BODY}
 
     @property
     def names(self) -> tuple[str, ...]:

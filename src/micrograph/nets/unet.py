@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -9,48 +13,65 @@ from micrograph.nets.spec import NetSpec
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with batch norm and a residual path: (B, I, H, W) -> (B, O, H, W)."""
+    """Two or more 3x3 convolutions with norms and a residual path: (B, I, H, W) -> (B, O, H, W)."""
 
-    def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        dilation: int = 1,
+        convolutions: int = 2,
+        norm: Literal["batch", "group"] = "batch",
+    ) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
-        self.renorm = nn.BatchNorm2d(outputs)
+        self.first = _convolution(inputs, outputs, dilation)
+        self.norm = _norm(norm, outputs)
+        self.second = _convolution(outputs, outputs, dilation)
+        self.renorm = _norm(norm, outputs)
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.more = nn.ModuleList(
+            nn.Sequential(_convolution(outputs, outputs, dilation), _norm(norm, outputs), nn.ReLU())
+            for _ in range(convolutions - 2)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, I, H, W) to (B, O, H, W)."""
         y = torch.relu(self.norm(self.first(x)))
+        for convolution in self.more:
+            y = convolution(y)
         return torch.relu(self.renorm(self.second(y)) + self.skip(x))
+
+
+def _convolution(inputs: int, outputs: int, dilation: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
+
+
+def _norm(kind: Literal["batch", "group"], channels: int) -> nn.Module:
+    """Return a norm over the batch, or over groups of about four channels of each image."""
+    return (
+        nn.BatchNorm2d(channels)
+        if kind == "batch"
+        else nn.GroupNorm(math.gcd(channels, max(1, channels // 4)), channels)
+    )
 
 
 class UNet(nn.Module):
     """Encoder and decoder with skips; returns logits a head and pooled features for the out-of-domain score.
 
-    `inputs` are the channels of what it sees; for each (k, i) of `added` the answer k is what is added to input i.
+    `channels` of the specification are what it sees; for each (k, i) of `added` answer k is what is added to input i.
     """
 
-    def __init__(
-        self,
-        outputs: int,
-        base: int = 12,
-        levels: int = 3,
-        fold: int = 1,
-        inputs: int = 1,
-        added: tuple[tuple[int, int], ...] = (),
-    ) -> None:
+    def __init__(self, spec: NetSpec) -> None:
         super().__init__()
-        widths = [base * 2**level for level in range(levels)]
-        entering = [inputs * fold**2, *widths[:-1]]
-        self.fold = fold
-        self.added = added
-        self.multiple = fold * 2 ** (levels - 1)
-        self.down = nn.ModuleList([Block(i, o) for i, o in zip(entering, widths, strict=True)])
-        self.bottom = Block(widths[-1], widths[-1], dilation=2)
+        widths = [spec.base * 2**level for level in range(spec.levels)]
+        entering = [spec.channels * spec.fold**2, *widths[:-1]]
+        self.fold, self.added, self.multiple = spec.fold, spec.added, spec.multiple
+        block = functools.partial(Block, convolutions=spec.convolutions, norm=spec.norm)
+        self.down = nn.ModuleList([block(i, o) for i, o in zip(entering, widths, strict=True)])
+        self.bottom = block(widths[-1], widths[-1], dilation=spec.dilation)
         coarser = zip(widths[-2::-1], widths[:0:-1], strict=True)
-        self.up = nn.ModuleList([Block(low + high, low) for low, high in coarser])
-        self.head = nn.Conv2d(base, outputs * fold**2, 1)
+        self.up = nn.ModuleList([block(low + high, low) for low, high in coarser])
+        self.head = nn.Conv2d(spec.base, spec.outputs * spec.fold**2, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, inputs, H, W) to logits (B, K, H, W) and embedding (B, D), D = deepest + finest width."""
@@ -84,4 +105,4 @@ class UNet(nn.Module):
 
 def build(spec: NetSpec) -> UNet:
     """Return a freshly initialised network for `spec`."""
-    return UNet(spec.outputs, spec.base, spec.levels, spec.fold, spec.channels, spec.added)
+    return UNet(spec)

@@ -240,10 +240,10 @@ def _inherited(fresh: dict[str, Tensor], spec: NetSpec | EncoderSpec, older: Che
         state = older.part("net")
         return {key: state[key] if key in state and state[key].shape == t.shape else t for key, t in fresh.items()}
     assert isinstance(older.spec, NetSpec)
-    old, new = ((one.base, one.levels, one.fold) for one in (older.spec, spec))
+    old, new = older.spec.body, spec.body
     if old != new:
         raise BrokenCheckpoint(
-            f"The weights to begin from have base, levels, fold {old}, the network to train {new}: begin from weights "
+            f"The weights to begin from have {_listed(old)}, the network to train {_listed(new)}: begin from weights "
             "of its own kind, or from none."
         )
     state = dict(older.part("net"))
@@ -255,6 +255,10 @@ def _inherited(fresh: dict[str, Tensor], spec: NetSpec | EncoderSpec, older: Che
                 rows[place] = known[older.spec.names.index(head)]
         state[name] = rows.flatten(0, 1)
     return state
+
+
+def _listed(body: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in body.items())
 
 
 def _schedule(progress: float) -> float:
