@@ -9,7 +9,7 @@ from benchmarks.measured import Measured
 RECIPE, BOUND_PERCENT = "graphene-dopants", -0.5
 #: Where the search is kept: one that was interrupted goes on.
 FOLDER = Path("build/search")
-CANDIDATES, STEPS, IMAGES = 8, 50, 20
+CANDIDATES, STEPS, IMAGES, ROUNDS = 8, 50, 20, 2
 
 
 def search(quick: bool) -> list[Measured]:
@@ -17,7 +17,7 @@ def search(quick: bool) -> list[Measured]:
     from micrograph.apps.searching import search_for
     from micrograph.validate.searching import SearchSettings
 
-    settings = SearchSettings(candidates=CANDIDATES, steps=STEPS, images=IMAGES)
+    settings = SearchSettings(candidates=CANDIDATES, steps=STEPS, images=IMAGES, rounds=ROUNDS)
     if quick:
         settings = SearchSettings(candidates=3, steps=10, images=4, rounds=2)
     found = search_for(RECIPE, FOLDER / "quick" if quick else FOLDER, settings)

@@ -25,7 +25,7 @@ def searched_figure(rows: Sequence[Mapping[str, Any]], slower: float, title: str
     figure = new_figure(0.5)
     steps = sorted({int(row["steps"]) for row in rows})
     limit = slower * next(float(row["ms_per_Mpx"]) for row in rows if row["kind"] == "own")
-    for axes, number in zip(figure.subplots(1, len(steps), squeeze=False)[0], steps, strict=True):
+    for axes, number in zip(figure.subplots(1, len(steps), squeeze=False, sharey=True)[0], steps, strict=True):
         for kind, (name, colour, marker, size) in _KINDS.items():
             some = [row for row in rows if row["kind"] == kind and row["steps"] == number]
             place = [[row[column] for row in some] for column in ("ms_per_Mpx", "f1")]

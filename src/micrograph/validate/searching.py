@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -180,8 +180,8 @@ class _Log:
 
     @staticmethod
     def opened(folder: Path, spec: NetSpec, settings: SearchSettings) -> _Log:
-        """Go on with the search in a folder if it is the same one."""
-        path, key = folder / "search.json", repr((spec, settings))
+        """Go on with the search in a folder if it is the same one, though perhaps of fewer rounds."""
+        path, key = folder / "search.json", repr((spec, replace(settings, rounds=1)))
         said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return _Log(folder, spec, settings, said if said.get("key") == key else {"key": key, "drawn": [], "trials": []})
 
@@ -265,4 +265,4 @@ def milliseconds(compute: Compute, spec: NetSpec) -> float:
         began = time.process_time()
         compute(image)
         taken.append(time.process_time() - began)
-    return cast(float, min(taken)) * 1e3 / (_SIDE**2 / 1e6)
+    return min(taken) * 1e3 / (_SIDE**2 / 1e6)
