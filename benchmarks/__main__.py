@@ -22,6 +22,7 @@ from benchmarks.memory import LONG, memory
 from benchmarks.movie import movie
 from benchmarks.pacbed import pacbed
 from benchmarks.particles import particles
+from benchmarks.proposals import proposed_first
 from benchmarks.scan4d import scan4d
 from benchmarks.search import search
 from benchmarks.start import start
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "live": live,
     "workers": workers,
     "search": search,
+    "proposals": proposed_first,
     "validators": validators,
     "tutorials": tutorials,
 }

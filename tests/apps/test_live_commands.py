@@ -110,7 +110,7 @@ def test_the_page_of_a_live_analysis_is_served_while_it_runs(movie: Path, tmp_pa
 
 def test_the_desk_asks_for_what_a_recipe_needs_and_runs_it_as_analyze_does(movie: Path, tmp_path: Path) -> None:
     desk = Desk(movie.parent, tmp_path / "page")
-    found = desk.open(movie)
+    *_, found = desk.open(movie)
     pixel = next(scale for scale in found.scales if scale.name == "pixel_nm")
     assert found.facts["frames"] == "6" and (pixel.file, pixel.given) == ("", "")
     measuring = [one for one in found.proposals if "pixel_nm" in find_recipe(one.recipe).task.needs]
@@ -145,7 +145,7 @@ def test_a_value_that_cannot_be_used_is_refused_on_the_page(
     movie: Path, tmp_path: Path, values: dict[str, str], said: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        Desk(movie.parent, tmp_path).open(movie, Given(values))
+        next(Desk(movie.parent, tmp_path).open(movie, Given(values)))
     assert said in str(refused.value) and "--" not in str(refused.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 
 import micrograph as mg
+from micrograph.apps.desk import Desk
 from micrograph.core import BadInput
 from micrograph.recipes import find_recipe
 
@@ -68,3 +70,19 @@ def test_a_folder_that_would_be_read_as_masks_is_refused_before_anything_is_look
 ) -> None:
     with pytest.raises(BadInput, match="choose another name"):
         mg.suggest("particle-shapes", [movie], tmp_path / "masks")
+
+
+def test_the_page_suggests_frames_with_pictures_reasons_and_the_command_to_go_on(movie: Path, tmp_path: Path) -> None:
+    desk = Desk(movie.parent, tmp_path / "page")
+    with pytest.raises(BadInput, match="learns from no labels"):
+        desk.suggest("atoms", movie)
+    job = desk.suggest("particle-shapes", movie)
+    deadline = time.monotonic() + 60
+    while not job.progress.ended and time.monotonic() < deadline:
+        time.sleep(0.02)
+    told = job.suggestions
+    assert (
+        job.takes_labels and told is not None and told.command.startswith("micrograph train particle-shapes --labels")
+    )
+    assert 4 in [one.frame for one in told.pieces[:2]] and all("doubt" in one.reason for one in told.pieces)
+    assert (job.thumbnail(1) or b"").startswith(b"\x89PNG") and job.thumbnail(99) is None

@@ -176,8 +176,47 @@ class FakeJob:
     def report(self):
         return self._report if self._over else None
 
+    @property
+    def takes_labels(self):
+        return True
+
+    @property
+    def suggestions(self):
+        return None
+
+    def thumbnail(self, rank):
+        return None
+
     def stop(self):
         self._stopped = True
+
+
+class FakeSuggesting(FakeJob):
+    """A job that suggests one frame."""
+
+    @property
+    def shown(self):
+        return None
+
+    @property
+    def report(self):
+        return None
+
+    @property
+    def suggestions(self):
+        from micrograph.live.web.lab import Suggestion, Suggestions
+
+        found = (Suggestion(1, 7, "a-frame-00007.tif", "its doubt is 2 times the mean"),)
+        return Suggestions("1 image is in next.", "micrograph train particle-shapes --labels next", found)
+
+    def thumbnail(self, rank):
+        import io
+
+        from PIL import Image
+
+        picture = io.BytesIO()
+        Image.new("L", (8, 8)).save(picture, "PNG")
+        return picture.getvalue() if rank == 1 else None
 
 
 class FakeLab:
@@ -207,7 +246,7 @@ class FakeLab:
             nm = parse_positive(pixel, "nm", name="pixel size")
             reason = f"Bright-field image, {nm:g} nm a pixel: like those that its model knows."
         file = "" if path.stem.startswith("bare") else "0.25 nm"
-        return Proposals(
+        yield Proposals(
             path.name,
             {"frames": "12", "image": "512 x 512 pixels"},
             (
@@ -229,3 +268,6 @@ class FakeLab:
         shown = Moving(12, 30)
         shown.running = False
         return FakeJob(shown, self.report)
+
+    def suggest(self, recipe, path, given):
+        return FakeSuggesting(None, None)

@@ -215,6 +215,30 @@ def test_a_dropped_file_is_opened_proposed_run_and_shown(client, lab):
     assert b"Report of particles" in report and "sandbox" in answer.getheader("content-security-policy")
 
 
+def test_recipes_come_one_by_one_until_all_are_known(client, lab):
+    _, data = client.ask("/api/lab/upload?name=mine.tif", "PUT", b"p" * 1000)
+    said = client.json("/api/lab/open", "POST", json.loads(data))
+    for _ in range(50):
+        said = client.json(f"/api/lab/looks/{said['look']}")
+        if said["progress"]["ended"]:
+            break
+    assert said["progress"]["ended"] == "done" and len(said["proposals"]) == 2
+    assert client.status("/api/lab/looks/unknown") == 404
+    others = [client.json("/api/lab/open", "POST", json.loads(data)) for _ in range(3)]
+    assert client.status(f"/api/lab/looks/{said['look']}") == 404  # only the newest files are kept
+    assert client.json(f"/api/lab/looks/{others[-1]['look']}/stop", "POST", {}) == {}
+
+
+def test_frames_to_label_are_suggested_with_their_pictures_and_the_command(client):
+    _, data = client.ask("/api/lab/upload?name=mine.tif", "PUT", b"p" * 1000)
+    job = client.json("/api/lab/suggest", "POST", json.loads(data) | {"recipe": "particle-shapes"})["job"]
+    told = client.json(f"/api/lab/jobs/{job}")["suggestions"]
+    assert told["command"].startswith("micrograph train") and told["pieces"][0]["frame"] == 7
+    answer, picture = client.ask(f"/api/lab/jobs/{job}/suggestions/1")
+    assert answer.getheader("content-type") == "image/png" and picture.startswith(b"\x89PNG")
+    assert client.status(f"/api/lab/jobs/{job}/suggestions/2") == 404
+
+
 def test_a_file_that_fits_nothing_is_told_in_a_sentence(client):
     _, data = client.ask("/api/lab/upload?name=notes.txt", "PUT", b"words")
     answer, body = client.ask("/api/lab/open", "POST", data, Content_Type="application/json")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import shutil
 import tempfile
 import threading
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,14 +20,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from micrograph.core.calibration import UNITS
-from micrograph.live.web.lab import Given, Job, Lab
+from micrograph.live.web.lab import Given, Job, Lab, Proposals
 from micrograph.live.web.pages import plain
 from micrograph.live.web.security import REPORT_POLICY, TooLarge
 from micrograph.live.web.views import Views
 
+log = logging.getLogger(__name__)
 UPLOAD = "/api/lab/upload"
-#: At most so many entries of a folder are listed, and so many jobs run at once.
-MOST_ENTRIES, MOST_JOBS = 2000, 2
+#: At most so many entries of a folder are listed, so many jobs run at once, and so many files are looked at.
+MOST_ENTRIES, MOST_JOBS, MOST_LOOKS = 2000, 2, 2
 _UNSAFE = re.compile(r"[^\w.() +=,-]")
 
 
@@ -60,6 +63,31 @@ class Order(Look):
     recipe: str = Field(min_length=1, max_length=100)
 
 
+class Looking:
+    """A file that is being looked at: the newest of what a lab yields, taken from it by a thread of its own."""
+
+    def __init__(self, yielded: Iterator[Proposals]) -> None:
+        self.newest = next(yielded)
+        self._yielded, self._stop = yielded, threading.Event()
+        threading.Thread(target=self._follow, name="looking", daemon=True).start()
+
+    def stop(self) -> None:
+        """Try no more recipes."""
+        self._stop.set()
+
+    def _follow(self) -> None:
+        try:
+            for newest in self._yielded:
+                self.newest = newest
+                if self._stop.is_set():
+                    break
+            ended, note = ("stopped" if self._stop.is_set() else "done"), ""
+        except Exception as error:  # the page shows it: nothing of one file may stop the server
+            log.exception("Looking at a file failed.")
+            ended, note = "failed", str(error)
+        self.newest = replace(self.newest, progress=replace(self.newest.progress, ended=ended, note=note))
+
+
 class Desk:
     """Files that were uploaded and jobs that run, for one server. Uploads together have at most `most_bytes`."""
 
@@ -67,6 +95,7 @@ class Desk:
         self.lab = lab
         self.most_bytes = most_bytes
         self.jobs: dict[str, Job] = {}
+        self.looks: dict[str, Looking] = {}
         self._lock = threading.Lock()
         self._uploads = Path(tempfile.mkdtemp(prefix="micrograph-"))
 
@@ -74,6 +103,8 @@ class Desk:
         """Stop all jobs and remove what was uploaded."""
         for job in self.jobs.values():
             job.stop()
+        for looking in self.looks.values():
+            looking.stop()
         shutil.rmtree(self._uploads, ignore_errors=True)
 
     def below(self, where: Where) -> Path:
@@ -116,13 +147,28 @@ class Desk:
         """Return the name by which an uploaded file is asked for."""
         return path.relative_to(self._uploads).as_posix()
 
-    def start(self, recipe: str, path: Path, given: Given) -> str:
-        """Start a job and return its name; raises 429 where too many run."""
+    def look(self, path: Path, given: Given) -> str:
+        """Begin to look at a file and return the name of that; of the files before it only some are kept."""
+        looking, name = Looking(self.lab.open(path, given)), secrets.token_hex(8)
+        with self._lock:
+            self.looks[name] = looking
+            while len(self.looks) > MOST_LOOKS:
+                self.looks.pop(next(iter(self.looks))).stop()
+        return name
+
+    def seen(self, name: str) -> dict[str, Any]:
+        """Return what is known of a file so far; raises 404 where it is not looked at."""
+        if name not in self.looks:
+            raise HTTPException(404, "That file is not looked at any more: open it again.")
+        return {"look": name, **plain(asdict(self.looks[name].newest))}
+
+    def start(self, begin: Callable[[str, Path, Given], Job], recipe: str, path: Path, given: Given) -> str:
+        """Let the lab begin a job and return its name; raises 429 where too many run."""
         with self._lock:
             if sum(not job.progress.ended for job in self.jobs.values()) >= MOST_JOBS:
                 raise HTTPException(429, "Two analyses are running already: wait for one or stop it.")
             name = secrets.token_hex(8)
-            self.jobs[name] = self.lab.run(recipe, path, given)
+            self.jobs[name] = begin(recipe, path, given)
         return name
 
     def job(self, name: str) -> Job:
@@ -169,13 +215,27 @@ def _add_files(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/api/lab/open")
     def opened(look: Look) -> Response:
-        return JSONResponse(plain(asdict(desk.lab.open(desk.below(look), look.given))))
+        return JSONResponse(desk.seen(desk.look(desk.below(look), look.given)))
+
+    @app.get("/api/lab/looks/{name}")
+    def looks(name: str) -> Response:
+        return JSONResponse(desk.seen(name))
+
+    @app.post("/api/lab/looks/{name}/stop")
+    def left(name: str) -> Response:
+        if name in desk.looks:
+            desk.looks[name].stop()
+        return JSONResponse({})
 
 
 def _add_jobs(app: FastAPI, desk: Desk, views: Views) -> None:
     @app.post("/api/lab/run")
     def run(order: Order) -> Response:
-        return JSONResponse({"job": desk.start(order.recipe, desk.below(order), order.given)})
+        return JSONResponse({"job": desk.start(desk.lab.run, order.recipe, desk.below(order), order.given)})
+
+    @app.post("/api/lab/suggest")
+    def suggest(order: Order) -> Response:
+        return JSONResponse({"job": desk.start(desk.lab.suggest, order.recipe, desk.below(order), order.given)})
 
     @app.get("/api/lab/jobs/{name}")
     def job(name: str) -> Response:
@@ -183,7 +243,17 @@ def _add_jobs(app: FastAPI, desk: Desk, views: Views) -> None:
         said = asdict(found.progress)  # first, so that a job that has ended has its results
         if (shown := found.shown) is not None:
             views.add(name, shown)
-        return JSONResponse(said | {"view": name if shown is not None else None, "report": found.report is not None})
+        said |= {"view": name if shown is not None else None, "report": found.report is not None}
+        told = found.suggestions
+        said |= {"takes_labels": found.takes_labels, "suggestions": None if told is None else asdict(told)}
+        return JSONResponse(plain(said))
+
+    @app.get("/api/lab/jobs/{name}/suggestions/{rank}")
+    def thumbnail(name: str, rank: int) -> Response:
+        picture = desk.job(name).thumbnail(rank)
+        if picture is None:
+            raise HTTPException(404, "There is no such suggestion.")
+        return Response(picture, media_type="image/png")
 
     @app.post("/api/lab/jobs/{name}/stop")
     def stop(name: str) -> Response:

@@ -98,9 +98,9 @@ class LabBox {
     }
   }
 
-  /** Show what a file holds, its scale as fields to fill in, and the recipes that fit. */
+  /** Show what a file holds, its scale as fields to fill in, and the recipes that fit, as each is known. */
   async propose(where) {
-    this.#say(made("p", {}, "Looking at the file …"), made("progress", {}));
+    this.#say(made("p", {}, "Opening the file …"), made("progress", {}));
     try {
       const said = await api.post("/api/lab/open", where);
       const facts = Object.entries(said.facts).flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)]);
@@ -114,7 +114,7 @@ class LabBox {
         found,
         made("button", { type: "button", onclick: () => this.list("") }, "Another file"),
       );
-      this.#show(said, where, scales, found);
+      await this.#follow(said, where, scales, found, this.#turned());
     } catch (error) {
       this.#fault(error);
     }
@@ -122,13 +122,14 @@ class LabBox {
 
   /** Judge the recipes anew with what the user has filled in; the newest answer counts. */
   async #again(where, scales, found) {
-    const turn = (this.turn = (this.turn || 0) + 1);
+    const turn = this.#turned();
     found.setAttribute("aria-busy", "true");
     try {
       const said = await api.post("/api/lab/open", { ...where, calibration: scales.given() });
       if (turn !== this.turn) return;
       scales.refuse("");
-      this.#show(said, where, scales, found);
+      found.removeAttribute("aria-busy");
+      await this.#follow(said, where, scales, found, turn);
     } catch (error) {
       if (turn === this.turn) scales.refuse(error.message);
     } finally {
@@ -136,35 +137,84 @@ class LabBox {
     }
   }
 
+  /** Begin something else: what was asked before is not shown any more. */
+  #turned() {
+    return (this.turn = (this.turn || 0) + 1);
+  }
+
+  /** Show recipes while the server tries them. */
+  async #follow(said, where, scales, found, turn) {
+    for (;;) {
+      this.#show(said, where, scales, found);
+      if (said.progress.ended) return;
+      await new Promise((go) => setTimeout(go, POLL_MS));
+      if (turn !== this.turn || !found.isConnected) {
+        await api.post(`/api/lab/looks/${said.look}/stop`, {});
+        return;
+      }
+      said = await api.json(`/api/lab/looks/${said.look}`);
+      if (turn !== this.turn) return;
+    }
+  }
+
   #show(said, where, scales, found) {
+    const { done, total, note, ended } = said.progress;
+    const fits = said.proposals.some((one) => one.fits);
     scales.want([...new Set(said.proposals.flatMap((one) => one.missing))]);
+    const words = [total ? `${done} of ${total} recipes tried` : "", note].filter(Boolean).join(": ");
+    const bar = made("div", { class: "trying", role: "status" }, made("progress", total ? { max: total, value: done } : {}), made("small", {}, words));
+    const shown = said.proposals.filter((one) => one.fits || one.missing.length || !one.tried);
+    const others = said.proposals.filter((one) => !shown.includes(one));
+    const cards = (list) => made("div", { class: "proposals" }, ...list.map((one) => this.#proposal(one, where, scales)));
+    const open = found.querySelector("details")?.open || (ended && !shown.length);
     found.replaceChildren(
-      made("h3", {}, said.proposals.some((one) => one.fits) ? "Recipes that fit" : "No recipe fits well"),
-      made("div", { class: "proposals" }, ...said.proposals.map((one) => this.#proposal(one, where, scales))),
+      made("h3", {}, fits ? "Recipes that fit" : ended ? "No recipe fits well" : "Recipes"),
+      ...(ended ? (ended === "failed" ? [made("p", { class: "fault", role: "alert" }, note)] : []) : [bar]),
+      cards(shown),
+      ...(others.length ? [made("details", { class: "more", ...(open ? { open: "" } : {}) }, made("summary", {}, `${others.length} that do not fit, and why`), cards(others))] : []),
     );
   }
 
   #proposal(one, where, scales) {
-    const distance = one.distance === null ? "" : `distance from what its model knows: ${number(one.distance, 2)}`;
-    return made("article", { class: one.fits ? "proposal" : "proposal unfit" },
+    const told = [
+      one.likeness === null || one.likeness < 0.005 ? "" : `likely by its look: ${number(100 * one.likeness, 2)} %`,
+      one.distance === null ? "" : `distance from what its network knows: ${number(one.distance, 2)}`,
+    ].filter(Boolean).join(", ");
+    const kind = one.fits ? "proposal" : one.tried ? "proposal unfit" : "proposal waiting";
+    return made("article", { class: kind },
       made("div", {}, made("strong", {}, one.title), made("small", {}, one.recipe)),
       made("p", {}, one.reason),
-      made("div", { class: "row-end" }, made("small", {}, distance),
+      made("div", { class: "row-end" }, made("small", {}, told),
         made("button", { type: "button", class: one.fits ? "main" : "", onclick: () => this.run(one, where, scales) }, one.fits || one.missing.length ? "Run" : "Run anyway")));
   }
 
   async run(proposal, where, scales) {
+    const order = { ...where, calibration: scales.given(), recipe: proposal.recipe };
     let job = null;
     try {
-      ({ job } = await api.post("/api/lab/run", { ...where, calibration: scales.given(), recipe: proposal.recipe }));
+      ({ job } = await api.post("/api/lab/run", order));
     } catch (error) {
       scales.refuse(error.message);
       return;
     }
-    this.turn = (this.turn || 0) + 1;
+    await this.#wait(job, proposal, order);
+  }
+
+  /** Look for the frames of a file that are most worth a label. */
+  async #suggest(proposal, order) {
+    try {
+      const { job } = await api.post("/api/lab/suggest", order);
+      await this.#wait(job, { ...proposal, title: "Frames to label" }, order);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  async #wait(job, proposal, order) {
+    this.#turned();
     try {
       this.job = job;
-      await this.#watch(job, proposal);
+      await this.#watch(job, proposal, order);
     } catch (error) {
       this.#fault(error);
     } finally {
@@ -172,7 +222,7 @@ class LabBox {
     }
   }
 
-  async #watch(job, proposal) {
+  async #watch(job, proposal, order) {
     const bar = made("progress", { max: 1 });
     const words = made("p", { role: "status" });
     const stop = made("button", { type: "button", onclick: () => api.post(`/api/lab/jobs/${job}/stop`, {}) }, "Stop");
@@ -182,26 +232,42 @@ class LabBox {
       if (said.total) bar.value = said.done / said.total;
       words.textContent = [said.total ? `${said.done} of ${said.total}` : "Starting", said.note].filter(Boolean).join(": ");
       if (said.ended) {
-        this.#ended(job, proposal, said);
+        this.#ended(job, proposal, order, said);
         return;
       }
       await new Promise((go) => setTimeout(go, POLL_MS));
     }
   }
 
-  #ended(job, proposal, said) {
+  #ended(job, proposal, order, said) {
     const another = made("button", { type: "button", onclick: () => this.list("") }, "Another file");
     if (said.ended !== "done") {
       this.#say(made("p", { class: "fault", role: "alert" }, said.note || "It was stopped."), another);
       return;
     }
+    if (said.suggestions) {
+      this.#suggested(job, said.suggestions, another);
+      return;
+    }
+    const label = () => this.#suggest(proposal, order);
     const report = said.report ? `/api/lab/jobs/${job}/report` : null;
     const show = () => {
       this.open(said.view, report);
       this.dialog.close();
     };
     this.#say(made("h3", {}, `${proposal.title}: done`), made("p", {}, said.note), made("div", { class: "row-end" }, another,
+      said.takes_labels ? made("button", { type: "button", onclick: label, title: "Which frames teach the network most when they are labelled" }, "Suggest frames to label") : null,
       report ? made("a", { href: report, target: "_blank", rel: "noopener", class: "button" }, "Open the report") : null,
       said.view ? made("button", { type: "button", class: "main", onclick: show }, "Show the result") : null));
+  }
+
+  /** Show what to label next, and how to go on. */
+  #suggested(job, { told, command, pieces }, another) {
+    const shown = pieces.map((one) =>
+      made("figure", {}, made("img", { src: `/api/lab/jobs/${job}/suggestions/${one.rank}`, alt: `Frame ${one.frame}`, loading: "lazy" }),
+        made("figcaption", {}, made("strong", {}, `${one.rank}. frame ${one.frame}`), made("small", {}, one.reason), made("small", { class: "file-name" }, one.file))));
+    const copy = made("button", { type: "button", onclick: () => navigator.clipboard.writeText(command) }, "Copy");
+    this.#say(made("h3", {}, "Worth a label, most of all the first"), made("div", { class: "suggestions" }, ...shown),
+      made("p", {}, told), made("div", { class: "command" }, made("code", {}, command), copy), made("div", { class: "row-end" }, another));
   }
 }
