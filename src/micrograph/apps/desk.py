@@ -6,7 +6,7 @@ import io
 import itertools
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,7 @@ class Desk:
             Scale(name, label, said[name], given.calibration.get(name, ""), example)
             for name, (label, example) in SCALES.items()
         )
+        yield Proposals(recording.name or path.name, facts, (), scales, Progress(0, 0, "reading the recipes"))
         for found, progress in proposals(recording):
             yield Proposals(recording.name or path.name, facts, found, scales, progress)
 
@@ -103,6 +104,13 @@ def _opened(path: Path, given: Given) -> Recording:
         return requests.open_calibrated(path, requests.Request("", dict(given.calibration)))
     except BadInput as error:
         raise BadInput(in_words(str(error))) from error
+
+
+def readied() -> None:
+    """Import all recipes in a thread, so that the first file is judged without waiting for that."""
+    from micrograph.recipes import RECIPES, find_recipe
+
+    threading.Thread(target=lambda: [find_recipe(name) for name in RECIPES], name="recipes", daemon=True).start()
 
 
 class Work:
@@ -226,7 +234,7 @@ def _thumbnail(image: NDArray[np.float32]) -> bytes:
     return file.getvalue()
 
 
-def _reason(row: Mapping[str, Any]) -> str:
+def _reason(row: Mapping[Hashable, Any]) -> str:
     """Return why a piece is worth a label."""
     doubt = float(row["doubt"])
     sure = f"its doubt is {doubt:.2g} times the mean" if abs(doubt - 1) > 0.005 else "its doubt is that of all"

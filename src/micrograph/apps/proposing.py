@@ -99,8 +99,8 @@ def _is_slow(name: str) -> bool:
 
 
 def _sorted(found: list[Proposal]) -> tuple[Proposal, ...]:
-    """Return proposals with those that fit first, or would with a value that is missing, then by likeness."""
-    return tuple(sorted(found, key=lambda one: (not (one.fits or one.missing), one.tried, -_worth(one))))
+    """Return proposals by their worth, first those that fit, are not tried yet, or would fit with a missing value."""
+    return tuple(sorted(found, key=lambda one: (one.tried and not (one.fits or one.missing), -_worth(one))))
 
 
 def _worth(one: Proposal) -> float:
@@ -223,10 +223,10 @@ def _tried(name: str, seen: Seen, known: dict[str, Proposal]) -> Proposal:
 def _words_for(recipe: Recipe, number: int) -> str:
     from micrograph.nets import NoNet
 
-    found = f"in its middle {number} {'row' if number == 1 else 'rows'} of table 'objects' without doubt"
+    found = f"in the middle of the first frame it finds {number} {'object' if number == 1 else 'objects'} without doubt"
     if isinstance(recipe.model, NoNet):
-        return f"It needs no trained network, and gives {found}."
-    return f"The first frame looks like the images that its network knows; it gives {found}."
+        return f"It needs no trained network: {found}."
+    return f"Its network knows such images: {found}."
 
 
 def _crop(recording: Recording) -> Recording:

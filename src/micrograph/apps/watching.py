@@ -112,7 +112,7 @@ def view(
     opened: Callable[[str], object] = lambda address: None,
 ) -> None:
     """Serve the results in `folder` until Ctrl-C, and let files below `files` be analysed into folders below `out`."""
-    from micrograph.apps.desk import Desk
+    from micrograph.apps.desk import Desk, readied
     from micrograph.live.finished import Finished
     from micrograph.live.web.server import serving
 
@@ -121,6 +121,7 @@ def view(
         raise BadInput(f"{files} is no folder: give one whose files may be opened.")
     jobs.require_folder(out)
     lab = Desk(files.resolve(), out)
+    readied()
     with serving(shown, host=page.host, port=page.port, token=page.token, lab=lab) as address:
         opened(address)
         with contextlib.suppress(KeyboardInterrupt):

@@ -28,7 +28,8 @@ def middle(image: NDArray[Any], side: int) -> NDArray[np.float32]:
     """Return the middle of an image (H, W), at most `side` pixels high and wide, without NaN."""
     down, across = (max(0, (size - side) // 2) for size in image.shape)
     part = np.ascontiguousarray(image[down : down + side, across : across + side], np.float32)
-    return np.asarray(np.nan_to_num(part, posinf=0.0, neginf=0.0), np.float32)
+    finite: NDArray[np.float32] = np.nan_to_num(part, posinf=0.0, neginf=0.0)
+    return finite
 
 
 def described(image: NDArray[Any]) -> Array:
@@ -36,11 +37,13 @@ def described(image: NDArray[Any]) -> Array:
     grey = _standard(middle(image, SIDE_PX).astype(float))
     coarse = [number for blur in _BLURS for number in _blurred(grey, blur)]
     numbers = [*_spectrum(grey), *np.quantile(grey, _QUANTILES), *_moments(grey), *coarse, *_noise(grey)]
-    return np.nan_to_num(np.array(numbers))
+    finite: Array = np.nan_to_num(np.array(numbers))
+    return finite
 
 
 def _standard(image: Array) -> Array:
-    return np.asarray((image - image.mean()) / max(float(image.std()), _TINY), float)
+    even: Array = (image - image.mean()) / max(float(image.std()), _TINY)
+    return even
 
 
 def _moments(grey: Array) -> list[float]:

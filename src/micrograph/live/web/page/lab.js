@@ -6,6 +6,8 @@ import * as panels from "./panels.js";
 import { Scales } from "./scales.js";
 
 const POLL_MS = 700;
+/** Recipes whose kind a file is less likely of are not asked for. */
+const LEAST = 0.005;
 
 /** Offer files where the server can open them; show the analysis that the page was started for, if there is one. */
 export async function startLab(dialog, button, open) {
@@ -160,10 +162,11 @@ class LabBox {
   #show(said, where, scales, found) {
     const { done, total, note, ended } = said.progress;
     const fits = said.proposals.some((one) => one.fits);
-    scales.want([...new Set(said.proposals.flatMap((one) => one.missing))]);
+    const wanted = said.proposals.filter((one) => one.missing.length && (one.likeness === null || one.likeness >= LEAST));
+    scales.want([...new Set(wanted.flatMap((one) => one.missing))]);
     const words = [total ? `${done} of ${total} recipes tried` : "", note].filter(Boolean).join(": ");
     const bar = made("div", { class: "trying", role: "status" }, made("progress", total ? { max: total, value: done } : {}), made("small", {}, words));
-    const shown = said.proposals.filter((one) => one.fits || one.missing.length || !one.tried);
+    const shown = said.proposals.filter((one) => one.fits || wanted.includes(one) || !one.tried);
     const others = said.proposals.filter((one) => !shown.includes(one));
     const cards = (list) => made("div", { class: "proposals" }, ...list.map((one) => this.#proposal(one, where, scales)));
     const open = found.querySelector("details")?.open || (ended && !shown.length);
@@ -177,7 +180,7 @@ class LabBox {
 
   #proposal(one, where, scales) {
     const told = [
-      one.likeness === null || one.likeness < 0.005 ? "" : `likely by its look: ${number(100 * one.likeness, 2)} %`,
+      one.likeness === null || one.likeness < LEAST ? "" : `likely by its look: ${number(100 * one.likeness, 2)} %`,
       one.distance === null ? "" : `distance from what its network knows: ${number(one.distance, 2)}`,
     ].filter(Boolean).join(", ");
     const kind = one.fits ? "proposal" : one.tried ? "proposal unfit" : "proposal waiting";
