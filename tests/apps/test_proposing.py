@@ -14,6 +14,8 @@ from micrograph.apps.kinds import TABLE, likenesses
 from micrograph.core import Calibration
 from micrograph.features.image_kinds import described, learn_kinds, load_kinds
 from micrograph.recipes import RECIPES
+from micrograph.simulate.partial_sampler import PartialScans
+from micrograph.simulate.stem_scenes import StemScenes
 
 
 @pytest.mark.parametrize(
@@ -56,8 +58,9 @@ def test_recipes_without_a_network_do_not_stand_above_those_whose_kind_it_is() -
 
 
 def test_a_scan_with_few_pixels_is_for_partial_scan_alone_and_an_empty_image_for_none() -> None:
-    rng = np.random.default_rng(0)
-    image = np.where(rng.random((96, 96)) < 0.05, rng.poisson(50, (96, 96)), np.nan).astype(np.float32)
+    scenes = StemScenes(side=256, shares={"grains": 1.0})
+    scans = PartialScans(scenes, ("jittered",), (0.05, 0.0501), (500.0, 501.0))
+    image = scans(np.random.default_rng(6)).image
     assert proposed(still(image, pixel_nm=0.02))[0][0] == "partial-scan"
     blank = proposed(still(np.zeros((64, 64), np.float32), pixel_nm=0.02))[0]
     assert "atoms" not in blank

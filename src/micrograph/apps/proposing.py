@@ -17,8 +17,9 @@ from micrograph.features.image_kinds import middle
 from micrograph.live.web.lab import Progress, Proposal
 from micrograph.run import Predict, Recipe
 
-#: An image that lies farther than this from the training images of a model is not proposed to it.
-_FOREIGN = 1.0
+#: An image that lies farther than this from the training images of a network is not proposed to it: a part of one frame
+#: may lie a little beyond their border, which is 1.
+_FOREIGN = 1.25
 #: Recipes are tried on so many pixels a side of the first frame, for so long (s), if their images are so likely.
 TRIED_PX, TRIED_S, _LEAST = 320, 20.0, 0.01
 #: What else is asked of images of one kind, and how much less often.
@@ -28,8 +29,8 @@ _BESIDE = {
     "edge-states": ("graphene-dopants", 0.2),
     "disorder": ("graphene-dopants", 0.1),
     "defect-strain": ("tmd-defects", 0.4),
-    "particle-search": ("particle-shapes", 0.2),
-    "movie-defects": ("atoms", 0.2),
+    "particle-search": ("particle-shapes", 0.05),
+    "movie-defects": ("atoms", 0.05),
 }
 #: Kinds of images with a lattice, and how often its type is asked for.
 _LATTICES, _TYPE = ("atoms", "graphene-dopants", "tmd-defects", "dumbbells", "hrtem-columns", "surface-lattice"), 0.3
@@ -49,6 +50,8 @@ _OTHER = {
 }
 #: An image of which more is missing is one of a partial scan.
 _MISSING = 0.3
+#: Zeros stand for missing pixels where so many are: fewer may be counts of a dark image.
+_EMPTY = 0.8
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ def _looked(recording: Recording) -> Seen:
         total = sum(known.values())
         return Seen(recording, content, 0.0, {name: value / total for name, value in known.items()})
     image = recording.frame(0).data
-    missing = float(np.mean(~np.isfinite(image)))
+    empty = float(np.mean(image == 0))
+    missing = float(np.mean(~np.isfinite(image))) + (empty if empty > _EMPTY else 0.0)
     if missing > _MISSING:
         return Seen(recording, content, missing, {"partial-scan": 1.0, **_ANY})
     kinds = likenesses(image, recording.calibration)
@@ -207,14 +211,16 @@ def _tried(name: str, seen: Seen, known: dict[str, Proposal]) -> Proposal:
     except MicrographError as error:
         return answer(str(error), False)
     row, objects = tables["frames"].iloc[0], tables["objects"]
-    distance = float(row["domain_distance"])
-    told = str(row["notes"]) or (
-        "It finds nothing that it could fit." if flags & (Flag.NO_FIT | Flag.BAD_FRAME) else ""
-    )
+    distance, told = float(row["domain_distance"]), str(row["notes"])
     clear = objects[objects["flags"] == 0]
     number = int((clear["class"] != "noise").sum()) if "class" in clear else len(clear)
-    fits = distance <= _FOREIGN and not told and not (isinstance(recipe.model, NoNet) and len(objects) and not number)
-    made = answer(told or _words_for(recipe, number), fits, None if isinstance(recipe.model, NoNet) else distance)
+    if isinstance(recipe.model, NoNet):
+        fits = not flags and distance <= 1 and not (len(objects) and not number)
+    else:
+        doubtful = Flag.OUT_OF_DOMAIN in flags and distance <= 1
+        fits = distance <= _FOREIGN and not doubtful and not flags & (Flag.NO_FIT | Flag.BAD_FRAME)
+    reason = told or (_words_for(recipe, number) if fits else "It finds nothing that it could fit.")
+    made = answer(reason, fits, None if isinstance(recipe.model, NoNet) else distance)
     if weights is not None:
         known[weights] = made
     return made
