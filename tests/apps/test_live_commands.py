@@ -113,7 +113,10 @@ def test_the_desk_asks_for_what_a_recipe_needs_and_runs_it_as_analyze_does(movie
     *_, found = desk.open(movie)
     pixel = next(scale for scale in found.scales if scale.name == "pixel_nm")
     assert found.facts["frames"] == "6" and (pixel.file, pixel.given) == ("", "")
-    measuring = [one for one in found.proposals if "pixel_nm" in find_recipe(one.recipe).task.needs]
+    tasks = {one.recipe: find_recipe(one.recipe).task for one in found.proposals}
+    measuring = [
+        one for one in found.proposals if "pixel_nm" in tasks[one.recipe].needs and "image" in tasks[one.recipe].takes
+    ]
     assert len(measuring) > 10
     assert all(one.missing == ("pixel_nm",) and "pixel size" in one.reason for one in measuring)
     with pytest.raises(BadInput, match="needs the pixel size"):

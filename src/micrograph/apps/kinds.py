@@ -31,12 +31,13 @@ class Kind:
     """Images that one recipe is made for.
 
     make: simulates one; pixels_nm: from which to which pixel size the recipe makes sense; probe: whether a scanning
-    probe records them (``None``: it may).
+    probe records them (``None``: it may); usual: how often they are met, against the other kinds.
     """
 
     make: Callable[[np.random.Generator], Image]
     pixels_nm: tuple[float, float]
     probe: bool | None = False
+    usual: float = 1.0
 
     def may_be(self, calibration: Calibration) -> bool:
         """Return whether a recording of this scale may be one."""
@@ -117,9 +118,9 @@ KINDS: dict[str, Kind] = {
     "column-heights": Kind(_sampled("column-heights"), (0.003, 0.06)),
     "hrtem-columns": Kind(_sampled("hrtem-columns"), (0.003, 0.06)),
     "nanotube-chirality": Kind(_sampled("nanotube-chirality"), (0.005, 0.1)),
-    "particle-shapes": Kind(_particles("particle-shapes", liquid=False), (0.02, 1e4), None),
+    "particle-shapes": Kind(_particles("particle-shapes", liquid=False), (0.02, 1e4), None, usual=3.0),
     "liquid-cell": Kind(_particles("liquid-cell", liquid=True), (0.05, 10.0)),
-    "pores": Kind(_sampled("pores"), (0.01, 2.0)),
+    "pores": Kind(_sampled("pores"), (0.05, 2.0)),
     "crystal-defects": Kind(_sampled("crystal-defects"), (0.1, 20.0)),
     "microstructure": Kind(_sampled("microstructure"), (5.0, 1e4)),
     "sem-superres": Kind(_sampled("sem-superres"), (0.3, 100.0)),
@@ -143,7 +144,8 @@ def likenesses(image: Image, calibration: Calibration) -> dict[str, float]:
     if not may.any():
         return {}
     looks = [image] if min(image.shape) < 2 * SIDE_PX else [image, binned(image, min(image.shape) // SIDE_PX)]
-    scores = np.where(may, table.scores(np.array([described(look) for look in looks])), -np.inf)
+    usual = np.log([KINDS[name].usual for name in table.names])
+    scores = np.where(may, usual + table.scores(np.array([described(look) for look in looks])), -np.inf)
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
     return {name: float(share) for name, share in zip(table.names, shares, strict=True) if share > 0}

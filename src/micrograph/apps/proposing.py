@@ -33,7 +33,7 @@ _BESIDE = {
     "movie-defects": ("atoms", 0.05),
 }
 #: Kinds of images with a lattice, and how often its type is asked for.
-_LATTICES, _TYPE = ("atoms", "graphene-dopants", "tmd-defects", "dumbbells", "hrtem-columns", "surface-lattice"), 0.3
+_LATTICES, _TYPE = ("atoms", "graphene-dopants", "tmd-defects", "dumbbells", "hrtem-columns", "surface-lattice"), 0.1
 #: Recipes for any image come last.
 _ANY = {"denoise": 0.02, "few-shot": 0.01}
 #: Recipes for what is no image, or is a pattern, the usual one first.
