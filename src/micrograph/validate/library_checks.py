@@ -41,7 +41,7 @@ _ATOM_NM = 0.05
 class NamedFields:
     """Fields of graphene, `size_nm` wide, each with up to `count` relaxed defects of one name, turned at random.
 
-    affine: rms of each element of the random 2 x 2 scan distortion of a field.
+    affine: rms of each element of the random 2 x 2 scan distortion of a field; microscope: the probe.
     """
 
     dose_e_per_A2: float = 1e5
@@ -50,6 +50,7 @@ class NamedFields:
     count: int = 6
     size_nm: float = 6.0
     pixel_nm: float = 0.02
+    microscope: Microscope = _MICROSCOPE
 
     def __str__(self) -> str:
         """Name the fields as the screen shows them."""
@@ -67,12 +68,12 @@ class NamedFields:
         atoms = distortion.move_atoms(atoms)
         place = distortion.move(np.array([[y, x] for _, y, x in defects]))
         side = round(self.size_nm / self.pixel_nm)
-        fraction = adf(atoms, _MICROSCOPE, pixel_nm=self.pixel_nm, shape=(side, side), thermal_nm=_THERMAL_NM)
+        fraction = adf(atoms, self.microscope, pixel_nm=self.pixel_nm, shape=(side, side), thermal_nm=_THERMAL_NM)
         seen = ((y_x := atoms.positions[:, 1::-1] / 10) > 0).all(axis=1) & (y_x < self.size_nm).all(axis=1)
         label = np.array(atoms.get_chemical_symbols())  # type: ignore[no-untyped-call]
         sites = Sites(y_x[seen, 0], y_x[seen, 1], label[seen])
         named = tuple((name, float(y), float(x)) for y, x in place)
-        reference = Reference(name, fraction, self.pixel_nm, sites, named, _MICROSCOPE, _THERMAL_NM)
+        reference = Reference(name, fraction, self.pixel_nm, sites, named, self.microscope, _THERMAL_NM)
         return Shown(reference, scan.dose_e_per_A2, expose(fraction, scan, self.pixel_nm, rng))
 
 
