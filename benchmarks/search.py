@@ -9,7 +9,7 @@ from benchmarks.measured import Measured
 RECIPE, BOUND_PERCENT = "graphene-dopants", -0.5
 #: Where the search is kept: one that was interrupted goes on.
 FOLDER = Path("build/search")
-CANDIDATES, STEPS, IMAGES, ROUNDS = 8, 50, 20, 2
+CANDIDATES, STEPS, IMAGES, ROUNDS = 8, 50, 20, 3
 
 
 def search(quick: bool) -> list[Measured]:
