@@ -29,11 +29,19 @@ def searched_figure(rows: Sequence[Mapping[str, Any]], slower: float, title: str
         for kind, (name, colour, marker, size) in _KINDS.items():
             some = [row for row in rows if row["kind"] == kind and row["steps"] == number]
             place = [[row[column] for row in some] for column in ("ms_per_Mpx", "f1")]
-            axes.scatter(*place, s=size, color=colour, marker=marker, label=name, edgecolor="black", linewidth=0.6)
+            axes.scatter(
+                *place,
+                s=size,
+                color=colour,
+                marker=marker,
+                label=name if some else None,
+                edgecolor="black",
+                linewidth=0.6,
+            )
         axes.axvline(limit, color=GREY, linestyle="--", label="limit of time")
         axes.set_xlim(0, 1.1 * limit)
         axes.set_title(f"after {number} steps")
-        axes.set_xlabel("processor time (ms for a million pixels)")
+        axes.set_xlabel("ms for a million pixels")
     first = figure.axes[0]
     first.set_ylabel("F1 of columns found")
     first.legend(loc="best", fontsize=9)
