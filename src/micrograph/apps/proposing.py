@@ -107,8 +107,11 @@ def _sorted(found: list[Proposal]) -> tuple[Proposal, ...]:
 
 
 def _worth(one: Proposal) -> float:
-    """Return how well a recipe suits: its likeness by look, less where its network knows such images less."""
-    return (one.likeness or 0.0) * float(np.exp(-(one.distance or 0.0)))
+    """Return how well a recipe suits: its likeness by look, less where its network knows such images less.
+
+    One without a network stands as one at the border of what its network knows.
+    """
+    return (one.likeness or 0.0) * float(np.exp(-(1.0 if one.distance is None else one.distance)))
 
 
 def _unseen(recording: Recording) -> Seen:
