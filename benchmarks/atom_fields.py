@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.atom_net import Field
 from micrograph.core import Calibration, Frame
-from micrograph.features.second_look import read_twice
-from micrograph.features.sheet import SheetSettings
+from micrograph.features.columns.second_look import read_twice
+from micrograph.features.layers.sheet import SheetSettings
 from micrograph.simulate import Microscope, brightness
-from micrograph.validate.library_checks import NAMES, NamedFields, Shown, name_accuracy
+from micrograph.validate.layers.library_checks import NAMES, NamedFields, Shown, name_accuracy
 
 #: Names of the fields learned from, in turn, and their number.
 TAUGHT = (

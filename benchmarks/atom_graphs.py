@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.atom_fields import taught_fields, test_fields
 from benchmarks.atom_net import SIZE_NM, Array, AtomNet, Field, by_graph, learned
-from micrograph.features.defects import name_defects
-from micrograph.features.graph import CUTOFFS_NM, neighbours, without_triangles
+from micrograph.features.layers.defects import name_defects
+from micrograph.features.layers.graph import CUTOFFS_NM, neighbours, without_triangles
 from micrograph.infer import load_predictor
 from micrograph.validate.intervals import bootstrap, share_interval
 from micrograph.validate.metrics import match

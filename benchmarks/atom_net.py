@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.nn import functional
 
-from micrograph.validate.library_checks import NAMES
+from micrograph.validate.layers.library_checks import NAMES
 
 Array = NDArray[Any]
 #: What is known of a field, by name; see `benchmarks.atom_graphs.found`.

@@ -78,8 +78,8 @@ def end_to_end(quick: bool) -> list[Measured]:
 
 def _analyses(path: Path, repeats: int) -> tuple[Clock, int]:
     """Return the times of the stages of `repeats` analyses of one image, and the number of columns."""
-    from micrograph.features import locate
-    from micrograph.features.refine import refine
+    from micrograph.features.columns import locate
+    from micrograph.features.columns.refine import refine
     from micrograph.infer import load_predictor
     from micrograph.io import open_recording
     from micrograph.recipes import find_recipe

@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from micrograph.features.metallography.island_textures import SHIPPED, IslandTextures, describe, through_filters
-from micrograph.simulate.metallography import CONSTITUENTS, MetallographySampler
+from micrograph.simulate.steels.metallography import CONSTITUENTS, MetallographySampler
 
 LEARNED, NEW = 420, 60
 LEAST_PX = 300

@@ -24,7 +24,7 @@ from micrograph.live.engine import Engine
 from micrograph.live.source import Arrival, Complain, Opened, Source
 from micrograph.live.sources.replay import ReplaySource
 from micrograph.live.web.server import serving
-from micrograph.simulate.particle_movies import View, brownian_movie
+from micrograph.simulate.objects.particle_movies import View, brownian_movie
 
 SIDE, RATE, MINUTES, SCENES, PIXEL_NM = 512, 10.0, 10.0, 100, 0.193
 

@@ -15,9 +15,9 @@ COUNT, QUICK_COUNT = 40, 8
 
 def pacbed(quick: bool) -> list[Measured]:
     """Fit patterns of SrTiO3 of random thickness and tilt; the library is made first where it is not there yet."""
-    from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
+    from micrograph.features.diffraction.pattern_fit import Geometry, PatternFit, Prepared, expected
     from micrograph.infer.patterns import predictor_of
-    from micrograph.simulate.pattern_cache import cached_library
+    from micrograph.simulate.patterns.pattern_cache import cached_library
     from micrograph.structures.zone_cell import zone_cell
 
     library = cached_library(zone_cell("SrTiO3"), 200.0, CONVERGENCE_MRAD)

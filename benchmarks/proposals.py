@@ -12,17 +12,17 @@ import numpy as np
 from benchmarks.measured import Measured
 from micrograph.apps.proposing import proposals
 from micrograph.core import Calibration, Recording, SignalAxis
-from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
+from micrograph.features.diffraction.pattern_fit import Geometry, PatternFit, Prepared, expected
 from micrograph.recipes import find_recipe
 from micrograph.simulate import View, etching_movie
-from micrograph.simulate.scanned import random_scan
-from micrograph.simulate.sem_sampler import SemTextures
-from micrograph.simulate.spectra import random_mixture
-from micrograph.simulate.stm import StmScans
+from micrograph.simulate.patterns.scanned import random_scan
+from micrograph.simulate.probe.stm import StmScans
+from micrograph.simulate.secondary.sem_sampler import SemTextures
+from micrograph.simulate.signals.spectra import random_mixture
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
-from micrograph.validate.edx_scenes import DotMaps
-from micrograph.validate.tilt_checks import ASKED
+from micrograph.validate.lattices.tilt_checks import ASKED
+from micrograph.validate.spectra.edx_scenes import DotMaps
 
 #: Makes a recording of one kind.
 Maker = Callable[[np.random.Generator], Recording]

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from micrograph.core import Calibration, Recording
-from micrograph.features.coding_plan import Coding, planned
+from micrograph.features.restoring.coding_plan import Coding, planned
 from micrograph.infer.coded import CodedMovies
 from micrograph.io import open_recording
 from micrograph.io.coded import SUFFIX, coded_recording
-from micrograph.validate.coded_checks import decoded_frames, encode
-from micrograph.validate.coded_scenes import psnr
-from micrograph.validate.rates import jpeg_at
+from micrograph.validate.restoring.coded_checks import decoded_frames, encode
+from micrograph.validate.restoring.coded_scenes import psnr
+from micrograph.validate.restoring.rates import jpeg_at
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Recording
-from micrograph.features.counts_denoise import Estimator, as_counts
+from micrograph.features.spectra.counts_denoise import Estimator, as_counts
 from micrograph.infer.element_maps import ElementMaps
 from micrograph.io import open_recording
 from micrograph.recipes import find_recipe
 from micrograph.run import Analyser
-from micrograph.validate.edx_scenes import by_components, non_local
+from micrograph.validate.spectra.edx_scenes import by_components, non_local
 
 Maps = NDArray[np.float32]
 

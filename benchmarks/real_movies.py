@@ -22,7 +22,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 
 from micrograph.core import Recording
-from micrograph.features.peaks import find_peaks
+from micrograph.features.columns.peaks import find_peaks
 from micrograph.io import open_recording
 from micrograph.io.files import natural
 from micrograph.track import (

@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 
 from micrograph.apps.models import predictor
 from micrograph.core import Calibration, Frame
-from micrograph.features import inpainting
+from micrograph.features.restoring import inpainting
 from micrograph.io import open_recording
 from micrograph.recipes import find_recipe
 from micrograph.simulate.scan_paths import KINDS, scan_path

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from micrograph.apps.models import predictor
 from micrograph.core import Flag, Frame
 from micrograph.core.frame import binned
-from micrograph.features.super_resolution import agreement, finer
+from micrograph.features.restoring.super_resolution import agreement, finer
 from micrograph.io import open_recording
 from micrograph.recipes import find_recipe
-from micrograph.validate.superres_films import Rings, excess_of, resolution_of, rings_of
+from micrograph.validate.restoring.superres_films import Rings, excess_of, resolution_of, rings_of
 
 Image = NDArray[np.float32]
 ENDINGS = (".png", ".tif", ".tiff", ".jpg")

@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmarks.measured import Measured
 from micrograph.core import Calibration, Frame
-from micrograph.features.projector import Projector
+from micrograph.features.volumes.projector import Projector
 from micrograph.infer.volumes import Tomography
-from micrograph.simulate.phantoms import Dots
+from micrograph.simulate.signals.phantoms import Dots
 
 SIDE, QUICK_SIDE = 256, 96
 TILTS = tuple(float(tilt) for tilt in range(-60, 61, 10))

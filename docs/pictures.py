@@ -17,10 +17,10 @@ from micrograph.draw import outlines_figure, sites_figure, tubes_figure
 from micrograph.draw.heights import heights_figure
 from micrograph.draw.kinds import kinds_figure
 from micrograph.draw.named import named_figure
-from micrograph.features.coding_plan import Coding
-from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected
-from micrograph.features.prototypes import fit_prototypes
-from micrograph.features.sem_kinds import small
+from micrograph.features.diffraction.pattern_fit import Geometry, PatternFit, Prepared, expected
+from micrograph.features.naming.prototypes import fit_prototypes
+from micrograph.features.naming.sem_kinds import small
+from micrograph.features.restoring.coding_plan import Coding
 from micrograph.infer import load_encoder, load_predictor
 from micrograph.infer.few_shot import shared_features
 from micrograph.infer.predictor import unaided
@@ -41,25 +41,25 @@ from micrograph.report.tips import tip_figures
 from micrograph.report.volumes import volume_figures
 from micrograph.run import Analyser, Recipe, learned, presented
 from micrograph.simulate import ParticleSampler
-from micrograph.simulate.crystal_defect_sampler import DefectImages
-from micrograph.simulate.gold_films import GoldFilms
+from micrograph.simulate.foils.crystal_defect_sampler import DefectImages
 from micrograph.simulate.partial_sampler import PartialScans
-from micrograph.simulate.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
-from micrograph.simulate.scanned import random_scan
-from micrograph.simulate.sem_sampler import KINDS, SemTextures
-from micrograph.simulate.spectra import random_mixture
+from micrograph.simulate.patterns.scanned import random_scan
+from micrograph.simulate.probe.stm import StmScans
+from micrograph.simulate.secondary.gold_films import GoldFilms
+from micrograph.simulate.secondary.sem_sampler import KINDS, SemTextures
+from micrograph.simulate.signals.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map
+from micrograph.simulate.signals.spectra import random_mixture
 from micrograph.simulate.stem_scenes import StemScenes
-from micrograph.simulate.stm import StmScans
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
-from micrograph.validate import few_shot_scenes
-from micrograph.validate.coded_checks import encode
-from micrograph.validate.coded_scenes import Scenes, draw_scene
-from micrograph.validate.denoise_scenes import vacancies
-from micrograph.validate.edx_scenes import DotMaps, DotSeries
-from micrograph.validate.height_scenes import HrtemScenes, hrtem_particles
-from micrograph.validate.tilt_checks import ASKED
-from micrograph.validate.two_beam import TwoBeamImages
+from micrograph.validate.columns.height_scenes import HrtemScenes, hrtem_particles
+from micrograph.validate.foils.two_beam import TwoBeamImages
+from micrograph.validate.lattices.tilt_checks import ASKED
+from micrograph.validate.naming import few_shot_scenes
+from micrograph.validate.restoring.coded_checks import encode
+from micrograph.validate.restoring.coded_scenes import Scenes, draw_scene
+from micrograph.validate.restoring.denoise_scenes import vacancies
+from micrograph.validate.spectra.edx_scenes import DotMaps, DotSeries
 
 
 def sites(recipe: Recipe) -> Figure:

@@ -16,7 +16,7 @@ import tifffile
 from marked import replace_between
 
 from micrograph.simulate import View, etching_movie
-from micrograph.simulate.particle_movies import ParticleMovie
+from micrograph.simulate.objects.particle_movies import ParticleMovie
 
 DOCS = Path(__file__).resolve().parent
 MOVIE = DOCS / "tutorials" / "etching.tif"

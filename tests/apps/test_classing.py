@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from micrograph.apps import python
 from micrograph.apps.classing import ClassReport, train_on_classes
 from micrograph.core import BadInput, Calibration, Recording
-from micrograph.features.own_classes import NONE
+from micrograph.features.naming.own_classes import NONE
 from micrograph.io.classed import read_classes
 from micrograph.nets import load
 from micrograph.nets.prototype_spec import PrototypeSpec

@@ -12,7 +12,7 @@ from micrograph.apps import proposing
 from micrograph.apps.kinds import KINDS as LOOKS
 from micrograph.apps.kinds import TABLE, likenesses
 from micrograph.core import Calibration
-from micrograph.features.image_kinds import described, learn_kinds, load_kinds
+from micrograph.features.naming.image_kinds import described, learn_kinds, load_kinds
 from micrograph.recipes import RECIPES
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.stem_scenes import StemScenes

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from micrograph.features.closed_curves import enclosed, evenly, perimeter
-from micrograph.features.descriptors import descriptors
-from micrograph.features.outlines import Outlines
+from micrograph.features.objects.closed_curves import enclosed, evenly, perimeter
+from micrograph.features.objects.descriptors import descriptors
+from micrograph.features.objects.outlines import Outlines
 
 Array = NDArray[np.float64]
 CORNERS = {"triangle": 3, "cube": 4, "hexagon": 6}

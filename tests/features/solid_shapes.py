@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from micrograph.features.outlines import Outlines
+from micrograph.features.objects.outlines import Outlines
 
 
 def ellipse(a, b, number=400, centre=(0.0, 0.0), turn_deg=0.0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from micrograph.features.alike import Alike, conflicts
+from micrograph.features.naming.alike import Alike, conflicts
 from micrograph.simulate.class_fields import random_field
 
 Image = NDArray[np.float32]

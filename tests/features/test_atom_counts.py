@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.atom_counts import CountPriors, count_atoms, shortest_runs
+from micrograph.features.columns.atom_counts import CountPriors, count_atoms, shortest_runs
 
 RNG = np.random.default_rng(3)
 ATOMS = RNG.integers(1, 13, 160)

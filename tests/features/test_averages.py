@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.averages import (
+from micrograph.features.lattices.lattice import fit_lattice
+from micrograph.features.layers.averages import (
     COLUMN_KEYS,
     COLUMN_SUMS,
     RING_KEYS,
@@ -25,9 +26,8 @@ from micrograph.features.averages import (
     robust_mean,
     turned_member,
 )
-from micrograph.features.folding import operations
-from micrograph.features.honeycomb import honeycomb
-from micrograph.features.lattice import fit_lattice
+from micrograph.features.layers.folding import operations
+from micrograph.features.layers.honeycomb import honeycomb
 
 A_NM = 0.33
 SIGMA_NM = 0.002

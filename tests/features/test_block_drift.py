@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
-from micrograph.features.block_drift import displacement
+from micrograph.features.restoring.block_drift import displacement
 from micrograph.io.coding import coded_sum, make_masks
 from micrograph.nets.gap_tv import Sides, gap_tv
 

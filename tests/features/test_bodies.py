@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from micrograph.features.bodies import bodies_in, standard_image
-from micrograph.simulate.plasmon_assemblies import AssemblyRanges, noisy_image, random_assembly
-from micrograph.simulate.plasmons import Ellipsoids
+from micrograph.features.objects.bodies import bodies_in, standard_image
+from micrograph.simulate.signals.plasmon_assemblies import AssemblyRanges, noisy_image, random_assembly
+from micrograph.simulate.signals.plasmons import Ellipsoids
 
 
 def test_axes_places_and_angles_of_ellipsoids_are_found() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from micrograph.features.bond_sites import SITES, same_places, site_tables, stars_of, strain_map
+from micrograph.features.layers.bond_sites import SITES, same_places, site_tables, stars_of, strain_map
 
 
 def frames_of(rng, lengths, first_deg, frames=40, sigma=0.004, place=(1.0, 1.0)):

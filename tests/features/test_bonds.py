@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.bonds import (
+from micrograph.features.lattices.crystal import crystal_of, with_strain
+from micrograph.features.layers.bonds import (
     BONDS,
     Straightened,
     asymmetry,
@@ -15,8 +16,7 @@ from micrograph.features.bonds import (
     star,
     with_bond_strain,
 )
-from micrograph.features.crystal import crystal_of, with_strain
-from micrograph.features.graph import CUTOFFS_NM, neighbours
+from micrograph.features.layers.graph import CUTOFFS_NM, neighbours
 
 A_NM = 0.246
 BOND_NM = A_NM / np.sqrt(3)

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from micrograph.features.boundary_motion import boundary_motion, normal_velocity, rigid_motion
-from micrograph.features.closed_curves import Border
-from micrograph.features.curvature import curvature
-from micrograph.features.outlines import outlines_of
+from micrograph.features.objects.boundary_motion import boundary_motion, normal_velocity, rigid_motion
+from micrograph.features.objects.closed_curves import Border
+from micrograph.features.objects.curvature import curvature
+from micrograph.features.objects.outlines import outlines_of
 
 spec = importlib.util.spec_from_file_location("solid_shapes", Path(__file__).with_name("solid_shapes.py"))
 shapes = importlib.util.module_from_spec(spec)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import Calibration, Frame, Prediction
-from micrograph.features.choosing import chosen, class_doubt, doubt_in_maps, map_doubt, pieces_of
+from micrograph.features.naming.choosing import chosen, class_doubt, doubt_in_maps, map_doubt, pieces_of
 
 
 def test_every_kind_of_piece_is_chosen_once_before_any_is_chosen_twice() -> None:

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from micrograph.core import BadInput
-from micrograph.features.classes import ClassSettings, above_noise, classes
-from micrograph.features.crops import Disc
-from micrograph.features.folding import operations, permutations
+from micrograph.features.layers.classes import ClassSettings, above_noise, classes
+from micrograph.features.layers.crops import Disc
+from micrograph.features.layers.folding import operations, permutations
 
 DISC = Disc(0.3, 0.05)
 FLAT = ClassSettings(most=8, seeds=3, counting=False)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput, Calibration, Recording
-from micrograph.features.coding_plan import Coding, planned
-from micrograph.features.raw_noise import raw_noise
+from micrograph.features.restoring.coding_plan import Coding, planned
+from micrograph.features.restoring.raw_noise import raw_noise
 from micrograph.io.coding import coded_sum, make_masks
 from micrograph.nets.gap_tv import GapTv, gap_tv, total_variation
 

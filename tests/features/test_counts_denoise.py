@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.counts_denoise import (
+from micrograph.features.spectra.counts_denoise import (
     Estimator,
     as_counts,
     dealt,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograph.core import BadInput
-from micrograph.features.crops import Disc, Sampled, cut, levelled
+from micrograph.features.layers.crops import Disc, Sampled, cut, levelled
 
 PIXEL_NM = 0.02
 DISC = Disc(0.3, 0.05)

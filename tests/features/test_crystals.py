@@ -2,12 +2,25 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.reciprocal import find_reciprocal, intensity_rotations, lattice_rotations, laue_class
-from micrograph.features.space_group import LAUE_OF, extinction_class
-from micrograph.features.spots import Spots, find_spots, fit_net
-from micrograph.features.surroundings import structure_table, surroundings
-from micrograph.features.symmetry_answer import cell_of, conformal_set, solve
-from micrograph.simulate.diffraction import Beam, Camera, Measured, reflections, saed, volume_peaks, zone_rotation
+from micrograph.features.diffraction.reciprocal import (
+    find_reciprocal,
+    intensity_rotations,
+    lattice_rotations,
+    laue_class,
+)
+from micrograph.features.diffraction.space_group import LAUE_OF, extinction_class
+from micrograph.features.diffraction.spots import Spots, find_spots, fit_net
+from micrograph.features.diffraction.symmetry_answer import cell_of, conformal_set, solve
+from micrograph.features.layers.surroundings import structure_table, surroundings
+from micrograph.simulate.patterns.diffraction import (
+    Beam,
+    Camera,
+    Measured,
+    reflections,
+    saed,
+    volume_peaks,
+    zone_rotation,
+)
 from micrograph.structures.prototypes import Wear, prototype, worn
 from micrograph.structures.space_groups import POINT_GROUPS, family_of, is_of_group, point_group_of, random_crystal
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput, Flag
-from micrograph.features.defects import name_defects
-from micrograph.features.graph import CUTOFFS_NM, neighbours, with_likely_bonds
-from micrograph.features.site_defects import site_defects, site_name
+from micrograph.features.lattices.site_defects import site_defects, site_name
+from micrograph.features.layers.defects import name_defects
+from micrograph.features.layers.graph import CUTOFFS_NM, neighbours, with_likely_bonds
 
 
 def named(points, labels=None, sigma_nm=None, **more):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micrograph.features.closed_curves import Border, enclosed, evenly
-from micrograph.features.descriptors import SHAPE_COLUMNS, descriptors
-from micrograph.features.outlines import outlines_of
+from micrograph.features.objects.closed_curves import Border, enclosed, evenly
+from micrograph.features.objects.descriptors import SHAPE_COLUMNS, descriptors
+from micrograph.features.objects.outlines import outlines_of
 
 spec = importlib.util.spec_from_file_location("solid_shapes", Path(__file__).with_name("solid_shapes.py"))
 shapes = importlib.util.module_from_spec(spec)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograph.core import BadInput
-from micrograph.features import distributions
-from micrograph.features.distributions import (
+from micrograph.features.objects import distributions
+from micrograph.features.objects.distributions import (
     compare,
     describe,
     effective_number,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from micrograph.core import Calibration, Frame, Prediction
-from micrograph.features.dumbbells import located_in_pairs, read_dumbbells
-from micrograph.features.lattice import fit_lattice
-from micrograph.features.locate import LocateSettings
-from micrograph.features.pairing import dumbbell_sites, find_pairs
-from micrograph.features.refine import refine
+from micrograph.features.columns.dumbbells import located_in_pairs, read_dumbbells
+from micrograph.features.columns.locate import LocateSettings
+from micrograph.features.columns.pairing import dumbbell_sites, find_pairs
+from micrograph.features.columns.refine import refine
+from micrograph.features.lattices.lattice import fit_lattice
 from micrograph.simulate import Microscope, adf
 from micrograph.structures import graphene, sites_of
 from micrograph.structures.dumbbell import CRYSTALS, dumbbells

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Calibration, Frame, Prediction
-from micrograph.features.evidence import _drawn, weighed_sheet
-from micrograph.features.peaks import find_peaks
-from micrograph.features.sheet import SheetSettings
+from micrograph.features.columns.evidence import _drawn, weighed_sheet
+from micrograph.features.columns.peaks import find_peaks
+from micrograph.features.layers.sheet import SheetSettings
 from micrograph.simulate import Microscope, Scan, adf, brightness, expose
 from micrograph.structures import named_defect
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.crops import Disc
-from micrograph.features.folding import GROUPS, aligned, fold, operations, permutations, symmetric, turned
+from micrograph.features.layers.crops import Disc
+from micrograph.features.layers.folding import GROUPS, aligned, fold, operations, permutations, symmetric, turned
 
 DISC = Disc(0.3, 0.04)
 

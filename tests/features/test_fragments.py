@@ -6,11 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from micrograph.features.crystal import crystal_of, defect_table, with_strain
-from micrograph.features.defects import name_defects
-from micrograph.features.fragments import FRAGMENT_BONDS, FRAGMENTS, LIBRARY, fragment_of, fragments, library_table
-from micrograph.features.graph import CUTOFFS_NM, neighbours
-from micrograph.features.sheet import Sheet
+from micrograph.features.lattices.crystal import crystal_of, defect_table, with_strain
+from micrograph.features.layers.defects import name_defects
+from micrograph.features.layers.fragments import (
+    FRAGMENT_BONDS,
+    FRAGMENTS,
+    LIBRARY,
+    fragment_of,
+    fragments,
+    library_table,
+)
+from micrograph.features.layers.graph import CUTOFFS_NM, neighbours
+from micrograph.features.layers.sheet import Sheet
 from micrograph.structures import named_defect
 
 SIZE_NM = 3.0

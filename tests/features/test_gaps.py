@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from micrograph.core.frame import binned
 from micrograph.features.metallography.gaps import gap_lines, narrowest, passing, seen_gaps, support
-from micrograph.features.super_resolution import agreement, finer, spectrum_of, told_up_to, without_untold
+from micrograph.features.restoring.super_resolution import agreement, finer, spectrum_of, told_up_to, without_untold
 
 ROWS, COLUMNS = np.mgrid[:512, :512] / 4.0 - 0.375
 

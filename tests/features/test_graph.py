@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micrograph.core import BadInput
-from micrograph.features.graph import CUTOFFS_NM, bond_statistics, neighbours, without_triangles
-from micrograph.features.rings import rings
+from micrograph.features.layers.graph import CUTOFFS_NM, bond_statistics, neighbours, without_triangles
+from micrograph.features.layers.rings import rings
 
 
 def test_all_rings_of_perfect_graphene_are_hexagons_of_the_right_area(sheets):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.instances import find_objects
-from micrograph.features.thickness import darkness
+from micrograph.features.objects.instances import find_objects
+from micrograph.features.objects.thickness import darkness
 
 Y, X = np.mgrid[:96, :128]
 

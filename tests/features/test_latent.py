@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.latent import (
+from micrograph.features.layers.latent import (
     invariants,
     learned_process,
     nearest,
@@ -14,7 +14,7 @@ from micrograph.features.latent import (
     ring_radii,
     turned_alike,
 )
-from micrograph.features.overlap import best_overlap, ring_areas
+from micrograph.features.objects.overlap import best_overlap, ring_areas
 
 RADII = ring_radii(10.0, 8)
 

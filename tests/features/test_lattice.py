@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.cell import reduced
-from micrograph.features.distortion import scan_distortion
-from micrograph.features.lattice import fit_lattice
-from micrograph.features.sites import missing_sites
-from micrograph.features.strain import local_strain
+from micrograph.features.lattices.cell import reduced
+from micrograph.features.lattices.distortion import scan_distortion
+from micrograph.features.lattices.lattice import fit_lattice
+from micrograph.features.lattices.sites import missing_sites
+from micrograph.features.lattices.strain import local_strain
 
 PEROVSKITE = (np.array([[0.0, 0.39], [0.39, 0.0]]), [(0, 0), (0.5, 0.5), (0.5, 0)])
 OBLIQUE = (np.array([[0.0, 0.3], [0.5, -0.08]]), [(0, 0), (0.3, 0.35)])

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from micrograph.core import Calibration, Flag, Frame
-from micrograph.features.nanotubes import TubeSettings, most_likely, read_tubes
-from micrograph.features.tube_census import Census
-from micrograph.features.tube_fit import Priors
-from micrograph.features.tube_model import FREE, MEASURED, Place, TubeModel
-from micrograph.features.tube_search import view_of
-from micrograph.features.tube_strip import Line, Noise, sampled, strip_of
+from micrograph.features.tubes.nanotubes import TubeSettings, most_likely, read_tubes
+from micrograph.features.tubes.tube_census import Census
+from micrograph.features.tubes.tube_fit import Priors
+from micrograph.features.tubes.tube_model import FREE, MEASURED, Place, TubeModel
+from micrograph.features.tubes.tube_search import view_of
+from micrograph.features.tubes.tube_strip import Line, Noise, sampled, strip_of
 from micrograph.recipes.nanotube_chirality import beam_of
 from micrograph.simulate import Lens, NanotubeSampler, phase_contrast
-from micrograph.simulate.bright_field import Camera, record
+from micrograph.simulate.objects.bright_field import Camera, record
 from micrograph.structures import Pose, Tube, nanotube
 
 BEAM, PIXEL_NM = beam_of(80.0), 0.03

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from micrograph.core import Sites
-from micrograph.features.odd_sites import odd_sites
-from micrograph.features.subtraction import lattice_components, subtract_lattice
+from micrograph.features.lattices.odd_sites import odd_sites
+from micrograph.features.lattices.subtraction import lattice_components, subtract_lattice
 from micrograph.simulate import Microscope, Scan, adf, draw_distortion, expose
 from micrograph.structures import sites_of, tmd, with_chalcogen_vacancies, with_dopants
 

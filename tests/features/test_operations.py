@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.label_quality import each_good, explained, measure_labels, merit
-from micrograph.features.operation_chain import STAGES, Chain, Step, coverage_of
-from micrograph.features.operations import Parts, join, noise_of
-from micrograph.features.searching import _random_chain
+from micrograph.features.objects.label_quality import each_good, explained, measure_labels, merit
+from micrograph.features.objects.operation_chain import STAGES, Chain, Step, coverage_of
+from micrograph.features.objects.operations import Parts, join, noise_of
+from micrograph.features.objects.searching import _random_chain
 
 Image = NDArray[np.float32]
 

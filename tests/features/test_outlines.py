@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from micrograph.features.closed_curves import enclosed, perimeter
-from micrograph.features.outlines import outlines_of
+from micrograph.features.objects.closed_curves import enclosed, perimeter
+from micrograph.features.objects.outlines import outlines_of
 
 spec = importlib.util.spec_from_file_location("solid_shapes", Path(__file__).with_name("solid_shapes.py"))
 shapes = importlib.util.module_from_spec(spec)

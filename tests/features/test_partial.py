@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.inpainting import biharmonic, kriging, linear, nearest, total_variation
-from micrograph.features.partial import CHANNELS, Partial, agreed, partial_of, seen_of
-from micrograph.features.sparse_start import FewWaves, smooth_fill
-from micrograph.features.spectral_fill import wiener
+from micrograph.features.restoring.inpainting import biharmonic, kriging, linear, nearest, total_variation
+from micrograph.features.restoring.partial import CHANNELS, Partial, agreed, partial_of, seen_of
+from micrograph.features.restoring.sparse_start import FewWaves, smooth_fill
+from micrograph.features.restoring.spectral_fill import wiener
 from micrograph.simulate.scan_paths import scan_path
 
 SIDE = 96

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micrograph.features.peaks import find_peaks
+from micrograph.features.columns.peaks import find_peaks
 
 
 def bumps(shape, y, x, height, sigma=1.5):

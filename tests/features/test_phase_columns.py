@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from micrograph.core import Calibration, Flag, Frame, Prediction
-from micrograph.features.locate import LocateSettings
-from micrograph.features.phase_columns import COLUMN_FRAMES, contrast_of, read_columns
-from micrograph.features.phase_spots import Atoms, PhaseFit, ThinLens, fit_phase_spots
+from micrograph.features.columns.locate import LocateSettings
+from micrograph.features.columns.phase_columns import COLUMN_FRAMES, contrast_of, read_columns
+from micrograph.features.columns.phase_spots import Atoms, PhaseFit, ThinLens, fit_phase_spots
 
 PIXEL_NM, SIDE = 0.025, 110
 CARBON = Atoms(0.00418, lambda k: 1.2e-3 * np.exp(-((k / 6.0) ** 2)))

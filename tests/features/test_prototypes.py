@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from micrograph.features.prototypes import (
+from micrograph.features.naming.prototypes import (
     Prior,
     border_of,
     curve_of,

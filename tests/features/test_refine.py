@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.noise import NoiseModel
-from micrograph.features.refine import RefineSettings, refine
-from micrograph.features.shape import ColumnShape
+from micrograph.features.columns.noise import NoiseModel
+from micrograph.features.columns.refine import RefineSettings, refine
+from micrograph.features.columns.shape import ColumnShape
 
 spec = importlib.util.spec_from_file_location("columns", Path(__file__).parent / "columns.py")
 columns = importlib.util.module_from_spec(spec)

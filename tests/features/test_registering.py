@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from micrograph.features.crops import Disc, cut
-from micrograph.features.folding import operations, permutations
-from micrograph.features.registering import registered, within
+from micrograph.features.layers.crops import Disc, cut
+from micrograph.features.layers.folding import operations, permutations
+from micrograph.features.layers.registering import registered, within
 
 DISC = Disc(0.35, 0.05)
 PIXEL_NM = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from micrograph.features.residual import examine, whiteness
+from micrograph.features.restoring.residual import examine, whiteness
 
 RNG = np.random.default_rng(0)
 CLEAN = (20 + 10 * gaussian_filter(RNG.normal(0, 10, (128, 128)), 3)).clip(1).astype(np.float32)

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.searching import SearchSettings, search, typical_diameter
-from micrograph.features.stacking import agreed
+from micrograph.features.objects.searching import SearchSettings, search, typical_diameter
+from micrograph.features.objects.stacking import agreed
 
 QUICK = SearchSettings(population=7, generations=2, survivors=4, side_px=96, pieces=1)
 

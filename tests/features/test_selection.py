@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.distributions import compare, effective_number
-from micrograph.features.selection import (
+from micrograph.features.objects.distributions import compare, effective_number
+from micrograph.features.objects.selection import (
     box_of_ellipse,
     candidate_acceptance,
     crowding_acceptance,

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from micrograph.core import BadInput
-from micrograph.features.shape_classes import DESCRIPTORS, OTHER, learn_shapes, name_of
+from micrograph.features.objects.shape_classes import DESCRIPTORS, OTHER, learn_shapes, name_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from outlined_shapes import objects_of

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.features.projector import Projector
-from micrograph.features.shell_shape import Body, harmonics, sizes
-from micrograph.features.shells import Bodies, Fit, begin, size_sigmas
+from micrograph.features.volumes.projector import Projector
+from micrograph.features.volumes.shell_shape import Body, harmonics, sizes
+from micrograph.features.volumes.shells import Bodies, Fit, begin, size_sigmas
 
 VOXEL = 0.6
 CENTRE = (13.5, 13.2, 14.1)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Flag
-from micrograph.features.crystal import crystal_of
-from micrograph.features.graph import neighbours
-from micrograph.features.sheet import Sheet
-from micrograph.features.silicon_states import P_COLUMNS, SILICON, silicon_states
+from micrograph.features.lattices.crystal import crystal_of
+from micrograph.features.layers.graph import neighbours
+from micrograph.features.layers.sheet import Sheet
+from micrograph.features.layers.silicon_states import P_COLUMNS, SILICON, silicon_states
 from micrograph.simulate import EDGE_STATES, RING_SIZES, EdgeSample, Movie, MovieSettings, Scan, edge_movie
 
 PIXEL_NM, FRAMES = 0.02, 6

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micrograph.features.species import Species, classify
+from micrograph.features.columns.species import Species, classify
 
 TMD = (Species("Se2", 1.0), Species("Se1", 0.5), Species("Se0", 0.0))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.spectral_basis import (
+from micrograph.features.spectra.spectral_basis import (
     noise_of,
     peak_of,
     spectral_basis,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.partial import Partial, noise_of
-from micrograph.features.spectral_fill import measured_power, spectral_fill, wiener
+from micrograph.features.restoring.partial import Partial, noise_of
+from micrograph.features.restoring.spectral_fill import measured_power, spectral_fill, wiener
 from micrograph.simulate.contaminate import smooth_field
 
 SIDE = 96

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.spectrum_fit import Background, Peak, SpectrumFit, choose_model, fit_spectrum
+from micrograph.features.spectra.spectrum_fit import Background, Peak, SpectrumFit, choose_model, fit_spectrum
 
 ENERGY = np.linspace(100, 160, 241)
 STEP = ENERGY[1] - ENERGY[0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.noise import NoiseModel
-from micrograph.features.stabilised import Stabiliser, estimate_noise, filled, noise_of_pair
+from micrograph.features.columns.noise import NoiseModel
+from micrograph.features.restoring.stabilised import Stabiliser, estimate_noise, filled, noise_of_pair
 
 COUNTS = np.array([0.5, 1.0, 3.0, 10.0, 100.0], np.float32)
 

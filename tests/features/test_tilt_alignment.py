@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.features.projector import Projector
-from micrograph.features.tilt_alignment import aligned, first_shifts, remainder, shifted
+from micrograph.features.volumes.projector import Projector
+from micrograph.features.volumes.tilt_alignment import aligned, first_shifts, remainder, shifted
 
 TILTS = tuple(float(tilt) for tilt in range(-60, 61, 20))
 SIDE = 36

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from micrograph.core import Calibration, Frame, Prediction
-from micrograph.features.tilts import (
+from micrograph.features.lattices.tilts import (
     PAIRS,
     PATTERNS,
     TURNS,
@@ -20,12 +20,12 @@ from micrograph.features.tilts import (
     read_tilts,
     truth_of,
 )
-from micrograph.features.unit_cells import SIDE, Axes, centre_of, find_axes, moved, parted
+from micrograph.features.lattices.unit_cells import SIDE, Axes, centre_of, find_axes, moved, parted
 from micrograph.simulate.optics import Microscope
 from micrograph.simulate.tilt_images import CellImage, Crystal, Kept, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.structures.perovskite import Tilts
-from micrograph.validate.tilt_checks import shifts_deg
+from micrograph.validate.lattices.tilt_checks import shifts_deg
 
 GRID = np.arange(SIDE) / SIDE
 

@@ -3,8 +3,14 @@ import pytest
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.projector import Projector
-from micrograph.features.tomography import TotalVariation, filtered_back_projection, misfit, sirt, total_variation
+from micrograph.features.volumes.projector import Projector
+from micrograph.features.volumes.tomography import (
+    TotalVariation,
+    filtered_back_projection,
+    misfit,
+    sirt,
+    total_variation,
+)
 
 Volume = NDArray[np.float32]
 SIDE, ROWS = 32, 6

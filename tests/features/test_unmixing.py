@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micrograph.features.amounts import amounts_of, noise_unit, without_spikes
-from micrograph.features.components import components_of_cube, find_components, noise_edge, noise_weights
-from micrograph.features.unmixing import sparse_amounts, unmixed
-from micrograph.simulate.spectra import random_mixture
+from micrograph.features.spectra.amounts import amounts_of, noise_unit, without_spikes
+from micrograph.features.spectra.components import components_of_cube, find_components, noise_edge, noise_weights
+from micrograph.features.spectra.unmixing import sparse_amounts, unmixed
+from micrograph.simulate.signals.spectra import random_mixture
 
 
 def cosines(true: np.ndarray, found: np.ndarray) -> np.ndarray:

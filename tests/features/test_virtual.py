@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.features.virtual import (
+from micrograph.features.diffraction.virtual import (
     BrightDisc,
     Rings,
     centre_of_mass,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from micrograph.features.local_order import order_by_frame
-from micrograph.features.windows import Windows, windows
+from micrograph.features.layers.local_order import order_by_frame
+from micrograph.features.layers.windows import Windows, windows
 
 SIZE = 12
 

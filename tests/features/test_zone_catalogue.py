@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from micrograph.features.spots import Net, Spots, fit_net
-from micrograph.features.zone_catalogue import EVIDENCE, zone_evidence
-from micrograph.simulate.diffraction import Beam, excited, reflections, zone_rotation
+from micrograph.features.diffraction.spots import Net, Spots, fit_net
+from micrograph.features.diffraction.zone_catalogue import EVIDENCE, zone_evidence
+from micrograph.simulate.patterns.diffraction import Beam, excited, reflections, zone_rotation
 from micrograph.structures.prototypes import ELEMENTAL, prototype
 
 ZONES = ((0, 0, 1), (0, 1, 1), (1, 1, 1))

@@ -10,7 +10,7 @@ import pytest
 from micrograph.core import BadInput, Calibration, Flag, Frame
 from micrograph.infer.predictor import unaided
 from micrograph.recipes.column_heights import ColumnHeights
-from micrograph.validate.height_scenes import HeightScene, HrtemScenes, hrtem_particles
+from micrograph.validate.columns.height_scenes import HeightScene, HrtemScenes, hrtem_particles
 
 
 @pytest.fixture(scope="module")

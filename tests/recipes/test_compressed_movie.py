@@ -11,7 +11,7 @@ import pytest
 from micrograph.apps import python as mg
 from micrograph.apps.coding import compress
 from micrograph.core import BadInput, Calibration, Flag, Recording
-from micrograph.features.coding_plan import Coding
+from micrograph.features.restoring.coding_plan import Coding
 from micrograph.infer.coded import CodedMovies
 from micrograph.io import open_recording
 from micrograph.run import Result

@@ -14,7 +14,7 @@ from micrograph.io import read_columns
 from micrograph.recipes import find_recipe
 from micrograph.report import write_report
 from micrograph.run import Result
-from micrograph.simulate.crystal_defect_sampler import DefectImages
+from micrograph.simulate.foils.crystal_defect_sampler import DefectImages
 
 NAME, PIXEL_NM, THICKNESS_NM = "crystal-defects", 1.5, 120.0
 CLEAR = replace(

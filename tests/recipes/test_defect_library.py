@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from micrograph.core import Calibration, Frame, Recording
-from micrograph.features.fragments import fragment_of
+from micrograph.features.layers.fragments import fragment_of
 from micrograph.infer import load_predictor
 from micrograph.io import Library
 from micrograph.recipes.defect_library import RECIPE, build_library

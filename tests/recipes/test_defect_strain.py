@@ -8,7 +8,7 @@ from micrograph.core import Calibration, Recording
 from micrograph.infer import load_predictor
 from micrograph.recipes.defect_strain import RECIPE
 from micrograph.run import Analyser
-from micrograph.validate.class_checks import DefectFields
+from micrograph.validate.layers.class_checks import DefectFields
 
 
 def test_neighbours_of_vacancies_that_stand_two_picometres_away_are_found_there() -> None:

@@ -12,7 +12,7 @@ from micrograph.core import Calibration, Frame, Prediction, Sample
 from micrograph.recipes.disorder import RECIPE
 from micrograph.structures import graphene, random_displacements, sites_of
 from micrograph.train.targets import example
-from micrograph.validate.planted_order import Scenery
+from micrograph.validate.layers.planted_order import Scenery
 
 SCENE = Scenery(frames=6, size_nm=2.6, pixel_nm=0.025)
 

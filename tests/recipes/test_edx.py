@@ -9,11 +9,11 @@ import pytest
 
 from micrograph.apps import python as mg
 from micrograph.core import BadInput, MissingCalibration
-from micrograph.features.projector import Projector
+from micrograph.features.volumes.projector import Projector
 from micrograph.infer.volumes import exposures
 from micrograph.io import open_recording
 from micrograph.run import Result
-from micrograph.simulate.phantoms import Dots, Phantom
+from micrograph.simulate.signals.phantoms import Dots, Phantom
 
 TILTS = tuple(range(-60, 61, 20))
 SIDE = 28

@@ -14,8 +14,8 @@ from micrograph.io import read_columns
 from micrograph.recipes import find_recipe
 from micrograph.report import write_report
 from micrograph.run import Result, RunSettings, analyze
-from micrograph.simulate.carbides import CarbideRanges
-from micrograph.simulate.metallography import MetallographySampler
+from micrograph.simulate.steels.carbides import CarbideRanges
+from micrograph.simulate.steels.metallography import MetallographySampler
 
 RECIPE, PIXEL_NM = find_recipe("microstructure"), 20.0
 CARBIDES = CarbideRanges(diameter_px=(6.0, 7.0), denuded_px=(9.0, 10.0), plates=0.0, whole=0.0)

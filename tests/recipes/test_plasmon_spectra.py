@@ -13,7 +13,7 @@ from micrograph.core import BadInput, Calibration, Recording
 from micrograph.infer.plasmon_model import PlasmonModel
 from micrograph.infer.spectra_from_images import SpectraFromImage, halves_of
 from micrograph.run import Result
-from micrograph.simulate.plasmon_assemblies import AssemblyRanges, SpectrumMap, random_assembly, spectrum_map
+from micrograph.simulate.signals.plasmon_assemblies import AssemblyRanges, SpectrumMap, random_assembly, spectrum_map
 
 
 @pytest.fixture(scope="module")

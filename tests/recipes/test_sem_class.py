@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from micrograph.core import Calibration, Flag, Frame, Prediction, Recording, Sample
-from micrograph.features.sem_kinds import NONE, PICTURE_PX, UNSURE, as_picture, squares
-from micrograph.features.texture_vector import NAMES, texture_vector
+from micrograph.features.naming.sem_kinds import NONE, PICTURE_PX, UNSURE, as_picture, squares
+from micrograph.features.naming.texture_vector import NAMES, texture_vector
 from micrograph.io import read_columns
 from micrograph.recipes.sem_class import RECIPE, look
 from micrograph.report import write_report
 from micrograph.run import Result, analyze
-from micrograph.simulate.sem_sampler import KINDS, SemTextures
-from micrograph.validate.sem_rays import SCENES, Rays
+from micrograph.simulate.secondary.sem_sampler import KINDS, SemTextures
+from micrograph.validate.naming.sem_rays import SCENES, Rays
 
 TEXTURES = SemTextures(side_px=(128, 128))
 LABELS = {"category": KINDS, "several": ("one", "more than one"), "foreign": ("one of these", "none of these")}

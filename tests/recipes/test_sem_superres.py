@@ -16,7 +16,7 @@ from micrograph.core.frame import binned
 from micrograph.recipes import find_recipe
 from micrograph.report import write_report
 from micrograph.run import Result
-from micrograph.simulate.gold_films import GoldFilms
+from micrograph.simulate.secondary.gold_films import GoldFilms
 
 FILM = replace(GoldFilms(), side=64, electrons=(400.0, 401.0), probe_px=(1.5, 1.6))(np.random.default_rng(3))
 

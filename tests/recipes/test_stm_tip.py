@@ -14,8 +14,8 @@ from micrograph.io import read_columns
 from micrograph.recipes import find_recipe
 from micrograph.report import write_report
 from micrograph.run import Result, analyze
-from micrograph.simulate.stm import StmScans, random_tip
-from micrograph.validate.stm_foreign import FOREIGN
+from micrograph.simulate.probe.stm import StmScans, random_tip
+from micrograph.validate.surfaces.stm_foreign import FOREIGN
 
 RECIPE = find_recipe("stm-tip")
 SCANS = StmScans(pixel_nm=(0.18, 0.1801), field_nm=(36.0, 36.01), snr=(20.0, 30.0))

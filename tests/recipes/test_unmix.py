@@ -13,8 +13,8 @@ from micrograph.core import BadInput, Calibration, Recording
 from micrograph.io import open_recording
 from micrograph.recipes import find_recipe
 from micrograph.run import Analyser, Result
-from micrograph.simulate.spectra import Mixture, random_mixture
-from micrograph.validate.mixture_scenes import likeness
+from micrograph.simulate.signals.spectra import Mixture, random_mixture
+from micrograph.validate.spectra.mixture_scenes import likeness
 
 RNG = np.random.default_rng(11)
 TRUTH = random_mixture("edx", RNG, number=3, side=20, snr=6)

@@ -11,11 +11,11 @@ import tifffile
 
 from micrograph.apps import python as mg
 from micrograph.core import BadInput, Calibration, Recording
-from micrograph.features.virtual import descanned
+from micrograph.features.diffraction.virtual import descanned
 from micrograph.io import open_recording
 from micrograph.recipes import find_recipe
 from micrograph.run import Analyser, Result, presented
-from micrograph.simulate.scanned import PlantedScan, random_scan
+from micrograph.simulate.patterns.scanned import PlantedScan, random_scan
 
 SCAN = random_scan(np.random.default_rng(5), 16, 40, 5e3)
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from micrograph.core import Calibration, Frame, Prediction, Recording, Task
-from micrograph.features.outlined import OutlinedObjects
+from micrograph.features.objects.outlined import OutlinedObjects
 from micrograph.report import outlined_headlines, result_figures, write_report
 from micrograph.report.outlined import size_distributions
 from micrograph.run import Recipe, Result, analyze

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.simulate.aggregation import assemble, bond_times
+from micrograph.simulate.objects.aggregation import assemble, bond_times
 
 
 @pytest.mark.parametrize(("order", "rate"), [(1, 0.05), (2, 0.001)])

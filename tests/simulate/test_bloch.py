@@ -13,7 +13,7 @@ from micrograph.simulate.optics import Microscope
 from micrograph.simulate.tilt_images import THERMAL_NM, Crystal, Kept, TiltImages, random_crystal, view_of
 from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.structures.perovskite import Tilts, along_110, cubic_perovskite, tilted_perovskite
-from micrograph.validate.tilt_multislice import shipped_images
+from micrograph.validate.lattices.tilt_multislice import shipped_images
 
 SMALL = Microscope(voltage_kV=200.0, convergence_mrad=9.0, inner_mrad=4.5, outer_mrad=9.0)
 CRYSTAL = Crystal(Tilts((8.0, 6.0, 5.0), "-0+"), "SrTiO3", replace(SMALL), (0.0, 0.0), (6.0, 14.0), (0.0, 3.0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.simulate.brownian import Bath, PairPotential, brownian
+from micrograph.simulate.objects.brownian import Bath, PairPotential, brownian
 
 
 def test_mean_square_displacement_of_free_particles_is_four_d_t() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.simulate.coalescence import Fused, neck_at
-from micrograph.simulate.shaping import area_nm2
+from micrograph.simulate.objects.coalescence import Fused, neck_at
+from micrograph.simulate.objects.shaping import area_nm2
 
 
 @pytest.mark.parametrize("neck", [0.0, 0.2, 0.6, 1.0])

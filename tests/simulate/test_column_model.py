@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.simulate.column_model import ColumnModel, ColumnSet
-from micrograph.simulate.hrtem import Lens
+from micrograph.simulate.phase.column_model import ColumnModel, ColumnSet
+from micrograph.simulate.phase.hrtem import Lens
 
 LENS = Lens(300.0, -7.0, -0.015, focal_spread_nm=3.0)
 MODEL = ColumnModel(LENS, 79, 0.288, (48, 48), 0.028, 6)

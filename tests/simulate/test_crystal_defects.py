@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.simulate.crystal_defect_sampler import DefectImages
-from micrograph.simulate.crystal_defects import KINDS, LineLook, Looks, half_maximum, transmitted
-from micrograph.simulate.foil_curves import bent_line
-from micrograph.simulate.foil_defects import Body, Dislocation, Foil, beside, coverage_of
+from micrograph.simulate.foils.crystal_defect_sampler import DefectImages
+from micrograph.simulate.foils.crystal_defects import KINDS, LineLook, Looks, half_maximum, transmitted
+from micrograph.simulate.foils.foil_curves import bent_line
+from micrograph.simulate.foils.foil_defects import Body, Dislocation, Foil, beside, coverage_of
 
 SMALL = DefectImages(side_px=96, void_px=(6.0, 14.0), precipitate_px=(6.0, 14.0), absent=0.0)
 

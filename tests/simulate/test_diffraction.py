@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 
 from micrograph.core import BadInput
-from micrograph.simulate.diffraction import (
+from micrograph.simulate.patterns.diffraction import (
     Beam,
     Camera,
     Measured,

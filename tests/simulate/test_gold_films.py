@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core.frame import binned
-from micrograph.simulate.gold_films import GoldFilms, SpinodalFilms, with_side
+from micrograph.simulate.secondary.gold_films import GoldFilms, SpinodalFilms, with_side
 
 
 @pytest.mark.parametrize("films", [GoldFilms(side=64), SpinodalFilms(GoldFilms(side=64))])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.simulate.hrtem import Lens, aberration, image_of_wave, phase_contrast, transfer
 from micrograph.simulate.optics import interaction_rad_per_V_A
+from micrograph.simulate.phase.hrtem import Lens, aberration, image_of_wave, phase_contrast, transfer
 from micrograph.structures import Pose, Tube, nanotube
 
 PIXEL_NM, SIDE = 0.03, 128

@@ -10,8 +10,8 @@ from ase import Atoms
 
 from micrograph.core import BadInput
 from micrograph.simulate import GrapheneSheets, HrtemSampler, Lens, WulffParticles, phase_contrast
-from micrograph.simulate.exit_wave import exit_wave, image_behind, slices_of, wave_grid
-from micrograph.simulate.hrtem_sampler import (
+from micrograph.simulate.phase.exit_wave import exit_wave, image_behind, slices_of, wave_grid
+from micrograph.simulate.phase.hrtem_sampler import (
     COLUMN_IMAGES,
     GOLD_HRTEM,
     GRAPHENE_HRTEM,
@@ -19,7 +19,7 @@ from micrograph.simulate.hrtem_sampler import (
     lattice_contrast,
     noise_free,
 )
-from micrograph.simulate.hrtem_scenes import FAR_NM
+from micrograph.simulate.phase.hrtem_scenes import FAR_NM
 from micrograph.structures import amorphous_carbon
 
 CALM = Lens(80.0, 6.0, focal_spread_nm=3.0, illumination_mrad=0.1)

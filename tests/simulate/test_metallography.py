@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.simulate.carbides import CarbideRanges, drawn, random_carbides
-from micrograph.simulate.metallography import CONSTITUENTS, MetallographySampler, flipped, low_carbon
-from micrograph.simulate.steel_textures import cells, smooth_noise
+from micrograph.simulate.steels.carbides import CarbideRanges, drawn, random_carbides
+from micrograph.simulate.steels.metallography import CONSTITUENTS, MetallographySampler, flipped, low_carbon
+from micrograph.simulate.steels.steel_textures import cells, smooth_noise
 
 
 def test_samples_follow_from_the_generator_alone() -> None:

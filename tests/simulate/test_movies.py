@@ -10,8 +10,8 @@ from scipy.linalg import expm
 from scipy.spatial import cKDTree
 
 from micrograph.core import BadInput
-from micrograph.features.graph import CUTOFFS_NM, neighbours
-from micrograph.features.rings import rings
+from micrograph.features.layers.graph import CUTOFFS_NM, neighbours
+from micrograph.features.layers.rings import rings
 from micrograph.simulate import (
     EDGE_RATES,
     EDGE_STATES,
@@ -33,7 +33,7 @@ from micrograph.simulate import (
     silicon_movie,
     tmd_movie,
 )
-from micrograph.simulate.edge_states import holed_sheet, silicon_at
+from micrograph.simulate.layers.edge_states import holed_sheet, silicon_at
 
 SMALL = MovieSettings(frames=8, size_px=(120, 140), pixel_nm=0.02)
 CLEAN = Scan(dose_e_per_A2=1e8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.simulate.bodies import Body
-from micrograph.simulate.particle_movies import (
+from micrograph.simulate.objects.bodies import Body
+from micrograph.simulate.objects.particle_movies import (
     Chaining,
     Coalescing,
     Diffusing,
@@ -21,9 +21,9 @@ from micrograph.simulate.particle_movies import (
     coalescence_movie,
     etching_movie,
 )
-from micrograph.simulate.particles import Particle, shadow
-from micrograph.simulate.shaping import rod_outline
-from micrograph.simulate.solids import Rod
+from micrograph.simulate.objects.particles import Particle, shadow
+from micrograph.simulate.objects.shaping import rod_outline
+from micrograph.simulate.objects.solids import Rod
 
 VIEW = View(frames=6, size_px=(128, 128), frame_time_s=2.0, passing=0)
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micrograph.simulate import ParticleSampler
-from micrograph.simulate.bright_field import LIQUID_CELL, Camera, record, transmission
-from micrograph.simulate.particles import SHAPES, Particle, field_of, scattered, shadow
-from micrograph.simulate.solids import Ball, Plate, Rod, about_beam, concave_cube, cube, prism, random_rotation
+from micrograph.simulate.objects.bright_field import LIQUID_CELL, Camera, record, transmission
+from micrograph.simulate.objects.particles import SHAPES, Particle, field_of, scattered, shadow
+from micrograph.simulate.objects.solids import Ball, Plate, Rod, about_beam, concave_cube, cube, prism, random_rotation
 
 RNG = np.random.default_rng(4)
 GRID = np.meshgrid(np.linspace(-20, 20, 401), np.linspace(-20, 20, 401), indexing="ij")

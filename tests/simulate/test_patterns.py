@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from micrograph.core import BadInput, Calibration, Recording
-from micrograph.features.pattern_bank import make_bank, period_of
-from micrograph.features.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
-from micrograph.features.pattern_start import likely_places, measured_pattern
-from micrograph.features.pattern_tables import PatternRow
+from micrograph.features.diffraction.pattern_bank import make_bank, period_of
+from micrograph.features.diffraction.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
+from micrograph.features.diffraction.pattern_start import likely_places, measured_pattern
+from micrograph.features.diffraction.pattern_tables import PatternRow
 from micrograph.infer.patterns import MODEL_NM, PatternLibrary, predictor_of
 from micrograph.report.scans import scan_figures
-from micrograph.simulate.pacbed import Library
-from micrograph.simulate.pattern_cache import cached_library
-from micrograph.simulate.rocking import beam_shares, symmetry, zone_of
+from micrograph.simulate.patterns.pacbed import Library
+from micrograph.simulate.patterns.pattern_cache import cached_library
+from micrograph.simulate.patterns.rocking import beam_shares, symmetry, zone_of
 from micrograph.structures.perovskite import cubic_perovskite
 from micrograph.structures.zone_cell import zone_cell
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.simulate.plasmon_assemblies import (
+from micrograph.simulate.signals.plasmon_assemblies import (
     KINDS,
     AssemblyRanges,
     electrons_for,
     random_assembly,
     spectrum_map,
 )
-from micrograph.simulate.plasmons import Spectrometer, loss_probability
+from micrograph.simulate.signals.plasmons import Spectrometer, loss_probability
 
 ENERGY = np.linspace(0.2, 1.4, 61)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from micrograph.simulate.phantoms import Dots
-from micrograph.simulate.plasmons import Drude, Ellipsoids, Spectrometer, depolarisation, loss_probability
+from micrograph.simulate.signals.phantoms import Dots
+from micrograph.simulate.signals.plasmons import Drude, Ellipsoids, Spectrometer, depolarisation, loss_probability
 
 ENERGY = np.linspace(0.3, 1.4, 221)
 

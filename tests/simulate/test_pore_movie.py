@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.simulate.pore_movie import PoreMovie, PoreMovieSettings, pore_movie
+from micrograph.simulate.objects.pore_movie import PoreMovie, PoreMovieSettings, pore_movie
 
 
 def small(law: str, seed: int = 3) -> PoreMovie:

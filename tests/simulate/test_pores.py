@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.simulate.film import CrystalFilm, random_film, waves
-from micrograph.simulate.pores import PoreSampler, inside_of, pore_maps, pore_outline
+from micrograph.simulate.objects.film import CrystalFilm, random_film, waves
+from micrograph.simulate.objects.pores import PoreSampler, inside_of, pore_maps, pore_outline
 
 
 def test_coverage_of_a_circle_sums_to_its_area() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.simulate.sem import SIGMA_PER_FWHM, SemBeam, expose_sem, secondary_yield
+from micrograph.simulate.secondary.sem import SIGMA_PER_FWHM, SemBeam, expose_sem, secondary_yield
 
 ONE = np.ones((128, 128))
 

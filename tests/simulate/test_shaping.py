@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from micrograph.core import BadInput
-from micrograph.simulate.pores import pore_outline
-from micrograph.simulate.shaping import (
+from micrograph.simulate.objects.pores import pore_outline
+from micrograph.simulate.objects.shaping import (
     area_nm2,
     centre_nm,
     curvature_per_nm,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
-from micrograph.simulate.superalloy import PHASES, SuperalloySampler
+from micrograph.simulate.steels.superalloy import PHASES, SuperalloySampler
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from micrograph.core import Calibration, Flag, Frame, Sample
-from micrograph.features.peaks import find_peaks
+from micrograph.features.columns.peaks import find_peaks
 from micrograph.infer import load_predictor
 from micrograph.nets import Head, NetSpec, load
 from micrograph.train import TrainSettings, train

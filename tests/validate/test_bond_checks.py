@@ -10,8 +10,8 @@ import pytest
 
 from micrograph.core import Recording
 from micrograph.simulate import Movie
-from micrograph.validate.bond_checks import RestingSilicon, bond_checks, true_strain
 from micrograph.validate.checks import run_checks
+from micrograph.validate.layers.bond_checks import RestingSilicon, bond_checks, true_strain
 
 MOVIES = RestingSilicon(count=2, frames=3, size_px=110)
 

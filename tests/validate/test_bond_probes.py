@@ -10,7 +10,7 @@ import pandas as pd
 
 from micrograph.core import Sites
 from micrograph.structures import graphene
-from micrograph.validate.bond_probes import probe_p
+from micrograph.validate.layers.bond_probes import probe_p
 
 SIZE_NM, SIGMA_NM, FRAMES = 2.6, 0.004, 12
 

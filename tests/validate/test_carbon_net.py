@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from micrograph.simulate import Microscope
-from micrograph.validate.carbon_net import KINDS, CarbonNet, defective_scene
+from micrograph.validate.layers.carbon_net import KINDS, CarbonNet, defective_scene
 from micrograph.validate.scenes import Cell
 
 CELL = Cell((2, 1), (5, 3))

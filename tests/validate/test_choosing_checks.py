@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.prototypes import Prior
-from micrograph.validate import choosing_checks as checks
+from micrograph.features.naming.prototypes import Prior
+from micrograph.validate.naming import choosing_checks as checks
 
 KINDS, HALF = 6, 4
 

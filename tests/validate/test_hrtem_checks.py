@@ -11,9 +11,16 @@ import pytest
 
 from micrograph.core import BadInput
 from micrograph.simulate import GrapheneSheets, Lens
-from micrograph.simulate.hrtem_sampler import GRAPHENE_HRTEM, lattice_contrast
-from micrograph.validate.hrtem_checks import ColumnTrial, at_dose, atom_spot, columns_found, place_error, through
-from micrograph.validate.hrtem_multislice import WAVES, load_wave
+from micrograph.simulate.phase.hrtem_sampler import GRAPHENE_HRTEM, lattice_contrast
+from micrograph.validate.columns.hrtem_checks import (
+    ColumnTrial,
+    at_dose,
+    atom_spot,
+    columns_found,
+    place_error,
+    through,
+)
+from micrograph.validate.columns.hrtem_multislice import WAVES, load_wave
 
 SHEETS = at_dose(
     GRAPHENE_HRTEM, 1e5, filmed=0.0, field_nm=2.0, scene=GrapheneSheets(boundaries=0, holed=1.0), pixel_nm=(0.03, 0.031)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from micrograph.validate.library_checks import NamedFields, Shown, bond_bias, bond_scatter, name_accuracy
+from micrograph.validate.layers.library_checks import NamedFields, Shown, bond_bias, bond_scatter, name_accuracy
 from micrograph.validate.limits import Columns, Raster, bond_limits, cramer_rao, gaussian_spot
 
 SMALL = NamedFields(names=("Si1C3", "V1"), count=1, size_nm=2.4, dose_e_per_A2=1e6)

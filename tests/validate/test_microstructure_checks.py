@@ -11,12 +11,12 @@ import pytest
 
 from micrograph.core import Frame, Prediction
 from micrograph.recipes import find_recipe
-from micrograph.simulate.carbides import CarbideRanges
-from micrograph.simulate.metallography import CONSTITUENTS, MetallographySampler, Micrograph
-from micrograph.validate import microstructure_trials
+from micrograph.simulate.steels.carbides import CarbideRanges
+from micrograph.simulate.steels.metallography import CONSTITUENTS, MetallographySampler, Micrograph
 from micrograph.validate.checks import run_checks
-from micrograph.validate.drawn_steels import DrawnSteels
-from micrograph.validate.microstructure_checks import (
+from micrograph.validate.steels import microstructure_trials
+from micrograph.validate.steels.drawn_steels import DrawnSteels
+from micrograph.validate.steels.microstructure_checks import (
     calibration_error,
     clear_error,
     denuded_error,
@@ -27,8 +27,8 @@ from micrograph.validate.microstructure_checks import (
     sizes_agree,
     vote_gain,
 )
-from micrograph.validate.microstructure_trials import SteelTrial, thresholded
-from micrograph.validate.texture_baseline import texture_features
+from micrograph.validate.steels.microstructure_trials import SteelTrial, thresholded
+from micrograph.validate.steels.texture_baseline import texture_features
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,8 +10,8 @@ import pytest
 
 from micrograph.simulate import Lens, NanotubeSampler, phase_contrast
 from micrograph.structures import Pose, Tube, nanotube
-from micrograph.validate.nanotube_checks import Tubes, classical, exact_tube, top_three
-from micrograph.validate.nanotube_multislice import multislice_image
+from micrograph.validate.tubes.nanotube_checks import Tubes, classical, exact_tube, top_three
+from micrograph.validate.tubes.nanotube_multislice import multislice_image
 
 CLEAR = NanotubeSampler(
     side_px=160, pixel_nm=(0.03, 0.03), dose_e_per_A2=(2e4, 2e4), contaminated=0.0, tilt_deg=(0.0, 0.1), pixel_error=0.0

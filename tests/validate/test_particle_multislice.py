@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.simulate.particles import Particle
-from micrograph.simulate.solids import Ball, about_beam, cube
-from micrograph.validate.particle_multislice import (
+from micrograph.simulate.objects.particles import Particle
+from micrograph.simulate.objects.solids import Ball, about_beam, cube
+from micrograph.validate.objects.particle_multislice import (
     MultisliceParticles,
     amorphous_carbon,
     bright_field,
@@ -16,7 +16,7 @@ from micrograph.validate.particle_multislice import (
     specimen,
     through_liquid,
 )
-from micrograph.validate.particle_scenes import Trial
+from micrograph.validate.objects.particle_scenes import Trial
 
 
 def test_a_gold_ball_has_the_density_of_gold() -> None:

@@ -7,8 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.validate import plasmon_checks
-from micrograph.validate.plasmon_checks import Judged, PlasmonTrial, band_error, explained, judged, over_baselines
+from micrograph.validate.spectra import plasmon_checks
+from micrograph.validate.spectra.plasmon_checks import (
+    Judged,
+    PlasmonTrial,
+    band_error,
+    explained,
+    judged,
+    over_baselines,
+)
 
 TRIAL = PlasmonTrial("few", number=3)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micrograph.simulate.plasmons import Drude, Ellipsoids, loss_probability
-from micrograph.validate.plasmon_dipoles import dipole_losses, lattice_of
+from micrograph.simulate.signals.plasmons import Drude, Ellipsoids, loss_probability
+from micrograph.validate.spectra.plasmon_dipoles import dipole_losses, lattice_of
 
 ENERGY = np.linspace(0.4, 1.2, 81)
 SPHERE = Ellipsoids(np.array([[0.0, 0.0]]), np.full((1, 3), 7.0), np.zeros(1))

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from micrograph.core import Recording
-from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
-from micrograph.simulate.particles import Shadow
+from micrograph.simulate.objects.particle_sampler import ParticleSampler, ParticleScene
+from micrograph.simulate.objects.particles import Shadow
 from micrograph.validate.checks import run_checks
-from micrograph.validate.sought_checks import Sets, search_precision, search_recall, size_agreement
+from micrograph.validate.objects.sought_checks import Sets, search_precision, search_recall, size_agreement
 
 PLAIN = ParticleSampler(
     side_px=160, diameter_px=(18, 18), contrast_to_noise=(6, 6), covered=(0.12, 0.12), shapes=("sphere",),

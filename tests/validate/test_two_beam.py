@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.simulate.crystal_defect_sampler import DefectImages
-from micrograph.simulate.foil_defects import Body, Dislocation, Foil
-from micrograph.validate.foil_baselines import shifted, threshold_masks
-from micrograph.validate.two_beam import Beams, TwoBeamImages, bright_field, profile_of, with_bodies
+from micrograph.simulate.foils.crystal_defect_sampler import DefectImages
+from micrograph.simulate.foils.foil_defects import Body, Dislocation, Foil
+from micrograph.validate.foils.foil_baselines import shifted, threshold_masks
+from micrograph.validate.foils.two_beam import Beams, TwoBeamImages, bright_field, profile_of, with_bodies
 
 SHAPE = (48, 48)
 

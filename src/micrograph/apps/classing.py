@@ -16,8 +16,8 @@ from micrograph.apps.jobs import Advance, silent
 from micrograph.apps.making import check_weights_path
 from micrograph.core import BadInput
 from micrograph.core.provenance import made_folder, versions
-from micrograph.features.alike import Alike, conflicts
-from micrograph.features.prototypes import (
+from micrograph.features.naming.alike import Alike, conflicts
+from micrograph.features.naming.prototypes import (
     Prior,
     Prototypes,
     border_of,

@@ -348,7 +348,7 @@ def compress(
 ) -> None:
     """Code a movie, many frames into one, into a small checked file; recipe compressed-movie decodes it."""
     from micrograph.apps import coding, screen
-    from micrograph.features.coding_plan import Coding
+    from micrograph.features.restoring.coding_plan import Coding
 
     asked = coding.Asked(path, pixel_size, frame_time, signal)
     with screen.progress("coding", quiet) as advance:

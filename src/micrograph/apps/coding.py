@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from micrograph.apps.jobs import Advance, silent
 from micrograph.core import BadInput, Recording
 from micrograph.core.provenance import made_folder, whole
-from micrograph.features.coding_plan import Coding, planned
+from micrograph.features.restoring.coding_plan import Coding, planned
 from micrograph.io.coded import SUFFIX, CodedFile, CodedHeader, checksum, open_coded, write_coded
 from micrograph.io.coding import Summing, make_masks
 from micrograph.run.record import input_digest

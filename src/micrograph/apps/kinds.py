@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core.frame import binned
-from micrograph.features.image_kinds import SIDE_PX, ImageKinds, described, learn_kinds, load_kinds
+from micrograph.features.naming.image_kinds import SIDE_PX, ImageKinds, described, learn_kinds, load_kinds
 
 if TYPE_CHECKING:
     from micrograph.core import Calibration
@@ -83,13 +83,13 @@ def _particles(recipe: str, liquid: bool) -> Callable[[np.random.Generator], Ima
 
 
 def _texture(rng: np.random.Generator) -> Image:
-    from micrograph.simulate.sem_sampler import SemTextures
+    from micrograph.simulate.secondary.sem_sampler import SemTextures
 
     return SemTextures()(rng).image
 
 
 def _tip(rng: np.random.Generator) -> Image:
-    from micrograph.simulate.stm import StmScans
+    from micrograph.simulate.probe.stm import StmScans
 
     return StmScans()(rng).image
 
@@ -97,7 +97,7 @@ def _tip(rng: np.random.Generator) -> Image:
 def _tilted(rng: np.random.Generator) -> Image:
     from micrograph.simulate.tilt_images import Kept, random_crystal, view_of
     from micrograph.simulate.tilt_scans import TiltScan
-    from micrograph.validate.tilt_checks import ASKED
+    from micrograph.validate.lattices.tilt_checks import ASKED
 
     crystal = random_crystal(ASKED, rng, 1, 1)
     return TiltScan(field_nm=5.0)(view_of(Kept.of(crystal.images()), crystal, (0, 0), 0.06, 0.1), rng)[0]

@@ -113,7 +113,7 @@ def suitable_bin(recipe: Recipe, images: Sequence[Labelled]) -> int:
 
 def compare_all(recipe: Recipe, predict: Predictor, images: Mapping[str, Labelled]) -> list[Compared]:
     """Return the comparison of what a model finds in every image with its labels."""
-    from micrograph.features.instances import find_objects
+    from micrograph.features.objects.instances import find_objects
     from micrograph.validate.mask_scores import compare
 
     region, stage = region_of(recipe), recipe.objects

@@ -13,7 +13,7 @@ from micrograph.apps import models
 from micrograph.apps.kinds import KINDS, likenesses
 from micrograph.apps.scales import SCALES
 from micrograph.core import Flag, MicrographError, Recording
-from micrograph.features.image_kinds import middle
+from micrograph.features.naming.image_kinds import middle
 from micrograph.live.web.lab import Progress, Proposal
 from micrograph.run import Predict, Recipe
 

@@ -260,7 +260,7 @@ def compress(
     with ``analyze("compressed-movie", out)``.
     """
     from micrograph.apps import coding
-    from micrograph.features.coding_plan import Coding
+    from micrograph.features.restoring.coding_plan import Coding
 
     opened = recording if isinstance(recording, Recording) else open(recording)
     coding.compress(opened, Path(out), Coding(frames, masks, seed, step), resume=resume)

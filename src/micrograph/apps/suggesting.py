@@ -15,7 +15,7 @@ from micrograph.apps.models import predictor
 from micrograph.apps.requests import Request, open_calibrated
 from micrograph.core import BadInput, Column, Frame, Recording
 from micrograph.core.provenance import made_folder, whole
-from micrograph.features.choosing import Corners, chosen, class_doubt, doubt_in_maps, pieces_of
+from micrograph.features.naming.choosing import Corners, chosen, class_doubt, doubt_in_maps, pieces_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
-from micrograph.features.crystal import Crystal
-from micrograph.features.lattice import Lattice
-from micrograph.features.locate import BORDER_NM
+from micrograph.features.columns.locate import BORDER_NM
+from micrograph.features.lattices.crystal import Crystal
+from micrograph.features.lattices.lattice import Lattice
 
 #: What the table 'frames' promises.
 FRAME_COLUMNS = (

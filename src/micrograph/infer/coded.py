@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.core.provenance import digest
-from micrograph.features.block_drift import displacement
+from micrograph.features.restoring.block_drift import displacement
 from micrograph.io.coded import CodedFile, CodedHeader
 from micrograph.io.coding import make_masks
 from micrograph.nets import find_weights

@@ -3,10 +3,10 @@
 Contrast is no monotonic function of thickness, and depends on the focus and on the neighbours. So the numbers of atoms
 of all columns are sought whose image, by multislice through the very lens, is the recorded one. Templates of slabs give
 the net's origin and the first numbers; then, again and again, the image of the present particle is calculated, what one
-atom more or less and a small shift would change around each column (`simulate.column_model`), and columns take the
-likeliest number one after the other, while focus, level, contrast, blur and the net's shape follow by least squares.
-The posterior of a column is that of its numbers given its neighbours, with the noise of the image and what the model
-leaves unexplained there.
+atom more or less and a small shift would change around each column (`simulate.phase.column_model`), and columns take
+the likeliest number one after the other, while focus, level, contrast, blur and the net's shape follow by least
+squares. The posterior of a column is that of its numbers given its neighbours, with the noise of the image and what the
+model leaves unexplained there.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.net_pose import find_net
+from micrograph.features.lattices.net_pose import find_net
 from micrograph.infer.column_start import Particle, begun, misfits, near_particle, slabs
 from micrograph.infer.column_sweep import Sweep
-from micrograph.simulate.column_model import Change, ColumnModel, ColumnSet
-from micrograph.simulate.hrtem import Lens
+from micrograph.simulate.phase.column_model import Change, ColumnModel, ColumnSet
+from micrograph.simulate.phase.hrtem import Lens
 from micrograph.structures.stacking import Stacking
 
 Array = NDArray[np.float64]

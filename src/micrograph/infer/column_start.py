@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.simulate.column_model import ColumnModel, ColumnSet
-from micrograph.simulate.hrtem import Lens
+from micrograph.simulate.phase.column_model import ColumnModel, ColumnSet
+from micrograph.simulate.phase.hrtem import Lens
 from micrograph.structures.stacking import Stacking
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.infer.column_start import Particle, touching
-from micrograph.simulate.column_model import Change
+from micrograph.simulate.phase.column_model import Change
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]

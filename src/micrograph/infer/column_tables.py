@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame
 from micrograph.core.frame import binned
-from micrograph.features.column_heights import Heights
-from micrograph.features.locate import BORDER_NM
+from micrograph.features.columns.column_heights import Heights
+from micrograph.features.columns.locate import BORDER_NM
 from micrograph.infer.column_fit import FittedColumns, Optics, fit_columns
-from micrograph.simulate.hrtem import Lens
+from micrograph.simulate.phase.hrtem import Lens
 
 #: Pixels are averaged up to this size (nm); coarser ones than the second do not show columns.
 _PIXEL_NM, _COARSE_NM = 0.03, 0.06

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
-from micrograph.features.counts_denoise import Mixture, as_counts, estimators, map_sigma, mixture
-from micrograph.features.reconstruction import left_over
+from micrograph.features.spectra.counts_denoise import Mixture, as_counts, estimators, map_sigma, mixture
+from micrograph.features.volumes.reconstruction import left_over
 from micrograph.infer.volumes import split_haadf
 
 Maps = NDArray[np.float32]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.peaks import find_peaks
+from micrograph.features.columns.peaks import find_peaks
 
 Array = NDArray[np.float64]
 #: In the card of weights.

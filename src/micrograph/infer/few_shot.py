@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BrokenCheckpoint, Flag, Frame, Prediction
 from micrograph.core.provenance import digest
-from micrograph.features.prototypes import LEAST_SCATTER, Prior, Prototypes, prepared
+from micrograph.features.naming.prototypes import LEAST_SCATTER, Prior, Prototypes, prepared
 from micrograph.infer.encoders import BATCH, EncoderCompute, View, Views, encoder_backend, whole_frame
 from micrograph.nets import Checkpoint, EncoderSpec, find_weights, load
 from micrograph.nets.encoder import seen_by

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from micrograph.features.prototypes import Prior, fit_prototypes, map_temperature
+from micrograph.features.naming.prototypes import Prior, fit_prototypes, map_temperature
 from micrograph.infer.few_shot import features_of
 from micrograph.nets import Checkpoint
 from micrograph.nets.prototype_spec import SMALL

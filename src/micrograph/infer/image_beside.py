@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Recording
-from micrograph.features.spectral_basis import within, without_spikes
+from micrograph.features.spectra.spectral_basis import within, without_spikes
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.bodies import standard_image
-from micrograph.features.latent import (
+from micrograph.features.layers.latent import (
     Process,
     Scores,
     invariants,
@@ -21,8 +20,9 @@ from micrograph.features.latent import (
     ring_radii,
     turned_alike,
 )
-from micrograph.features.overlap import best_overlap
-from micrograph.features.spectral_basis import SpectralBasis, spectral_basis
+from micrograph.features.objects.bodies import standard_image
+from micrograph.features.objects.overlap import best_overlap
+from micrograph.features.spectra.spectral_basis import SpectralBasis, spectral_basis
 from micrograph.infer.plasmon_model import PlasmonModel
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
-from micrograph.features.partial import KNOWN_COVERAGE, Partial, agreed, partial_of, seen_of
+from micrograph.features.restoring.partial import KNOWN_COVERAGE, Partial, agreed, partial_of, seen_of
 from micrograph.infer.encoders import Views
 
 Image = NDArray[np.float32]

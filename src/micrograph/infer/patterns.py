@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction, Recording
-from micrograph.features.pattern_bank import Bank, make_bank
-from micrograph.features.pattern_fit import PARAMETERS, Geometry, PatternFit, Patterns, Prepared, expected
-from micrograph.features.pattern_start import likely_places, measured_pattern
+from micrograph.features.diffraction.pattern_bank import Bank, make_bank
+from micrograph.features.diffraction.pattern_fit import PARAMETERS, Geometry, PatternFit, Patterns, Prepared, expected
+from micrograph.features.diffraction.pattern_start import likely_places, measured_pattern
 from micrograph.simulate.optics import wavelength_nm
-from micrograph.simulate.pattern_cache import cached_library, library_key
+from micrograph.simulate.patterns.pattern_cache import cached_library, library_key
 from micrograph.structures.zone_cell import zone_cell
 
 #: Called with (done, total, a few words).

@@ -1,7 +1,8 @@
 """Loss spectra of metal particles from an image of them alone: particles as ellipsoids, their dipoles coupled.
 
-No spectrum is learned from: the image says where the particles are and what shape they have, `simulate.plasmons` what
-they then lose. The 1-sigma comes from draws of what the image leaves open, and of the metal.
+No spectrum is learned from: the image says where the particles are and what shape they have,
+`simulate.signals.plasmons` what they then lose. The 1-sigma comes from draws of what the image leaves open, and of the
+metal.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.bodies import bodies_in
-from micrograph.simulate.plasmon_assemblies import Assembly
-from micrograph.simulate.plasmons import Drude, Ellipsoids, Spectrometer
+from micrograph.features.objects.bodies import bodies_in
+from micrograph.simulate.signals.plasmon_assemblies import Assembly
+from micrograph.simulate.signals.plasmons import Drude, Ellipsoids, Spectrometer
 
 Array = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction, Recording
 from micrograph.core.provenance import digest, versions
-from micrograph.features.noise import NoiseModel
-from micrograph.features.residual import Residual, Whiteness, examine, whiteness
-from micrograph.features.stabilised import Stabiliser, estimate_noise, filled, noise_of_pair
+from micrograph.features.columns.noise import NoiseModel
+from micrograph.features.restoring.residual import Residual, Whiteness, examine, whiteness
+from micrograph.features.restoring.stabilised import Stabiliser, estimate_noise, filled, noise_of_pair
 from micrograph.nets.blind_spec import BlindSpec
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Frame, Prediction, Recording
-from micrograph.features.virtual import BrightDisc, Rings, find_bright_disc, masks, sums
+from micrograph.features.diffraction.virtual import BrightDisc, Rings, find_bright_disc, masks, sums
 from micrograph.infer.patterns import Progress, mrad_per_px
 
 Array = NDArray[np.float64]
@@ -54,9 +54,9 @@ class Scan:
 class VirtualPredictor:
     """Lines of patterns (N, H, W) to `Prediction.values`.
 
-    'row' and 'column' (N,) of each on the scan; 'sums' (N, 8) of `features.virtual.SUMS`; 'disc': middle (y, x) and
-    radius in pixels, mrad per pixel (NaN: not known); 'patterns' (R, H, W), the sum of all patterns and of those in
-    each region, of which there are 'counts' (R,).
+    'row' and 'column' (N,) of each on the scan; 'sums' (N, 8) of `features.diffraction.virtual.SUMS`; 'disc': middle
+    (y, x) and radius in pixels, mrad per pixel (NaN: not known); 'patterns' (R, H, W), the sum of all patterns and of
+    those in each region, of which there are 'counts' (R,).
     """
 
     weights: NDArray[np.float32]

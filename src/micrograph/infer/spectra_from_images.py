@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Frame, Prediction, Recording
-from micrograph.features.latent import nearest
-from micrograph.features.overlap import best_overlap
-from micrograph.features.spectra_tables import KINDS, LATENT, SCORES
-from micrograph.features.spectral_basis import (
+from micrograph.features.layers.latent import nearest
+from micrograph.features.objects.overlap import best_overlap
+from micrograph.features.spectra.spectra_tables import KINDS, LATENT, SCORES
+from micrograph.features.spectra.spectral_basis import (
     noise_of,
     peak_of,
     spectral_basis,
@@ -276,7 +276,7 @@ class Answers:
         overlaps: list[Array],
         full: NDArray[np.bool_],
     ) -> dict[str, float]:
-        """Return the scores by name, see `features.spectra_tables.SUMMARY`."""
+        """Return the scores by name, see `features.spectra.spectra_tables.SUMMARY`."""
         spectra = measured.spectra
         total = float(np.sum((spectra - self.mean) ** 2)) or 1e-300
         left = [float(np.sum((part - spectra) ** 2)) for part in (self.predicted, self.nearest, self.mean)]

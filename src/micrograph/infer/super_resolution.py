@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, Prediction
-from micrograph.features.super_resolution import FINER, agreement, finer, without_untold
+from micrograph.features.restoring.super_resolution import FINER, agreement, finer, without_untold
 from micrograph.infer.encoders import Views
 from micrograph.nets import whitened
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Frame, Prediction, Recording
 from micrograph.core.frame import binned as binned_pixels
-from micrograph.features.amounts import amounts_of, without_spikes
-from micrograph.features.components import LEAST_ROWS, Binning, components_of_cube
-from micrograph.features.unmixing import Unmixed, unmixed
+from micrograph.features.spectra.amounts import amounts_of, without_spikes
+from micrograph.features.spectra.components import LEAST_ROWS, Binning, components_of_cube
+from micrograph.features.spectra.unmixing import Unmixed, unmixed
 
 Array = NDArray[np.float64]
 Lines = NDArray[np.float32]

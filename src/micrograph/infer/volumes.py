@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Flag, Frame, Prediction, Recording
 from micrograph.core.frame import binned
-from micrograph.features.counts_denoise import as_counts
-from micrograph.features.projector import Projector
-from micrograph.features.reconstruction import HAADF_COUNTS, Plan, Reconstruction, Series, reconstruct
-from micrograph.features.tilt_alignment import aligned, remainder, shifted
+from micrograph.features.spectra.counts_denoise import as_counts
+from micrograph.features.volumes.projector import Projector
+from micrograph.features.volumes.reconstruction import HAADF_COUNTS, Plan, Reconstruction, Series, reconstruct
+from micrograph.features.volumes.tilt_alignment import aligned, remainder, shifted
 from micrograph.io.elements import HAADF, checked_tilts, parse_tilts
 
 Maps = NDArray[np.float32]
@@ -248,7 +248,7 @@ def _as_counts_of_light(views: Maps) -> Maps:
 
 
 def _packed(made: Reconstruction, series: Series) -> dict[str, Array]:
-    """Return what a fit says of the particles, as arrays: see `features.shell_tables`."""
-    from micrograph.features.shell_tables import packed
+    """Return what a fit says of the particles, as arrays: see `features.volumes.shell_tables`."""
+    from micrograph.features.volumes.shell_tables import packed
 
     return packed(made.bodies, series, made)

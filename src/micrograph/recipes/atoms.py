@@ -12,10 +12,17 @@ import pandas as pd
 from ase import Atoms
 
 from micrograph.core import Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS, crystal_of, defect_table, vacancies, with_strain
-from micrograph.features.locate import LocateSettings, locate
+from micrograph.features.columns.locate import LocateSettings, locate
+from micrograph.features.columns.points import POINTS
+from micrograph.features.lattices.crystal import (
+    DEFECT_COLUMNS,
+    STRAIN_COLUMNS,
+    crystal_of,
+    defect_table,
+    vacancies,
+    with_strain,
+)
 from micrograph.features.overview import FRAME_COLUMNS, frame_row, order_doubts
-from micrograph.features.points import POINTS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
@@ -24,8 +31,8 @@ from micrograph.structures import columns, from_file, graphene, random_displacem
 from micrograph.validate import Trial, atom_f1, coverage_1sigma, domain_auroc, position_over_limit, slope_error
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
+from micrograph.validate.columns.site_claims import POSITIONS
 from micrograph.validate.mending_checks import elsewhere
-from micrograph.validate.site_claims import POSITIONS
 
 #: Multislice images, made by another simulator: an oxide, graphene, two monolayers (their empty sites do not count).
 OXIDE = Trial(("srtio3_001",), 1e5, repeats=4, of="SrTiO3 with its oxygen")

@@ -11,8 +11,8 @@ import numpy as np
 from ase import Atoms
 
 from micrograph.core import BadInput, Calibration, Flag, Prediction, Task
-from micrograph.features.atom_counts import CountPriors
-from micrograph.features.column_heights import (
+from micrograph.features.columns.atom_counts import CountPriors
+from micrograph.features.columns.column_heights import (
     HEIGHTS,
     NUMBERS,
     PARTICLE,
@@ -21,21 +21,21 @@ from micrograph.features.column_heights import (
     read_heights,
     tables_of,
 )
-from micrograph.features.locate import LocateSettings
+from micrograph.features.columns.locate import LocateSettings
+from micrograph.features.columns.refine import RefineSettings
 from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.refine import RefineSettings
 from micrograph.infer.column_fit import Optics
 from micrograph.infer.column_tables import fitted_heights
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.simulate import StemSampler, cross_section_A2
 from micrograph.simulate.brightness import microscope_of
-from micrograph.simulate.hrtem import Lens
+from micrograph.simulate.phase.hrtem import Lens
 from micrograph.structures import roughened, seen_along, wulff_particle, zone_axis_of
 from micrograph.structures.stacking import Stacking, stacking
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.height_checks import (
+from micrograph.validate.columns.height_checks import (
     HeightTrial,
     accuracy_map,
     exact_counts,
@@ -46,8 +46,8 @@ from micrograph.validate.height_checks import (
     set_coverage,
     within_one,
 )
-from micrograph.validate.height_claims import ATOMS, heights
-from micrograph.validate.height_scenes import (
+from micrograph.validate.columns.height_claims import ATOMS, heights
+from micrograph.validate.columns.height_scenes import (
     HaadfParticles,
     HrtemScenes,
     Multislice,

@@ -1,11 +1,11 @@
 """Movies of which many frames were coded into one, decoded again.   doi:10.1016/j.patter.2021.100292"""
 
 from micrograph.core import Task
-from micrograph.features.coded_tables import FRAMES, ROWS, SUMMARY, DecodedRows, DecodedSummary
+from micrograph.features.restoring.coded_tables import FRAMES, ROWS, SUMMARY, DecodedRows, DecodedSummary
 from micrograph.infer.coded import CodedMovies
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.validate.coded_checks import (
+from micrograph.validate.restoring.coded_checks import (
     CodedTrial,
     decoded_psnr,
     decoding_seconds,
@@ -14,7 +14,7 @@ from micrograph.validate.coded_checks import (
     particles_lost,
     stated_sigma,
 )
-from micrograph.validate.coded_scenes import Scenes
+from micrograph.validate.restoring.coded_scenes import Scenes
 
 TEN, TWENTY, THIRTY = (CodedTrial(f"{together} in one", together) for together in (10, 20, 30))
 SOME = ("etching", "chaining", "diffusing", "pores", "drifting lattice")

@@ -11,21 +11,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Frame, Prediction, Sample, Sites, Task
-from micrograph.features.crystal_evidence import CHANNELS, as_channels, channels_of, spots_of, spots_table, together
-from micrograph.features.pattern_vector import pattern_vector
-from micrograph.features.spots import NO_SPOTS, Spots, doubts_about, fit_net
-from micrograph.features.surroundings import find_pairs, structure_table, surroundings
+from micrograph.features.diffraction.pattern_vector import pattern_vector
+from micrograph.features.diffraction.spots import NO_SPOTS, Spots, doubts_about, fit_net
+from micrograph.features.lattices.crystal_evidence import (
+    CHANNELS,
+    as_channels,
+    channels_of,
+    spots_of,
+    spots_table,
+    together,
+)
+from micrograph.features.layers.surroundings import find_pairs, structure_table, surroundings
 from micrograph.infer.encoders import EncoderPredictor, Views
 from micrograph.nets import EncoderSpec
 from micrograph.nets.encoder_spec import classes
 from micrograph.run import Recipe
-from micrograph.simulate.crystals import OTHER, PATTERNS, STRUCTURES, CrystalSampler
+from micrograph.simulate.patterns.crystals import OTHER, PATTERNS, STRUCTURES, CrystalSampler
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.crystal_checks import pattern_accuracy, structure_accuracy, unknown_auroc
-from micrograph.validate.crystal_scenes import PatternTrial, StructureTrial
-from micrograph.validate.kind_claims import STRUCTURE_TYPE, crystals
+from micrograph.validate.lattices.crystal_checks import pattern_accuracy, structure_accuracy, unknown_auroc
+from micrograph.validate.lattices.crystal_scenes import PatternTrial, StructureTrial
+from micrograph.validate.naming.kind_claims import STRUCTURE_TYPE, crystals
 
 Array = NDArray[np.float64]
 

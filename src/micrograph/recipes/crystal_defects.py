@@ -17,14 +17,14 @@ from micrograph.features.metallography.foil_tables import (
     LINE_POINTS,
     CrystalDefects,
 )
-from micrograph.features.outlined import OUTLINES
+from micrograph.features.objects.outlined import OUTLINES
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate.crystal_defect_sampler import DefectImages
+from micrograph.simulate.foils.crystal_defect_sampler import DefectImages
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.foil_checks import (
+from micrograph.validate.foils.foil_checks import (
     FoilTrial,
     density_coverage,
     diameter_bias,
@@ -35,8 +35,8 @@ from micrograph.validate.foil_checks import (
     score_error,
     seconds_an_image,
 )
-from micrograph.validate.foil_claims import BODY_DIAMETER, LINE_LENGTH, foils
-from micrograph.validate.two_beam import TwoBeamImages
+from micrograph.validate.foils.foil_claims import BODY_DIAMETER, LINE_LENGTH, foils
+from micrograph.validate.foils.two_beam import TwoBeamImages
 
 MODEL = NetSpec(
     heads=(Head("dislocation", "region"), Head("precipitate", "region"), Head("void", "region")),

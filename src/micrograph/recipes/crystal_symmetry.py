@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Frame, Prediction, Sample, Sites, Task
-from micrograph.features.crystal_evidence import spots_of
-from micrograph.features.spots import Spots, doubts_about
-from micrograph.features.symmetry_answer import Symmetry, cell_of, conformal_set, solve
+from micrograph.features.diffraction.spots import Spots, doubts_about
+from micrograph.features.diffraction.symmetry_answer import Symmetry, cell_of, conformal_set, solve
+from micrograph.features.lattices.crystal_evidence import spots_of
 from micrograph.nets.spec import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.diffraction import Measured
+from micrograph.simulate.patterns.diffraction import Measured
 from micrograph.structures.space_groups import (
     FAMILIES,
     POINT_GROUPS,
@@ -23,7 +23,13 @@ from micrograph.structures.space_groups import (
     point_group_of,
     symbol_of,
 )
-from micrograph.validate.symmetry_checks import SymmetryTrial, family_accuracy, genus_accuracy, set_coverage, set_size
+from micrograph.validate.diffraction.symmetry_checks import (
+    SymmetryTrial,
+    family_accuracy,
+    genus_accuracy,
+    set_coverage,
+    set_size,
+)
 
 Array = NDArray[np.float64]
 
@@ -154,7 +160,7 @@ def _space_groups(found: Symmetry | None) -> pd.DataFrame:
     classes: dict[tuple[int, ...], int] = {}
     labels = []
     if found is not None:
-        from micrograph.features.space_group import extinction_class
+        from micrograph.features.diffraction.space_group import extinction_class
 
         labels = [classes.setdefault(extinction_class(one.number), len(classes) + 1) for one in rows]
     return pd.DataFrame(

@@ -11,7 +11,8 @@ import pandas as pd
 
 from micrograph.core import Prediction, Task
 from micrograph.core.provenance import whole
-from micrograph.features.fragments import (
+from micrograph.features.columns.second_look import read_twice
+from micrograph.features.layers.fragments import (
     FRAGMENT_BONDS,
     FRAGMENTS,
     LIBRARY,
@@ -19,16 +20,15 @@ from micrograph.features.fragments import (
     fragments,
     library_table,
 )
-from micrograph.features.named_atoms import NAMED_ATOMS
-from micrograph.features.second_look import read_twice
-from micrograph.features.sheet import SheetSettings
+from micrograph.features.layers.named_atoms import NAMED_ATOMS
+from micrograph.features.layers.sheet import SheetSettings
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.io import Entry, Library
 from micrograph.nets import shipped
 from micrograph.run import Recipe, Result
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import GRAPHENE_IMAGES
-from micrograph.validate.library_checks import NamedFields, bond_bias, bond_scatter, name_accuracy
+from micrograph.simulate.layers.sheets import GRAPHENE_IMAGES
+from micrograph.validate.layers.library_checks import NamedFields, bond_bias, bond_scatter, name_accuracy
 
 #: Side of the crops that a library keeps.
 CROP_NM = 1.6

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.class_strain import (
+from micrograph.features.layers.class_strain import (
     CLASS_COLUMNS,
     CLASS_IMAGES,
     CLASSES,
@@ -18,16 +18,16 @@ from micrograph.features.class_strain import (
     SurroundingsSettings,
     surroundings,
 )
-from micrograph.features.monolayer import MonolayerSettings, read_monolayer
-from micrograph.features.named_atoms import NAMED_ATOMS
+from micrograph.features.layers.monolayer import MonolayerSettings, read_monolayer
+from micrograph.features.layers.named_atoms import NAMED_ATOMS
 from micrograph.features.summary import SUMMARY
 from micrograph.nets import shipped
 from micrograph.run import Recipe
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import MONOLAYER_IMAGES, MONOLAYER_MICROSCOPE
+from micrograph.simulate.layers.sheets import MONOLAYER_IMAGES, MONOLAYER_MICROSCOPE
 from micrograph.structures import MATERIALS
-from micrograph.validate.average_checks import average_over_limit, ring_bias, ring_strain_error
-from micrograph.validate.class_checks import DefectFields, folded_classes
+from micrograph.validate.layers.average_checks import average_over_limit, ring_bias, ring_strain_error
+from micrograph.validate.layers.class_checks import DefectFields, folded_classes
 from micrograph.validate.trials import Trial
 
 #: Vacancies whose three neighbours stand 1 pm farther away than in the perfect crystal.

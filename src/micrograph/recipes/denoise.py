@@ -1,11 +1,11 @@
 """Images and movies without their noise, learned from the noise itself, no clean data.   doi:10.1109/CVPR.2019.00223"""
 
 from micrograph.core import Task
-from micrograph.features.restored import RESTORED, STRETCHES, SUMMARY, RestoredSummary, RestoredTables
+from micrograph.features.restoring.restored import RESTORED, STRETCHES, SUMMARY, RestoredSummary, RestoredTables
 from micrograph.infer.restoring import Denoiser
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.validate.denoise_checks import (
+from micrograph.validate.restoring.denoise_checks import (
     DenoiseTrial,
     behind_supervised,
     correlation_told,
@@ -17,7 +17,7 @@ from micrograph.validate.denoise_checks import (
     seconds_a_frame,
     sigma_coverage,
 )
-from micrograph.validate.denoise_scenes import lattices, multislice
+from micrograph.validate.restoring.denoise_scenes import lattices, multislice
 
 LEARNER = Denoiser()
 LATTICES = DenoiseTrial("lattices, 10 e/px", lattices, LEARNER)

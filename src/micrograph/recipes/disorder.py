@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Prediction, Task
-from micrograph.features.local_order import (
+from micrograph.features.columns.points import POINTS
+from micrograph.features.layers.local_order import (
     CROPS,
     KINDS,
     ORDER,
@@ -22,16 +23,15 @@ from micrograph.features.local_order import (
     order_by_frame,
     traversal_table,
 )
+from micrograph.features.layers.sheet import SheetSettings, read_sheet
+from micrograph.features.layers.windows import Windows, WindowSettings, windows_of
 from micrograph.features.overview import FRAME_COLUMNS
-from micrograph.features.points import POINTS
-from micrograph.features.sheet import SheetSettings, read_sheet
-from micrograph.features.windows import Windows, WindowSettings, windows_of
 from micrograph.nets import shipped
 from micrograph.nets.rvae_spec import Encoded, RvaeSpec
 from micrograph.run import Recipe
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import GRAPHENE_IMAGES
-from micrograph.validate.order_checks import (
+from micrograph.simulate.layers.sheets import GRAPHENE_IMAGES
+from micrograph.validate.layers.order_checks import (
     angle_correlation,
     class_advantage,
     class_agreement,

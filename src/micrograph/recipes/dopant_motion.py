@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.bond_sites import SITES, STRAIN_MAP, SUBLATTICES, TRACKS, site_tables, strain_map
-from micrograph.features.bonds import BOND_STRAIN, BONDS, bonds_of, trusted, with_bond_strain
-from micrograph.features.named_atoms import NAMED_ATOMS
-from micrograph.features.sheet import A_NM, SheetSettings, read_sheet
+from micrograph.features.layers.bond_sites import SITES, STRAIN_MAP, SUBLATTICES, TRACKS, site_tables, strain_map
+from micrograph.features.layers.bonds import BOND_STRAIN, BONDS, bonds_of, trusted, with_bond_strain
+from micrograph.features.layers.named_atoms import NAMED_ATOMS
+from micrograph.features.layers.sheet import A_NM, SheetSettings, read_sheet
 from micrograph.features.summary import SUMMARY, ArealDensity, Counts
 from micrograph.nets import shipped
 from micrograph.run import Recipe
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import GRAPHENE_IMAGES
+from micrograph.simulate.layers.sheets import GRAPHENE_IMAGES
 from micrograph.track import (
     DRIFT,
     DriftSettings,
@@ -30,7 +30,7 @@ from micrograph.track import (
 )
 from micrograph.track.bond_hops import HOPS, hop_table
 from micrograph.track.gather import POINT_COLUMNS
-from micrograph.validate.bond_checks import bond_checks
+from micrograph.validate.layers.bond_checks import bond_checks
 
 HOST, BOND_NM = "C", A_NM / np.sqrt(3)
 #: Atoms of two frames are the same if they lie closer than this once the drift is removed: less than half a bond.

@@ -10,8 +10,8 @@ import numpy as np
 from ase import Atoms
 
 from micrograph.core import Prediction, Task
-from micrograph.features.dumbbells import COLUMNS, DUMBBELLS, MEANS, located_in_pairs, read_dumbbells
-from micrograph.features.locate import LocateSettings
+from micrograph.features.columns.dumbbells import COLUMNS, DUMBBELLS, MEANS, located_in_pairs, read_dumbbells
+from micrograph.features.columns.locate import LocateSettings
 from micrograph.features.overview import FRAME_COLUMNS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
@@ -21,7 +21,7 @@ from micrograph.structures.dumbbell import CRYSTALS, dumbbells
 from micrograph.validate import Trial
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
-from micrograph.validate.dumbbell_checks import (
+from micrograph.validate.columns.dumbbell_checks import (
     both_columns,
     direction_error,
     linear_dumbbells,
@@ -30,7 +30,7 @@ from micrograph.validate.dumbbell_checks import (
     separation_coverage,
     separation_over_limit,
 )
-from micrograph.validate.dumbbell_claims import SEPARATION
+from micrograph.validate.columns.dumbbell_claims import SEPARATION
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from micrograph.core import Column, Flag, Prediction, Task
-from micrograph.features.named_atoms import NAMED_ATOMS
-from micrograph.features.sheet import SheetSettings, read_sheet
-from micrograph.features.silicon_states import P_COLUMNS, SILICON, silicon_states
-from micrograph.features.silicon_templates import STATES
+from micrograph.features.layers.named_atoms import NAMED_ATOMS
+from micrograph.features.layers.sheet import SheetSettings, read_sheet
+from micrograph.features.layers.silicon_states import P_COLUMNS, SILICON, silicon_states
+from micrograph.features.layers.silicon_templates import STATES
 from micrograph.features.summary import SUMMARY, ArealDensity, Counts
 from micrograph.nets import shipped
 from micrograph.run import Recipe
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import GRAPHENE_IMAGES
+from micrograph.simulate.layers.sheets import GRAPHENE_IMAGES
 from micrograph.track import (
     COUNTS,
     DRIFT,
@@ -37,7 +37,7 @@ from micrograph.track import (
 from micrograph.track import STATES as SHARES
 from micrograph.track.gather import POINT_COLUMNS
 from micrograph.track.named import named_states
-from micrograph.validate.state_checks import (
+from micrograph.validate.layers.state_checks import (
     ring_accuracy,
     smoothing_gain,
     state_accuracy,

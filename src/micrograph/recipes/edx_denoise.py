@@ -1,12 +1,12 @@
 """Element maps without the noise of counting, learned from the counts themselves.   doi:10.1038/s42256-020-00289-5"""
 
 from micrograph.core import Task
-from micrograph.features.map_tables import FRAMES, ROWS, SUMMARY, MapRows, MapSummary
+from micrograph.features.spectra.map_tables import FRAMES, ROWS, SUMMARY, MapRows, MapSummary
 from micrograph.infer.element_maps import ElementMaps
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.run.recipe import EVERY_MAP
-from micrograph.validate import edx_checks as checks
+from micrograph.validate.spectra import edx_checks as checks
 
 RECIPE = Recipe(
     name="edx-denoise",

@@ -1,7 +1,7 @@
 """Volumes of the elements of core-shell particles from a few noisy EDX maps.   doi:10.1038/s42256-020-00289-5"""
 
 from micrograph.core import Task
-from micrograph.features.shell_tables import (
+from micrograph.features.volumes.shell_tables import (
     COMPOSITION,
     ELEMENTS,
     PARTICLES,
@@ -15,7 +15,7 @@ from micrograph.infer.volumes import Tomography
 from micrograph.nets import NoNet
 from micrograph.run import Recipe, Result
 from micrograph.run.recipe import EVERY_MAP
-from micrograph.validate import edx_checks as checks
+from micrograph.validate.spectra import edx_checks as checks
 
 
 def write_turning_view(result: Result) -> None:
@@ -23,7 +23,7 @@ def write_turning_view(result: Result) -> None:
     import numpy as np
 
     from micrograph.draw.volumes import write_turning
-    from micrograph.features.projector import Projector
+    from micrograph.features.volumes.projector import Projector
 
     found = result.preview()
     if found is None or not found.maps:

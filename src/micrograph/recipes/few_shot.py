@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micrograph.core import Frame, Sample, Task
-from micrograph.features.own_classes import ANSWERS, ClassShares, OwnClasses, corners_of
+from micrograph.features.naming.own_classes import ANSWERS, ClassShares, OwnClasses, corners_of
 from micrograph.infer.encoders import Views
 from micrograph.nets import EncoderSpec
 from micrograph.nets.encoder_spec import classes
@@ -18,8 +18,8 @@ from micrograph.run import Recipe
 from micrograph.run.learning import Progress
 from micrograph.simulate.class_pool import KINDS, ClassPool
 from micrograph.train.settings import EpisodeSettings
-from micrograph.validate.choosing_checks import labels_saved
-from micrograph.validate.few_shot_checks import (
+from micrograph.validate.naming.choosing_checks import labels_saved
+from micrograph.validate.naming.few_shot_checks import (
     above_raw_pixels,
     episode_accuracy,
     episode_calibration,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.named_atoms import NAMED_ATOMS
-from micrograph.features.sheet import SheetSettings, read_sheet
+from micrograph.features.layers.named_atoms import NAMED_ATOMS
+from micrograph.features.layers.sheet import SheetSettings, read_sheet
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import GRAPHENE_IMAGES
+from micrograph.simulate.layers.sheets import GRAPHENE_IMAGES
 from micrograph.validate import (
     Trial,
     atom_f1,
@@ -28,8 +28,8 @@ from micrograph.validate import (
 )
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
+from micrograph.validate.columns.site_claims import POSITIONS
 from micrograph.validate.mending_checks import elsewhere
-from micrograph.validate.site_claims import POSITIONS
 
 #: Multislice images, made by another simulator: displaced atoms, displaced atoms with silicon, named defects.
 DISPLACED = Trial(tuple(f"graphene_displaced_{i}" for i in range(4)), 1e5)

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from micrograph.core import Prediction, Task
-from micrograph.features.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
-from micrograph.features.locate import LocateSettings
-from micrograph.features.phase_columns import COLUMN_FRAMES, NAME, read_columns
-from micrograph.features.phase_spots import Atoms, ThinLens
-from micrograph.features.points import POINTS
+from micrograph.features.columns.locate import LocateSettings
+from micrograph.features.columns.phase_columns import COLUMN_FRAMES, NAME, read_columns
+from micrograph.features.columns.phase_spots import Atoms, ThinLens
+from micrograph.features.columns.points import POINTS
+from micrograph.features.lattices.crystal import DEFECT_COLUMNS, STRAIN_COLUMNS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate.hrtem_sampler import COLUMN_IMAGES, GOLD_HRTEM, GRAPHENE_HRTEM
-from micrograph.simulate.hrtem_scenes import COLUMN, GrapheneSheets
-from micrograph.simulate.nanotube_sampler import carbon_amplitude_nm2
 from micrograph.simulate.optics import wavelength_nm
+from micrograph.simulate.phase.hrtem_sampler import COLUMN_IMAGES, GOLD_HRTEM, GRAPHENE_HRTEM
+from micrograph.simulate.phase.hrtem_scenes import COLUMN, GrapheneSheets
+from micrograph.simulate.phase.nanotube_sampler import carbon_amplitude_nm2
 from micrograph.train.settings import TrainSettings
 from micrograph.validate import coverage_1sigma, domain_auroc, position_over_limit
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
-from micrograph.validate.hrtem_checks import (
+from micrograph.validate.columns.hrtem_checks import (
     FROM_HOLES_NM,
     ColumnTrial,
     WaveSampler,
@@ -35,8 +35,8 @@ from micrograph.validate.hrtem_checks import (
     sharing,
     simulators_apart,
 )
+from micrograph.validate.columns.site_claims import POSITIONS
 from micrograph.validate.mending_checks import elsewhere
-from micrograph.validate.site_claims import POSITIONS
 
 if TYPE_CHECKING:
     import pandas as pd

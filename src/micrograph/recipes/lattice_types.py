@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from micrograph.core import Prediction, Task
-from micrograph.features.lattice_map import SEEN, SHARES, WINDOWS, TypeSettings, TypeShares, read_types
+from micrograph.features.lattices.lattice_map import SEEN, SHARES, WINDOWS, TypeSettings, TypeShares, read_types
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.lattice_images import LatticeImages
+from micrograph.simulate.probe.lattice_images import LatticeImages
 from micrograph.validate import Trial
-from micrograph.validate.lattice_type_checks import (
+from micrograph.validate.lattices.lattice_type_checks import (
     Images,
     cell_coverage,
     multislice_types,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from micrograph.core import Task
-from micrograph.features.outlined import OutlinedObjects
+from micrograph.features.objects.outlined import OutlinedObjects
 from micrograph.nets import outlining
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleMovie, ParticleSampler, etching_movie
@@ -15,11 +15,11 @@ from micrograph.track.chaining import CHAINS
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.growth_checks import kinetic_order_share, rate_law_error
-from micrograph.validate.particle_checks import area_bias, height_error, iou_gain, mask_iou, outline_error
-from micrograph.validate.particle_claims import COVERED, DIAMETER, scenes
-from micrograph.validate.particle_multislice import gold_in_liquid
-from micrograph.validate.particle_scenes import Trial
+from micrograph.validate.objects.growth_checks import kinetic_order_share, rate_law_error
+from micrograph.validate.objects.particle_checks import area_bias, height_error, iou_gain, mask_iou, outline_error
+from micrograph.validate.objects.particle_claims import COVERED, DIAMETER, scenes
+from micrograph.validate.objects.particle_multislice import gold_in_liquid
+from micrograph.validate.objects.particle_scenes import Trial
 
 #: Images like those of the paper, never trained on: 0.193 nm pixels, particles of 10 to 18 nm, others passing by.
 CELL = ParticleSampler(

@@ -4,15 +4,15 @@ from micrograph.core import Task
 from micrograph.features.metallography.microstructure import Microstructure
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
-from micrograph.simulate.carbides import CarbideRanges
-from micrograph.simulate.metallography import CONSTITUENTS, PARTICLE, MetallographySampler, Seeing
+from micrograph.simulate.steels.carbides import CarbideRanges
+from micrograph.simulate.steels.metallography import CONSTITUENTS, PARTICLE, MetallographySampler, Seeing
 from micrograph.track.micrographs import ANSWERS, Micrographs
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.drawn_steels import DrawnSteels
-from micrograph.validate.label_flips import flip_loss
-from micrograph.validate.microstructure_checks import (
+from micrograph.validate.steels.drawn_steels import DrawnSteels
+from micrograph.validate.steels.label_flips import flip_loss
+from micrograph.validate.steels.microstructure_checks import (
     calibration_error,
     clear_error,
     denuded_error,
@@ -24,8 +24,8 @@ from micrograph.validate.microstructure_checks import (
     strange_auroc,
     vote_gain,
 )
-from micrograph.validate.microstructure_trials import SteelTrial, lattice, noise
-from micrograph.validate.steel_claims import FRACTION, steels
+from micrograph.validate.steels.microstructure_trials import SteelTrial, lattice, noise
+from micrograph.validate.steels.steel_claims import FRACTION, steels
 
 MODEL = NetSpec(
     heads=tuple(Head(name, "region") for name in (*CONSTITUENTS, PARTICLE)),

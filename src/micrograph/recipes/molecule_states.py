@@ -17,8 +17,8 @@ from micrograph.features.surface.molecules import (
 )
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.molecules import MoleculeImages, Orbitals
-from micrograph.validate.molecule_checks import (
+from micrograph.simulate.probe.molecules import MoleculeImages, Orbitals
+from micrograph.validate.surfaces.molecule_checks import (
     MoleculeTrial,
     correlations_inside,
     foreign_told,

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import BadInput, Column, Flag, Prediction, Recording, Task
-from micrograph.features.crops import cut, levelled
-from micrograph.features.odd_sites import odd_sites
-from micrograph.features.peaks import find_peaks
-from micrograph.features.points import POINTS
+from micrograph.features.columns.peaks import find_peaks
+from micrograph.features.columns.points import POINTS
+from micrograph.features.lattices.odd_sites import odd_sites
+from micrograph.features.layers.crops import cut, levelled
 from micrograph.features.summary import SUMMARY
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
@@ -20,6 +20,7 @@ from micrograph.track import COUNTS, DIFFUSION, DRIFT, EVENTS, MOTION, RATES, ST
 from micrograph.track.kinds import AVERAGES, CLASSES
 from micrograph.track.unnamed import Unnamed
 from micrograph.train.labelled import LabelledFrame
+from micrograph.validate.layers.movie_checks import Late, beam_damage, late_defects
 from micrograph.validate.motion_checks import (
     Detector,
     Walks,
@@ -28,7 +29,6 @@ from micrograph.validate.motion_checks import (
     resting_points,
     walking_points,
 )
-from micrograph.validate.movie_checks import Late, beam_damage, late_defects
 
 #: The network sees so many pixels per lattice constant; a defect reaches so far and is marked so wide, likewise.
 PIXELS_A_CELL, REACH, MARK = 10.5, 0.6, 0.13

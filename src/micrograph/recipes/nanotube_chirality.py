@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micrograph.core import Prediction, Task
-from micrograph.features.nanotubes import CANDIDATES, SEEN, TUBES, TubeSettings, read_tubes
-from micrograph.features.tube_census import CENSUS, Census
-from micrograph.features.tube_model import Beam
+from micrograph.features.tubes.nanotubes import CANDIDATES, SEEN, TUBES, TubeSettings, read_tubes
+from micrograph.features.tubes.tube_census import CENSUS, Census
+from micrograph.features.tubes.tube_model import Beam
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.nanotube_sampler import NanotubeSampler, carbon_amplitude_nm2
 from micrograph.simulate.optics import wavelength_nm
+from micrograph.simulate.phase.nanotube_sampler import NanotubeSampler, carbon_amplitude_nm2
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
-from micrograph.validate.nanotube_checks import (
+from micrograph.validate.tubes.nanotube_checks import (
     Tubes,
     angle_error,
     diameter_coverage,
@@ -31,8 +31,8 @@ from micrograph.validate.nanotube_checks import (
     seconds_a_frame,
     top_three,
 )
-from micrograph.validate.nanotube_multislice import multislice_image
-from micrograph.validate.tube_claims import ANGLE, DIAMETER
+from micrograph.validate.tubes.nanotube_multislice import multislice_image
+from micrograph.validate.tubes.tube_claims import ANGLE, DIAMETER
 
 if TYPE_CHECKING:
     import pandas as pd

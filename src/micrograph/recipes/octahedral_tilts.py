@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micrograph.core import Frame, Prediction, Sample, Sites, Task
-from micrograph.features.tilts import CELLS, PAIRS, SEEN, SUMMARY, TURNS, TiltShares, cells_of, read_tilts, truth_of
-from micrograph.features.unit_cells import SIDE, centre_of, moved, parted, sharp_part
+from micrograph.features.lattices.tilts import (
+    CELLS,
+    PAIRS,
+    SEEN,
+    SUMMARY,
+    TURNS,
+    TiltShares,
+    cells_of,
+    read_tilts,
+    truth_of,
+)
+from micrograph.features.lattices.unit_cells import SIDE, centre_of, moved, parted, sharp_part
 from micrograph.infer.encoders import Views
 from micrograph.nets import EncoderSpec
 from micrograph.nets.encoder_spec import classes, values
@@ -20,7 +30,7 @@ from micrograph.simulate.tilt_scans import TiltScan
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.tilt_checks import (
+from micrograph.validate.lattices.tilt_checks import (
     ASKED,
     TiltTrial,
     angle_error,
@@ -30,7 +40,7 @@ from micrograph.validate.tilt_checks import (
     seconds_a_frame,
     set_coverage,
 )
-from micrograph.validate.tilt_claims import ANGLES, tilted
+from micrograph.validate.lattices.tilt_claims import ANGLES, tilted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from micrograph.core import Task
-from micrograph.features.pattern_tables import FITTED, PATTERNS, SUMMARY, PatternRow, PatternSummary
+from micrograph.features.diffraction.pattern_tables import FITTED, PATTERNS, SUMMARY, PatternRow, PatternSummary
 from micrograph.infer.patterns import PatternLibrary
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.pattern_checks import (
+from micrograph.validate.diffraction.pattern_checks import (
     PatternTrial,
     foreign_patterns,
     interval_coverage,
@@ -17,7 +17,7 @@ from micrograph.validate.pattern_checks import (
     thickness_error,
     tilt_error,
 )
-from micrograph.validate.pattern_claims import THICKNESS, TILTS, patterns
+from micrograph.validate.diffraction.pattern_claims import THICKNESS, TILTS, patterns
 
 THIN = PatternTrial("5 to 40 nm", (5.0, 40.0))
 THICK = PatternTrial("40 to 100 nm", (40.0, 100.0))

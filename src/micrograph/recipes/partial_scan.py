@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from micrograph.core import Sample, Sites, Task
-from micrograph.features.partial import CHANNELS, partial_of, seen_of
-from micrograph.features.partial_tables import DOUBTFUL, SEEN, SUMMARY, DoubtfulAreas, PartialSummary
+from micrograph.features.restoring.partial import CHANNELS, partial_of, seen_of
+from micrograph.features.restoring.partial_tables import DOUBTFUL, SEEN, SUMMARY, DoubtfulAreas, PartialSummary
 from micrograph.infer.partial_scans import IMAGE, PartialLook
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.stem_scenes import StemScenes
 from micrograph.train import TrainSettings
-from micrograph.validate.partial_checks import (
+from micrograph.validate.restoring.partial_checks import (
     FIELD,
     SIDE,
     PartialTrial,

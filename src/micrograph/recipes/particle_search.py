@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micrograph.core import Recording, Task
-from micrograph.features.outlined import OutlinedObjects
-from micrograph.features.searched import Chains, sought
+from micrograph.features.objects.outlined import OutlinedObjects
+from micrograph.features.objects.searched import Chains, sought
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleSampler
 from micrograph.track.answers import SHAPE_ANSWERS
 from micrograph.track.population import Population
-from micrograph.validate.sought_checks import Sets, search_precision, search_recall, search_seconds, size_agreement
+from micrograph.validate.objects.sought_checks import (
+    Sets,
+    search_precision,
+    search_recall,
+    search_seconds,
+    size_agreement,
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from micrograph.core import Task
-from micrograph.features.outlined import OutlinedObjects
+from micrograph.features.objects.outlined import OutlinedObjects
 from micrograph.nets import outlining
 from micrograph.run import Recipe
 from micrograph.simulate import ParticleSampler
@@ -12,11 +12,11 @@ from micrograph.track.population import Population
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.particle_checks import detection_f1, foreign_auroc, size_bias
-from micrograph.validate.particle_claims import COVERED, DIAMETER, scenes
-from micrograph.validate.particle_multislice import MultisliceParticles
-from micrograph.validate.particle_scenes import Trial
-from micrograph.validate.shape_checks import Mixtures, shape_ari, share_error
+from micrograph.validate.objects.particle_checks import detection_f1, foreign_auroc, size_bias
+from micrograph.validate.objects.particle_claims import COVERED, DIAMETER, scenes
+from micrograph.validate.objects.particle_multislice import MultisliceParticles
+from micrograph.validate.objects.particle_scenes import Trial
+from micrograph.validate.objects.shape_checks import Mixtures, shape_ari, share_error
 
 #: Fields that were never trained on: sizes, overlaps of up to 40 %, either contrast, supports with speckle.
 FIELDS = ParticleSampler(

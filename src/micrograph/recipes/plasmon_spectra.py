@@ -1,7 +1,7 @@
 """Spectra from images and images from spectra, as of plasmons of nanoparticles.   doi:10.1002/smll.202100181"""
 
 from micrograph.core import Task
-from micrograph.features.spectra_tables import (
+from micrograph.features.spectra.spectra_tables import (
     ALIKE,
     COMPONENTS,
     PLACES,
@@ -14,8 +14,8 @@ from micrograph.infer.spectra_from_images import IMAGES, SpectraFromImage
 from micrograph.io.spectra_files import write_spectra
 from micrograph.nets import NoNet
 from micrograph.run import Recipe, Result
-from micrograph.simulate.plasmon_assemblies import AssemblyRanges
-from micrograph.validate.plasmon_checks import (
+from micrograph.simulate.signals.plasmon_assemblies import AssemblyRanges
+from micrograph.validate.spectra.plasmon_checks import (
     PlasmonTrial,
     band_error,
     explained,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from micrograph.core import Task
-from micrograph.features.outlined import OutlinedObjects
+from micrograph.features.objects.outlined import OutlinedObjects
 from micrograph.nets import outlining
 from micrograph.run import Recipe
 from micrograph.simulate import PoreMovie, PoreMovieSettings, PoreSampler, pore_movie
@@ -14,9 +14,9 @@ from micrograph.track.answers import BORDER_ANSWERS
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
-from micrograph.validate.growth_checks import area_flicker, closing_rate_error
-from micrograph.validate.particle_claims import PORE_DIAMETER, PORES_COVERED
-from micrograph.validate.pore_checks import pore_dice, pore_hausdorff
+from micrograph.validate.objects.growth_checks import area_flicker, closing_rate_error
+from micrograph.validate.objects.particle_claims import PORE_DIAMETER, PORES_COVERED
+from micrograph.validate.objects.pore_checks import pore_dice, pore_hausdorff
 
 #: What the network learned from.
 IMAGES = PoreSampler(fringes=(0.1, 1.3))

@@ -9,11 +9,11 @@ from micrograph.features.surface.energies import ENERGIES, SEEN, SITES, EnergySe
 from micrograph.features.surface.predicted import PATCHES, PREDICTIONS, SUMMARY, EnergyFold
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.lattice_gas import SurfaceImages, Surfaces
+from micrograph.simulate.probe.lattice_gas import SurfaceImages, Surfaces
 from micrograph.structures.lattice_gas import LatticeGas
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust
-from micrograph.validate.energy_checks import (
+from micrograph.validate.surfaces.energy_checks import (
     ISING,
     EnergyTrial,
     energies_found,
@@ -24,7 +24,7 @@ from micrograph.validate.energy_checks import (
     mean_energies,
     seconds_an_image,
 )
-from micrograph.validate.energy_claims import ENERGY, surfaces
+from micrograph.validate.surfaces.energy_claims import ENERGY, surfaces
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Frame, Prediction, Sample, Task
-from micrograph.features.sem_kinds import (
+from micrograph.features.naming.sem_kinds import (
     ANSWERS,
     CATEGORY,
     FOREIGN,
@@ -20,18 +20,18 @@ from micrograph.features.sem_kinds import (
     read_kinds,
     squares,
 )
-from micrograph.features.texture_vector import NAMES, RANGES, texture_vector
+from micrograph.features.naming.texture_vector import NAMES, RANGES, texture_vector
 from micrograph.infer.encoders import Views
 from micrograph.nets import EncoderSpec
 from micrograph.nets.encoder import seen_by
 from micrograph.nets.encoder_spec import classes
 from micrograph.run import Recipe
-from micrograph.simulate.sem_sampler import KINDS, SemTextures
+from micrograph.simulate.secondary.sem_sampler import KINDS, SemTextures
 from micrograph.train import TrainSettings
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
-from micrograph.validate.kind_claims import KIND
-from micrograph.validate.sem_checks import (
+from micrograph.validate.naming.kind_claims import KIND
+from micrograph.validate.naming.sem_checks import (
     SemTrial,
     calibration,
     foreign_auroc,
@@ -41,7 +41,7 @@ from micrograph.validate.sem_checks import (
     selective_accuracy,
     several_auroc,
 )
-from micrograph.validate.sem_rays import Rays
+from micrograph.validate.naming.sem_rays import Rays
 
 if TYPE_CHECKING:
     import pandas as pd

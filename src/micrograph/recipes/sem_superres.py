@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from micrograph.core import Sample, Sites, Task
-from micrograph.features.finer_tables import FINER_FRAMES, GAPS, SUMMARY, FinerGaps, FinerSummary
-from micrograph.features.super_resolution import FINER, finer
+from micrograph.features.restoring.finer_tables import FINER_FRAMES, GAPS, SUMMARY, FinerGaps, FinerSummary
+from micrograph.features.restoring.super_resolution import FINER, finer
 from micrograph.infer.super_resolution import IMAGE, FinerLook
 from micrograph.nets import Head, NetSpec, whitened
 from micrograph.run import Recipe
-from micrograph.simulate.gold_films import GoldFilms, SpinodalFilms
+from micrograph.simulate.secondary.gold_films import GoldFilms, SpinodalFilms
 from micrograph.train import TrainSettings
-from micrograph.validate.superres_checks import (
+from micrograph.validate.restoring.superres_checks import (
     FilmTrial,
     chi_square,
     excess_power,

@@ -25,10 +25,10 @@ from micrograph.features.surface.tip_tables import (
 )
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.foreign_surfaces import ForeignSurfaces
-from micrograph.simulate.silicon_surface import SurfaceRanges
-from micrograph.simulate.stm import TIPS, StmScans, truth_at
-from micrograph.validate.stm_checks import (
+from micrograph.simulate.probe.foreign_surfaces import ForeignSurfaces
+from micrograph.simulate.probe.silicon_surface import SurfaceRanges
+from micrograph.simulate.probe.stm import TIPS, StmScans, truth_at
+from micrograph.validate.surfaces.stm_checks import (
     apex_error,
     false_alarms,
     foreign_auroc,
@@ -39,7 +39,7 @@ from micrograph.validate.stm_checks import (
     vote_calibration,
     voted_accuracy,
 )
-from micrograph.validate.stm_scenes import TipScans, by_orbitals, narrowed
+from micrograph.validate.surfaces.stm_scenes import TipScans, by_orbitals, narrowed
 
 if TYPE_CHECKING:
     import pandas as pd

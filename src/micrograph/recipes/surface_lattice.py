@@ -10,8 +10,8 @@ from micrograph.features.surface.lattice_reading import SurfaceSettings
 from micrograph.features.surface.lattice_tables import MOTIF, ODD_PLACES, SEEN, SITES, surface_tables
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.surfaces import SurfaceImages
-from micrograph.validate.surface_checks import (
+from micrograph.simulate.probe.surfaces import SurfaceImages
+from micrograph.validate.surfaces.surface_checks import (
     Surfaces,
     cell_coverage,
     cell_found,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from micrograph.core import Prediction, Task
-from micrograph.features.monolayer import MonolayerSettings, read_monolayer
-from micrograph.features.named_atoms import NAMED_ATOMS
+from micrograph.features.layers.monolayer import MonolayerSettings, read_monolayer
+from micrograph.features.layers.named_atoms import NAMED_ATOMS
 from micrograph.features.summary import SUMMARY, ArealDensity
 from micrograph.nets import Head, NetSpec
 from micrograph.run import Recipe
 from micrograph.simulate import brightness
-from micrograph.simulate.sheets import MONOLAYER_IMAGES, MONOLAYER_MICROSCOPE
+from micrograph.simulate.layers.sheets import MONOLAYER_IMAGES, MONOLAYER_MICROSCOPE
 from micrograph.validate import (
     TMD,
     TmdFields,
@@ -30,8 +30,8 @@ from micrograph.validate import (
 )
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust, stills
+from micrograph.validate.columns.site_claims import POSITIONS
 from micrograph.validate.mending_checks import elsewhere
-from micrograph.validate.site_claims import POSITIONS
 
 #: Multislice images, made by another simulator.
 WSE2 = Trial(tuple(f"tmd_wse2_{i}" for i in range(4)), 5e3, of="WSe2")

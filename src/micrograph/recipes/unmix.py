@@ -1,12 +1,21 @@
 """Endmembers and their maps: spectrum images and 4D-STEM scans as mixtures of a few.   doi:10.1002/sia.1657"""
 
 from micrograph.core import Task
-from micrograph.features.unmixed_tables import LINES, MAPS, PLACES, SINGULAR, SPECTRA, SUMMARY, LineRows, UnmixedMaps
+from micrograph.features.spectra.unmixed_tables import (
+    LINES,
+    MAPS,
+    PLACES,
+    SINGULAR,
+    SPECTRA,
+    SUMMARY,
+    LineRows,
+    UnmixedMaps,
+)
 from micrograph.infer.unmixing import Unmixer
 from micrograph.io.scan_maps import Scale, write_maps
 from micrograph.nets import NoNet
 from micrograph.run import Recipe, Result
-from micrograph.validate.unmix_checks import endmember_errors, endmember_likeness, right_numbers
+from micrograph.validate.spectra.unmix_checks import endmember_errors, endmember_likeness, right_numbers
 
 
 def write_shares(result: Result) -> None:

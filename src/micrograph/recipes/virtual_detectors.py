@@ -3,12 +3,12 @@
 import numpy as np
 
 from micrograph.core import Task
-from micrograph.features.virtual_tables import LINES, MAPS, MEANS, PLACES, SUMMARY, PlaceRows, ScanMaps
+from micrograph.features.diffraction.virtual_tables import LINES, MAPS, MEANS, PLACES, SUMMARY, PlaceRows, ScanMaps
 from micrograph.infer.scans import VirtualDetectors
 from micrograph.io.scan_maps import Scale, write_maps
 from micrograph.nets import NoNet
 from micrograph.run import Recipe, Result
-from micrograph.validate.scan_checks import disc_error, mass_error, potential_likeness, share_error
+from micrograph.validate.diffraction.scan_checks import disc_error, mass_error, potential_likeness, share_error
 
 
 def write_scan(result: Result) -> None:

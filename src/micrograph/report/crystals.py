@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from micrograph.core import Prediction
 from micrograph.draw.probabilities import probability_figure, spots_figure
-from micrograph.features.spots import find_spots
+from micrograph.features.diffraction.spots import find_spots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

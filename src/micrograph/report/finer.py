@@ -10,7 +10,7 @@ import numpy as np
 from micrograph.core import Prediction
 from micrograph.core.frame import binned
 from micrograph.draw.finer import gaps_figure, power_figure
-from micrograph.features.super_resolution import FINER, MOST, agreement, spectrum_of, told_up_to
+from micrograph.features.restoring.super_resolution import FINER, MOST, agreement, spectrum_of, told_up_to
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import numpy as np
 
 from micrograph.core import Flag, Prediction
 from micrograph.draw.heights import comb_figure, confidence_figure, heights_figure
-from micrograph.features.column_heights import teeth
+from micrograph.features.columns.column_heights import teeth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ import numpy as np
 from micrograph.core import Prediction
 from micrograph.draw.kinds import kinds_figure
 from micrograph.draw.named import named_figure
-from micrograph.features.sem_kinds import as_picture
+from micrograph.features.naming.sem_kinds import as_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

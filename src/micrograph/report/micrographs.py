@@ -11,7 +11,7 @@ import numpy as np
 from micrograph.core import Prediction
 from micrograph.draw import Distribution, sizes_figure, with_error
 from micrograph.draw.constituents import Constituents, constituents_figure, particles_figure
-from micrograph.features.distributions import describe, effective_number, histogram, wilson
+from micrograph.features.objects.distributions import describe, effective_number, histogram, wilson
 from micrograph.report.headline import Headline, interval_text
 
 if TYPE_CHECKING:

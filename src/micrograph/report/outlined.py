@@ -22,7 +22,7 @@ from micrograph.draw import (
     time_of,
     velocity_figure,
 )
-from micrograph.features.distributions import describe, effective_number, histogram, wilson
+from micrograph.features.objects.distributions import describe, effective_number, histogram, wilson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

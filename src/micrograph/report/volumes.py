@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Prediction
 from micrograph.draw.volumes import Profile, profile_figure, slices_figure, views_figure
-from micrograph.features.shell_tables import whole_particles
+from micrograph.features.volumes.shell_tables import whole_particles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Recording
-from micrograph.features.instances import find_objects
+from micrograph.features.objects.instances import find_objects
 from micrograph.nets import NetSpec
 from micrograph.run.learning import Searcher
 from micrograph.run.recipe import Recipe

@@ -3,19 +3,18 @@
 from micrograph.simulate.adf import adf, adf_points
 from micrograph.simulate.brightness import brightness, microscope_of
 from micrograph.simulate.contaminate import contamination, slow_background
-from micrograph.simulate.disordering_movie import DisorderSample, disordering_movie
-from micrograph.simulate.dynamics import Dynamics, changes, simulate_history
-from micrograph.simulate.edge_movie import EDGE_RATES, EdgeSample, edge_history, edge_movie, equilibrium
-from micrograph.simulate.edge_states import EDGE_STATES, RING_SIZES
-from micrograph.simulate.history import Configuration, History
-from micrograph.simulate.hrtem import Lens, image_of_wave, phase_contrast
-from micrograph.simulate.hrtem_sampler import Either, HrtemSampler
-from micrograph.simulate.hrtem_scenes import ColumnScene, GrapheneSheets, WulffParticles
-from micrograph.simulate.lattice import SiteGraph, hexagonal_sites, site_graph
+from micrograph.simulate.kinetics.dynamics import Dynamics, changes, simulate_history
+from micrograph.simulate.kinetics.history import Configuration, History
+from micrograph.simulate.kinetics.lattice import SiteGraph, hexagonal_sites, site_graph
+from micrograph.simulate.kinetics.processes import Bind, Change, Create, Hop, Vanish
+from micrograph.simulate.kinetics.rates import Conditions, Rate, Schedule, arrhenius, schedule
+from micrograph.simulate.layers.disordering_movie import DisorderSample, disordering_movie
+from micrograph.simulate.layers.edge_movie import EDGE_RATES, EdgeSample, edge_history, edge_movie, equilibrium
+from micrograph.simulate.layers.edge_states import EDGE_STATES, RING_SIZES
+from micrograph.simulate.layers.silicon_movie import SiliconSample, silicon_movie
+from micrograph.simulate.layers.tmd_movie import TMD_SETTINGS, TmdRates, TmdSample, tmd_movie
 from micrograph.simulate.movies import Movie, MovieSettings, Objects, Scene, drift_course, render_movie, sample_box
-from micrograph.simulate.nanotube_sampler import NanotubeSampler
-from micrograph.simulate.optics import Microscope, probe
-from micrograph.simulate.particle_movies import (
+from micrograph.simulate.objects.particle_movies import (
     Chaining,
     Coalescing,
     Diffusing,
@@ -27,19 +26,20 @@ from micrograph.simulate.particle_movies import (
     coalescence_movie,
     etching_movie,
 )
-from micrograph.simulate.particle_sampler import ParticleSampler, ParticleScene
-from micrograph.simulate.particles import Field, Particle, Shadow, field_of, scattered, shadow
+from micrograph.simulate.objects.particle_sampler import ParticleSampler, ParticleScene
+from micrograph.simulate.objects.particles import Field, Particle, Shadow, field_of, scattered, shadow
+from micrograph.simulate.objects.pore_movie import PoreMovie, PoreMovieSettings, pore_movie
+from micrograph.simulate.objects.pores import PoreSampler
+from micrograph.simulate.optics import Microscope, probe
+from micrograph.simulate.phase.hrtem import Lens, image_of_wave, phase_contrast
+from micrograph.simulate.phase.hrtem_sampler import Either, HrtemSampler
+from micrograph.simulate.phase.hrtem_scenes import ColumnScene, GrapheneSheets, WulffParticles
+from micrograph.simulate.phase.nanotube_sampler import NanotubeSampler
 from micrograph.simulate.point_movie import PointSample, point_movie
-from micrograph.simulate.pore_movie import PoreMovie, PoreMovieSettings, pore_movie
-from micrograph.simulate.pores import PoreSampler
-from micrograph.simulate.processes import Bind, Change, Create, Hop, Vanish
 from micrograph.simulate.ranges import params_of, random_microscope, random_scan
-from micrograph.simulate.rates import Conditions, Rate, Schedule, arrhenius, schedule
 from micrograph.simulate.sampler import StemSampler, Structure
 from micrograph.simulate.scan import Distortion, Scan, distort_positions, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
-from micrograph.simulate.silicon_movie import SiliconSample, silicon_movie
-from micrograph.simulate.tmd_movie import TMD_SETTINGS, TmdRates, TmdSample, tmd_movie
 
 __all__ = [
     "EDGE_RATES",

@@ -130,8 +130,8 @@ def textures(side: int, ways: int, rng: np.random.Generator) -> list[Draw]:
 
 def _surfaces(side: int, ways: int, rng: np.random.Generator) -> list[Draw]:
     """Kinds of surfaces as a scanning electron microscope shows them, at one magnification."""
-    from micrograph.simulate.sem import secondary_yield
-    from micrograph.simulate.sem_textures import TEXTURES
+    from micrograph.simulate.secondary.sem import secondary_yield
+    from micrograph.simulate.secondary.sem_textures import TEXTURES
 
     names = rng.permutation(sorted(TEXTURES))[:ways]
     unit = side * float(np.exp(rng.uniform(0, 0.8)))

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Calibration, Recording, Sites
 from micrograph.simulate.adf import MARGIN_NM, adf_points
 from micrograph.simulate.contaminate import contamination
-from micrograph.simulate.history import History
+from micrograph.simulate.kinetics.history import History
+from micrograph.simulate.kinetics.rates import Schedule, schedule
 from micrograph.simulate.optics import Microscope
-from micrograph.simulate.rates import Schedule, schedule
 from micrograph.simulate.scan import Distortion, Scan, draw_distortion, expose
 from micrograph.simulate.scattering import cross_section_A2
 

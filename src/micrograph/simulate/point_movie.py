@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.simulate.lattice import Array, Index
+from micrograph.simulate.kinetics.lattice import Array, Index
 from micrograph.simulate.movies import Camera, Movie, MovieSettings, Objects, truth_table
 
 if TYPE_CHECKING:

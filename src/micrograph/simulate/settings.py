@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from micrograph.core import BadInput, Sample, Sampler
-from micrograph.simulate.hrtem_sampler import Either, HrtemSampler
+from micrograph.simulate.phase.hrtem_sampler import Either, HrtemSampler
 from micrograph.simulate.ranges import MICROSCOPE_RANGES, SCAN_RANGES, Range
 from micrograph.simulate.sampler import StemSampler
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.simulate.contaminate import slow_background, smooth_field
-from micrograph.simulate.lattice_images import LATTICES, random_cell, spots
+from micrograph.simulate.probe.lattice_images import LATTICES, random_cell, spots
 from micrograph.simulate.ranges import Range
 
 Array = NDArray[np.float64]

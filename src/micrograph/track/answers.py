@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from micrograph.core import Column
-from micrograph.features.distributions import SHAPES
-from micrograph.features.distributions import SIZES as SIZES_AND_SPREADS
-from micrograph.features.outlined import COVERED, OUTLINED, OUTLINES
+from micrograph.features.objects.distributions import SHAPES
+from micrograph.features.objects.distributions import SIZES as SIZES_AND_SPREADS
+from micrograph.features.objects.outlined import COVERED, OUTLINED, OUTLINES
 from micrograph.track.counts import COUNTS
 from micrograph.track.levels import LEVELS
 from micrograph.track.population import CLASSIFIED

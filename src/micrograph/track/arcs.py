@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.boundary_motion import rigid_motions as rigid_between
-from micrograph.features.closed_curves import Smoothed, enclosed, evenly, perimeter, smoothed
+from micrograph.features.objects.boundary_motion import rigid_motions as rigid_between
+from micrograph.features.objects.closed_curves import Smoothed, enclosed, evenly, perimeter, smoothed
 from micrograph.track.timeline import Array
 
 Complex = NDArray[np.complex128]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Column
-from micrograph.features.bond_sites import stars_of
+from micrograph.features.layers.bond_sites import stars_of
 from micrograph.track.steps import steps_of
 from micrograph.track.walks import hop_rate
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from micrograph.features.closed_curves import enclosed
+from micrograph.features.objects.closed_curves import enclosed
 from micrograph.track.rate_law import BOUNDARIES, RATE_LAW, Law, Window, rate_bins, rate_law, window
 from micrograph.track.timeline import Array, Index
 

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column
-from micrograph.features.classes import LEAST, classes
-from micrograph.features.crops import Crops, Disc, Sampled
-from micrograph.features.folding import permutations
+from micrograph.features.layers.classes import LEAST, classes
+from micrograph.features.layers.crops import Crops, Disc, Sampled
+from micrograph.features.layers.folding import permutations
 
 Array = NDArray[np.float64]
 

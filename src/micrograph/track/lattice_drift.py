@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.lattice import fit_lattice
+from micrograph.features.lattices.lattice import fit_lattice
 from micrograph.track.drift import drift_table
 from micrograph.track.timeline import Array, in_order, timeline
 

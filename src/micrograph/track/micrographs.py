@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag
-from micrograph.features.distributions import describe
 from micrograph.features.metallography.microstructure import FRAMES, OBJECTS, PARTICLES, PHASES, WIDTHS
+from micrograph.features.objects.distributions import describe
 from micrograph.track.gather import Gather, Gathered
 
 Array = NDArray[np.float64]

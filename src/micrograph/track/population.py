@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Column, Flag
-from micrograph.features.distributions import QUANTITIES, shapes_table, sizes_table
-from micrograph.features.selection import box_of_ellipse, crowding_acceptance, edge_weights
-from micrograph.features.shape_classes import DESCRIPTORS, learn_shapes
+from micrograph.features.objects.distributions import QUANTITIES, shapes_table, sizes_table
+from micrograph.features.objects.selection import box_of_ellipse, crowding_acceptance, edge_weights
+from micrograph.features.objects.shape_classes import DESCRIPTORS, learn_shapes
 from micrograph.track.gather import Gather, Gathered
 from micrograph.track.shapes import Outlined
 from micrograph.track.shapes import Shapes as Followed

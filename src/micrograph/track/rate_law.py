@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from micrograph.core import Column
-from micrograph.features.closed_curves import Smoothed, perimeter, smoothed
+from micrograph.features.objects.closed_curves import Smoothed, perimeter, smoothed
 from micrograph.track.arcs import apart, averaged, curve, filled, rigid_motion, step_of
 from micrograph.track.courses import course
 from micrograph.track.timeline import Array, Index

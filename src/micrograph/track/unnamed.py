@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from micrograph.features.crops import Crops, Disc, Sampled
-from micrograph.features.folding import PointGroup
+from micrograph.features.layers.crops import Crops, Disc, Sampled
+from micrograph.features.layers.folding import PointGroup
 from micrograph.features.summary import ArealDensity, Counts
 from micrograph.track.chain import Tracks, smoothed
 from micrograph.track.counts import counts_table

@@ -1,6 +1,5 @@
 """Metrics, physical limits, judgement of confidence, reference sets, checks and the builders of checks."""
 
-from micrograph.validate.atom_checks import atom_f1, coverage_1sigma, position_over_limit, slope_error
 from micrograph.validate.checks import (
     Analyser,
     Check,
@@ -11,10 +10,17 @@ from micrograph.validate.checks import (
     run_checks,
     to_json,
 )
-from micrograph.validate.defect_checks import Field, TmdFields, defect_recall, density_coverage, false_positive_rate
+from micrograph.validate.columns.atom_checks import atom_f1, coverage_1sigma, position_over_limit, slope_error
+from micrograph.validate.columns.site_checks import GRAPHENE, TMD, site_accuracy, site_recall, species_error
 from micrograph.validate.intervals import Interval
+from micrograph.validate.layers.defect_checks import (
+    Field,
+    TmdFields,
+    defect_recall,
+    density_coverage,
+    false_positive_rate,
+)
 from micrograph.validate.measured import read_measured, record_measured
-from micrograph.validate.site_checks import GRAPHENE, TMD, site_accuracy, site_recall, species_error
 from micrograph.validate.trials import Reference, Trial
 from micrograph.validate.trust_checks import domain_auroc, score_calibration
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from micrograph.core import BadInput, Sample, Sites
 from micrograph.core.provenance import whole
 from micrograph.simulate.optics import FWHM_PER_SIGMA, Microscope
-from micrograph.validate.carbon_net import defective_scene
 from micrograph.validate.exact import image_spectrum, sample_image, scattering_products
+from micrograph.validate.layers.carbon_net import defective_scene
 from micrograph.validate.scenes import (
     Cell,
     Defect,

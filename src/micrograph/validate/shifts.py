@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Calibration, Frame, Prediction, Sample, Sampler
-from micrograph.features.locate import LocateSettings, spotted
+from micrograph.features.columns.locate import LocateSettings, spotted
 from micrograph.simulate import Either, HrtemSampler, StemSampler, Structure, WulffParticles
-from micrograph.simulate.hrtem_scenes import Scenery
+from micrograph.simulate.phase.hrtem_scenes import Scenery
 from micrograph.simulate.settings import Told, at_places, ranges_of, value_at
 from micrograph.structures import random_graphene, random_lattice_2d, random_monolayer
 from micrograph.validate.metrics import Detection, f1, match

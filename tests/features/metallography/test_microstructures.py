@@ -11,8 +11,8 @@ from micrograph.features.metallography.island_textures import describe, islands_
 from micrograph.features.metallography.microstructure import Microstructure
 from micrograph.features.metallography.particles import find_particles
 from micrograph.features.metallography.phases import alike_area, area_shares, ground_of, phases_of, voted
-from micrograph.simulate.carbides import drawn
-from micrograph.simulate.metallography import CONSTITUENTS, MetallographySampler
+from micrograph.simulate.steels.carbides import drawn
+from micrograph.simulate.steels.metallography import CONSTITUENTS, MetallographySampler
 
 
 def discs(places: list[tuple[float, float, float]], shape: tuple[int, int]) -> np.ndarray:

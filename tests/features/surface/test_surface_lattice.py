@@ -13,8 +13,8 @@ from micrograph.features.surface.lattice_reading import SurfaceSettings
 from micrograph.features.surface.lattice_tables import surface_tables
 from micrograph.features.surface.motif import follow
 from micrograph.features.surface.repeats import find_repeat
-from micrograph.simulate.surfaces import ADATOMS, SurfaceImages
-from micrograph.validate.surface_checks import is_right
+from micrograph.simulate.probe.surfaces import ADATOMS, SurfaceImages
+from micrograph.validate.surfaces.surface_checks import is_right
 
 PIXEL_NM = 0.05
 CLEAN = SurfaceImages(side_px=160, snr=(12.0, 12.1), tilt=(1.0, 2.0), jumps=(0.0, 0.01), islands=0.0, bend=(0.0, 0.08))

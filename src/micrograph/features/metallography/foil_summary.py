@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag
-from micrograph.features.distributions import Described, describe, histogram
 from micrograph.features.metallography.foil_tables import BODIES, LINES
-from micrograph.features.selection import RAREST
+from micrograph.features.objects.distributions import Described, describe, histogram
+from micrograph.features.objects.selection import RAREST
 from micrograph.features.summary import interval
 
 Array = NDArray[np.float64]

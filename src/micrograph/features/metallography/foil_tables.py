@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Prediction
-from micrograph.features.closed_curves import Border
-from micrograph.features.descriptors import SHAPE_COLUMNS, shape_values
-from micrograph.features.instances import Labels, find_objects
 from micrograph.features.metallography.line_network import Line, Network, network_of
 from micrograph.features.metallography.skeletons import followed, skeleton_of
-from micrograph.features.outlined import outline_table
-from micrograph.features.outlines import Outlines, outlines_of
+from micrograph.features.objects.closed_curves import Border
+from micrograph.features.objects.descriptors import SHAPE_COLUMNS, shape_values
+from micrograph.features.objects.instances import Labels, find_objects
+from micrograph.features.objects.outlined import outline_table
+from micrograph.features.objects.outlines import Outlines, outlines_of
 
 if TYPE_CHECKING:
     import pandas as pd

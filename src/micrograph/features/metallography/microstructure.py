@@ -14,7 +14,7 @@ from micrograph.features.metallography.denuded import Gaps, find_gaps, middle_wi
 from micrograph.features.metallography.island_textures import islands_told, shipped_textures
 from micrograph.features.metallography.particles import Particles, find_particles
 from micrograph.features.metallography.phases import Objects, Phases, area_shares, ground_of, phases_of, voted
-from micrograph.features.selection import edge_weights
+from micrograph.features.objects.selection import edge_weights
 
 if TYPE_CHECKING:
     import pandas as pd

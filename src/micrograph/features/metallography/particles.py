@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core.depth import normalised_depth
-from micrograph.features.instances import find_objects
+from micrograph.features.objects.instances import find_objects
 
 Array = NDArray[np.float64]
 Map = NDArray[np.floating[Any]]

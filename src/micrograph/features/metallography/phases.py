@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from micrograph.core.depth import normalised_depth
 from micrograph.core.errors import BadInput
-from micrograph.features.instances import find_objects
+from micrograph.features.objects.instances import find_objects
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -168,7 +168,7 @@ def area_shares(phases: Phases) -> tuple[AreaShare, ...]:
     unbiased), each voted object counted as a whole. 1-sigma and interval are those of the metal, not of the image: they
     hold that another place would look different, and that names may be wrong.
     """
-    from micrograph.features.distributions import wilson
+    from micrograph.features.objects.distributions import wilson
 
     masks = [(phases.winner == place).astype(np.float32) for place in range(len(phases.names))]
     values = [float(mask.mean()) for mask in masks]

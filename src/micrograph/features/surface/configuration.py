@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Frame
-from micrograph.features.lattice import fit_lattice
+from micrograph.features.lattices.lattice import fit_lattice
 from micrograph.features.levelling import Levelling
 from micrograph.features.surface.nodes import Nodes, find_nodes
 from micrograph.structures.lattice_gas import LatticeGas, contacts_of, shells_of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.bravais import reduction
+from micrograph.features.lattices.bravais import reduction
 from micrograph.features.levelling import Levelling, Lines
 from micrograph.features.surface.motif import REACH_CELLS, ROUNDS, Followed, along_one, enlarged, follow, motif_of
 from micrograph.features.surface.odd_places import Regions, Sites, odd_pixels, odd_places, sites_of

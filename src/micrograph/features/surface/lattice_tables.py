@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Column, Flag, Frame
-from micrograph.features.bravais import BRAVAIS, Cells, cells_of, type_probabilities
+from micrograph.features.lattices.bravais import BRAVAIS, Cells, cells_of, type_probabilities
 from micrograph.features.surface.lattice_means import CELL, densities
 from micrograph.features.surface.lattice_reading import Surface, SurfaceSettings, read_surface, scanner
 from micrograph.features.surface.odd_places import KINDS

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import BadInput
-from micrograph.features.bravais import reduction
+from micrograph.features.lattices.bravais import reduction
 from micrograph.features.surface.bends import block_side, demodulated, placed, spread
 from micrograph.features.surface.motif import enlarged
 from micrograph.features.surface.repeats import binning, find_lattice

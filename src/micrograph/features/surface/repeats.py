@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.features.bravais import reduction
+from micrograph.features.lattices.bravais import reduction
 from micrograph.features.surface.bends import straight, unbent
 
 Array = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Atomic columns: found, refined to the counting limit, named and counted."""

@@ -1,0 +1,1 @@
+"""Diffraction: spots, reciprocal lattices, symmetry, convergent-beam patterns, virtual detectors."""

@@ -1,0 +1,1 @@
+"""Lattices: cells, types, strain, distortion, tilts, and what a crystal holds beside its lattice."""

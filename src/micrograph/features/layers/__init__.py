@@ -1,0 +1,1 @@
+"""Layers one atom thick: bonds, rings, named defects, and what their surroundings look like on average."""

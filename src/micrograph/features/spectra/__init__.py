@@ -1,0 +1,1 @@
+"""Spectra: peaks, components, mixtures, and maps of counts without their noise."""

@@ -1,0 +1,1 @@
+"""Nanotubes: found, and which (n, m) they may be."""

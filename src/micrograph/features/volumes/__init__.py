@@ -1,0 +1,1 @@
+"""Volumes from tilt series, and the particles in them."""

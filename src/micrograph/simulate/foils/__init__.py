@@ -1,0 +1,1 @@
+"""Dislocations, precipitates and voids in foils."""

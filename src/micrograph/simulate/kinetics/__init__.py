@@ -1,0 +1,1 @@
+"""What happens over time: events on sites with rates, simulated exactly."""

@@ -1,0 +1,1 @@
+"""Layers one atom thick, at rest and in movies."""

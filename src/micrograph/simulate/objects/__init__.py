@@ -1,0 +1,1 @@
+"""Particles and pores, at rest and in movies."""

@@ -1,0 +1,1 @@
+"""Diffraction patterns, and scans of them."""

@@ -1,0 +1,1 @@
+"""Phase contrast: high-resolution images behind strong and weak specimens."""

@@ -1,0 +1,1 @@
+"""Surfaces as a scanning probe shows them."""

@@ -1,0 +1,1 @@
+"""Surfaces as a scanning electron microscope shows them."""

@@ -1,0 +1,1 @@
+"""Spectra and element signals."""

@@ -1,0 +1,1 @@
+"""Etched steels and superalloys."""

@@ -1,0 +1,1 @@
+"""Checks of atomic columns, against counting limits and other simulators."""

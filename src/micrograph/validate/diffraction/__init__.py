@@ -1,0 +1,1 @@
+"""Checks of patterns, scans of patterns and symmetry."""

@@ -1,0 +1,1 @@
+"""Checks of dislocations, precipitates and voids in foils."""

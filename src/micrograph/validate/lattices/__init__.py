@@ -1,0 +1,1 @@
+"""Checks of lattices, structure types and tilts."""

@@ -1,0 +1,1 @@
+"""Checks of layers one atom thick: defects, bonds, states, order."""

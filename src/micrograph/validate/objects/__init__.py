@@ -1,0 +1,1 @@
+"""Checks of outlined objects: particles, pores, their shapes and their growth."""

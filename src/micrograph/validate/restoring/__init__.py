@@ -1,0 +1,1 @@
+"""Checks of denoised, completed, decoded and finer images."""

@@ -1,0 +1,1 @@
+"""Checks of spectra, element maps and volumes of elements."""

@@ -1,0 +1,1 @@
+"""Checks of microstructures of steels and superalloys."""

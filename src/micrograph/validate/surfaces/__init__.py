@@ -1,0 +1,1 @@
+"""Checks of surfaces under a scanning probe."""
