@@ -64,6 +64,10 @@ class LazyTables(Mapping[str, "DataFrame"]):
             raise KeyError(name)
         return read_table(path)
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a table of this name, reading none."""
+        return (self.folder / f"{name}.parquet").exists()
+
     def head(self, name: str, rows: int) -> DataFrame:
         """Return the first rows of a table without reading the others."""
         import pyarrow.parquet as pq
