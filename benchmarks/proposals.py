@@ -16,7 +16,7 @@ from micrograph.features.diffraction.pattern_fit import Geometry, PatternFit, Pr
 from micrograph.recipes import find_recipe
 from micrograph.simulate import View, etching_movie
 from micrograph.simulate.patterns.scanned import random_scan
-from micrograph.simulate.probe.stm import StmScans
+from micrograph.simulate.scanning.stm import StmScans
 from micrograph.simulate.secondary.sem_sampler import SemTextures
 from micrograph.simulate.signals.spectra import random_mixture
 from micrograph.simulate.tilt_images import Kept, random_crystal, view_of

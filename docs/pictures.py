@@ -44,7 +44,7 @@ from micrograph.simulate import ParticleSampler
 from micrograph.simulate.foils.crystal_defect_sampler import DefectImages
 from micrograph.simulate.partial_sampler import PartialScans
 from micrograph.simulate.patterns.scanned import random_scan
-from micrograph.simulate.probe.stm import StmScans
+from micrograph.simulate.scanning.stm import StmScans
 from micrograph.simulate.secondary.gold_films import GoldFilms
 from micrograph.simulate.secondary.sem_sampler import KINDS, SemTextures
 from micrograph.simulate.signals.plasmon_assemblies import AssemblyRanges, random_assembly, spectrum_map

@@ -14,7 +14,7 @@ from micrograph.apps import jobs, requests
 from micrograph.apps.crew import crew, hired
 from micrograph.core import BadInput
 from micrograph.recipes import find_recipe
-from micrograph.simulate.probe.surfaces import SurfaceImages
+from micrograph.simulate.scanning.surfaces import SurfaceImages
 
 SAMPLER = SurfaceImages(side_px=64, spacing_px=(9.0, 10.0), atoms=(1, 1), reconstructed=0.0, islands=0.0)
 

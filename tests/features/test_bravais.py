@@ -6,7 +6,7 @@ import pytest
 from micrograph.core import Calibration, Frame
 from micrograph.features.lattices.bravais import BRAVAIS, cells_of, type_probabilities
 from micrograph.features.lattices.lattice_map import TypeSettings, TypeShares, read_types
-from micrograph.simulate.probe.lattice_images import LATTICES, LatticeImages, random_cell
+from micrograph.simulate.scanning.lattice_images import LATTICES, LatticeImages, random_cell
 
 
 def frame_of(sampler: LatticeImages, seed: int) -> Frame:

@@ -13,7 +13,7 @@ from micrograph.core import BadInput
 from micrograph.io import read_columns
 from micrograph.recipes import find_recipe
 from micrograph.run import Result
-from micrograph.simulate.probe.molecules import MoleculeImages
+from micrograph.simulate.scanning.molecules import MoleculeImages
 
 SAMPLE = replace(MoleculeImages(), snr=(3.0, 3.01), cells=12)(np.random.default_rng(3))
 

@@ -13,7 +13,7 @@ from micrograph.core import BadInput
 from micrograph.features.surface import predicted
 from micrograph.io import open_recording
 from micrograph.run import Result
-from micrograph.simulate.probe.lattice_gas import SurfaceImages, Surfaces
+from micrograph.simulate.scanning.lattice_gas import SurfaceImages, Surfaces
 
 
 def table(size: int = 18) -> pd.DataFrame:

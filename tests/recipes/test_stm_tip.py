@@ -14,7 +14,7 @@ from micrograph.io import read_columns
 from micrograph.recipes import find_recipe
 from micrograph.report import write_report
 from micrograph.run import Result, analyze
-from micrograph.simulate.probe.stm import StmScans, random_tip
+from micrograph.simulate.scanning.stm import StmScans, random_tip
 from micrograph.validate.surfaces.stm_foreign import FOREIGN
 
 RECIPE = find_recipe("stm-tip")

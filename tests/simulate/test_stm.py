@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from micrograph.simulate.probe.silicon_surface import SiliconSurface
-from micrograph.simulate.probe.stm import DECAY_PER_NM, TIPS, StmScans, Tip, constant_current, random_tip, truth_at
-from micrograph.simulate.probe.stm_tip_loop import SHARP_AFTER, SimulatedMicroscope
+from micrograph.simulate.scanning.silicon_surface import SiliconSurface
+from micrograph.simulate.scanning.stm import DECAY_PER_NM, TIPS, StmScans, Tip, constant_current, random_tip, truth_at
+from micrograph.simulate.scanning.stm_tip_loop import SHARP_AFTER, SimulatedMicroscope
 
 ONE = SiliconSurface(np.array([[3.0, 3.0, 0.2, 0.3]]), np.array([[3.0, 3.0]]), lattice_nm=(0.0, 0.0))
 GRID = np.meshgrid(np.arange(60) * 0.1, np.arange(60) * 0.1, indexing="ij")

@@ -89,7 +89,7 @@ def _texture(rng: np.random.Generator) -> Image:
 
 
 def _tip(rng: np.random.Generator) -> Image:
-    from micrograph.simulate.probe.stm import StmScans
+    from micrograph.simulate.scanning.stm import StmScans
 
     return StmScans()(rng).image
 

@@ -8,7 +8,7 @@ from micrograph.core import Prediction, Task
 from micrograph.features.lattices.lattice_map import SEEN, SHARES, WINDOWS, TypeSettings, TypeShares, read_types
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.probe.lattice_images import LatticeImages
+from micrograph.simulate.scanning.lattice_images import LatticeImages
 from micrograph.validate import Trial
 from micrograph.validate.lattices.lattice_type_checks import (
     Images,

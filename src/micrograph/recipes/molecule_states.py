@@ -17,7 +17,7 @@ from micrograph.features.surface.molecules import (
 )
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.probe.molecules import MoleculeImages, Orbitals
+from micrograph.simulate.scanning.molecules import MoleculeImages, Orbitals
 from micrograph.validate.surfaces.molecule_checks import (
     MoleculeTrial,
     correlations_inside,

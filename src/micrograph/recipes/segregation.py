@@ -9,7 +9,7 @@ from micrograph.features.surface.energies import ENERGIES, SEEN, SITES, EnergySe
 from micrograph.features.surface.predicted import PATCHES, PREDICTIONS, SUMMARY, EnergyFold
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.probe.lattice_gas import SurfaceImages, Surfaces
+from micrograph.simulate.scanning.lattice_gas import SurfaceImages, Surfaces
 from micrograph.structures.lattice_gas import LatticeGas
 from micrograph.validate.claim_checks import intervals_cover
 from micrograph.validate.claims import Trust

@@ -25,9 +25,9 @@ from micrograph.features.surface.tip_tables import (
 )
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.probe.foreign_surfaces import ForeignSurfaces
-from micrograph.simulate.probe.silicon_surface import SurfaceRanges
-from micrograph.simulate.probe.stm import TIPS, StmScans, truth_at
+from micrograph.simulate.scanning.foreign_surfaces import ForeignSurfaces
+from micrograph.simulate.scanning.silicon_surface import SurfaceRanges
+from micrograph.simulate.scanning.stm import TIPS, StmScans, truth_at
 from micrograph.validate.surfaces.stm_checks import (
     apex_error,
     false_alarms,

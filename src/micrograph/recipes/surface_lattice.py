@@ -10,7 +10,7 @@ from micrograph.features.surface.lattice_reading import SurfaceSettings
 from micrograph.features.surface.lattice_tables import MOTIF, ODD_PLACES, SEEN, SITES, surface_tables
 from micrograph.nets import NoNet
 from micrograph.run import Recipe
-from micrograph.simulate.probe.surfaces import SurfaceImages
+from micrograph.simulate.scanning.surfaces import SurfaceImages
 from micrograph.validate.surfaces.surface_checks import (
     Surfaces,
     cell_coverage,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from micrograph.core import Sample, Sites
 from micrograph.simulate import class_fields
 from micrograph.simulate.class_fields import Array, Draw
-from micrograph.simulate.probe.lattice_images import spots
+from micrograph.simulate.scanning.lattice_images import spots
 
 #: What an image of the pool may show: the kinds of families.
 KINDS = ("lattice", "defect", "boundary", "field", "particles", "texture", "diffraction")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.simulate.contaminate import slow_background, smooth_field
-from micrograph.simulate.probe.lattice_images import LATTICES, random_cell, spots
 from micrograph.simulate.ranges import Range
+from micrograph.simulate.scanning.lattice_images import LATTICES, random_cell, spots
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]

@@ -9,7 +9,7 @@ from micrograph.core import BadInput, Calibration, Frame
 from micrograph.features.surface.configuration import from_table
 from micrograph.features.surface.inversion import FitSettings, fit_field, pseudo_likelihood, quasi_chemical
 from micrograph.features.surface.motif_counts import statistical_distance
-from micrograph.simulate.probe.lattice_gas import Surfaces
+from micrograph.simulate.scanning.lattice_gas import Surfaces
 from micrograph.structures.lattice_gas import LatticeGas
 from micrograph.validate.surfaces.energy_checks import CLASSES, table_of
 

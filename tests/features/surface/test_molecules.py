@@ -11,7 +11,7 @@ from micrograph.core import BadInput
 from micrograph.features.surface.molecule_shapes import Turns, learn_shapes, rings_of
 from micrograph.features.surface.nodes import Nodes, find_nodes, neighbours_of
 from micrograph.features.surface.order import alike, domains_of, morans
-from micrograph.simulate.probe.molecules import MoleculeImages
+from micrograph.simulate.scanning.molecules import MoleculeImages
 
 SAMPLE = replace(MoleculeImages(), snr=(5.0, 5.01), cells=13, line=(0.0, 0.001))(np.random.default_rng(2))
 

@@ -13,7 +13,7 @@ from micrograph.features.surface.lattice_reading import SurfaceSettings
 from micrograph.features.surface.lattice_tables import surface_tables
 from micrograph.features.surface.motif import follow
 from micrograph.features.surface.repeats import find_repeat
-from micrograph.simulate.probe.surfaces import ADATOMS, SurfaceImages
+from micrograph.simulate.scanning.surfaces import ADATOMS, SurfaceImages
 from micrograph.validate.surfaces.surface_checks import is_right
 
 PIXEL_NM = 0.05

@@ -12,7 +12,7 @@ import numpy as np
 
 from micrograph.core import BadInput, Calibration
 from micrograph.live.source import Arrival, Complain, Opened
-from micrograph.simulate.probe.stm_tip_loop import SHARP_AFTER, SimulatedMicroscope
+from micrograph.simulate.scanning.stm_tip_loop import SHARP_AFTER, SimulatedMicroscope
 
 _NAME = "stm-tip"
 #: How often it is looked whether a scan is in the results; and the time that a flyback takes (s).

@@ -22,7 +22,7 @@ from micrograph.simulate.phase.exit_wave import wave_grid
 from micrograph.simulate.phase.hrtem import image_of_wave
 from micrograph.simulate.phase.hrtem_sampler import HrtemSampler
 
-FOLDER = Path(__file__).with_name("heights")
+FOLDER = Path(__file__).resolve().parents[1] / "heights"
 #: Images that there are, thermal displacements that each is the average of, pixel (nm), and thermal motion (nm).
 NUMBER, _PHONONS, PIXEL_NM, THERMAL_NM = 3, 16, 0.028, 0.0085
 _MARGIN_NM, _SAMPLING_NM = 0.6, 0.0145

@@ -26,7 +26,7 @@ from micrograph.simulate.phase.hrtem_scenes import COLUMN, SHEET_MARGIN_NM, Colu
 if TYPE_CHECKING:
     from ase import Atoms
 
-FOLDER = Path(__file__).with_name("waves")
+FOLDER = Path(__file__).resolve().parents[1] / "waves"
 #: Pixel (nm) of the images that follow, side of the field (pixels), and the highest frequency (1/nm) that is kept.
 PIXEL_NM, SIDE_PX, KEPT_PER_NM = 0.02, 200, 12.0
 #: abTEM's sampling and slices (angstrom).

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 Wave = NDArray[np.complex64]
 
 #: Patterns that ship.
-SHIPPED = Path(__file__).with_name("patterns") / "pacbed_srtio3.npz"
+SHIPPED = Path(__file__).resolve().parents[1] / "patterns" / "pacbed_srtio3.npz"
 #: Cells along each side, samples, places of the probe along the cell, different displaced slices of each kind.
 CELLS, SAMPLES, PLACES, FROZEN = 10, 400, 7, 24
 VOLTAGE_KV = 200.0

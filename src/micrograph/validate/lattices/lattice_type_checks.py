@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import Sample
 from micrograph.features.lattices.bravais import BRAVAIS, cells_of, distances, type_probabilities
-from micrograph.simulate.probe.lattice_images import LATTICES, LatticeImages
+from micrograph.simulate.scanning.lattice_images import LATTICES, LatticeImages
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
@@ -242,7 +242,7 @@ def _smooth(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 def _glass(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return spots that keep their distance but have no order, as in an amorphous layer."""
-    from micrograph.simulate.probe.lattice_images import spots
+    from micrograph.simulate.scanning.lattice_images import spots
 
     kept: list[Array] = []
     spacing = float(rng.uniform(9, 14))

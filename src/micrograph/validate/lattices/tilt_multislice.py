@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 Wave = NDArray[np.complex64]
 
 #: Images that ship.
-SHIPPED = Path(__file__).with_name("patterns") / "tilts_multislice.npz"
+SHIPPED = Path(__file__).resolve().parents[1] / "patterns" / "tilts_multislice.npz"
 #: Scattering up to here (1/nm) takes part; slices in one period along the beam.
 LIMIT_PER_NM, SLICES = 20.0, 8
 

@@ -193,7 +193,7 @@ def _foreign(number: int, rng: np.random.Generator) -> Image:
     """Return noise, an atomic lattice in STEM, or particles, pores or a thin film in TEM."""
     from micrograph.simulate.objects.particle_sampler import ParticleSampler
     from micrograph.simulate.objects.pores import PoreSampler
-    from micrograph.simulate.probe.lattice_images import LatticeImages
+    from micrograph.simulate.scanning.lattice_images import LatticeImages
 
     kind = number % 4
     if kind == 0:

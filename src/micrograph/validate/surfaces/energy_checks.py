@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from micrograph.core import Calibration, Recording
-from micrograph.simulate.probe.lattice_gas import Surface, SurfaceImages, Surfaces
+from micrograph.simulate.scanning.lattice_gas import Surface, SurfaceImages, Surfaces
 from micrograph.structures.lattice_gas import LatticeGas
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import bootstrap, clopper_pearson

@@ -15,8 +15,8 @@ from micrograph.features.levelling import Levelling
 from micrograph.features.surface.molecule_shapes import Turns, finished, rings_of
 from micrograph.features.surface.nodes import Nodes, find_nodes, neighbours_of
 from micrograph.features.surface.order import alike
-from micrograph.simulate.probe.lattice_images import LatticeImages
-from micrograph.simulate.probe.molecules import MoleculeImages
+from micrograph.simulate.scanning.lattice_images import LatticeImages
+from micrograph.simulate.scanning.molecules import MoleculeImages
 from micrograph.structures.molecule_states import HEXAGONAL, MoleculeModel, draw_states
 from micrograph.structures.pair_field import Chains
 from micrograph.validate.checks import Analyser, Check, Measurement

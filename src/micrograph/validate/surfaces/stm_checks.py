@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.features.surface.tip_vote import ALIKE
-from micrograph.simulate.probe.stm import StmScans
-from micrograph.simulate.probe.stm_tip_loop import SimulatedMicroscope
+from micrograph.simulate.scanning.stm import StmScans
+from micrograph.simulate.scanning.stm_tip_loop import SimulatedMicroscope
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson, share_interval

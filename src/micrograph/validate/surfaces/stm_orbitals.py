@@ -1,4 +1,4 @@
-"""STM images of dangling bonds from sums of orbitals: another simulator, with nothing of `simulate.probe.stm`.
+"""STM images of dangling bonds from sums of orbitals: another simulator, with nothing of `simulate.scanning.stm`.
 
 Tersoff and Hamann (doi:10.1103/PhysRevB.31.805): the current is the density of states at the atoms of the tip. Hydrogen
 atoms are s orbitals, dangling bonds p orbitals along z, each falling off as exp(-k d); the tip is made of atoms in

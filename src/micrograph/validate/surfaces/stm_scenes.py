@@ -13,8 +13,8 @@ from micrograph.features.surface.bright import SIDE, STEP_NM
 from micrograph.features.surface.tip_look import shipped
 from micrograph.features.surface.tip_tables import bright_in
 from micrograph.features.surface.tip_vote import STATES, evidence_of, vote
-from micrograph.simulate.probe.silicon_surface import SiliconSurface
-from micrograph.simulate.probe.stm import TIPS, StmScans, Tip, constant_current, random_tip, truth_at
+from micrograph.simulate.scanning.silicon_surface import SiliconSurface
+from micrograph.simulate.scanning.stm import TIPS, StmScans, Tip, constant_current, random_tip, truth_at
 from micrograph.validate.checks import Analyser
 from micrograph.validate.shared import Shared
 from micrograph.validate.surfaces.stm_orbitals import orbital_scan

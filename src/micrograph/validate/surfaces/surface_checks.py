@@ -13,8 +13,8 @@ from micrograph.core import Sample
 from micrograph.features.lattices.bravais import cells_of, reduction
 from micrograph.features.lattices.subtraction import lattice_components
 from micrograph.features.levelling import Levelling
-from micrograph.simulate.probe.lattice_images import LATTICES
-from micrograph.simulate.probe.surfaces import SurfaceImages
+from micrograph.simulate.scanning.lattice_images import LATTICES
+from micrograph.simulate.scanning.surfaces import SurfaceImages
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import clopper_pearson, share_interval
 from micrograph.validate.lattices.lattice_type_checks import NOISE

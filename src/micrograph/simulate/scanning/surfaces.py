@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Sample, Sites
-from micrograph.simulate.probe.lattice_images import LATTICES, random_cell
 from micrograph.simulate.ranges import Range
+from micrograph.simulate.scanning.lattice_images import LATTICES, random_cell
 
 Array = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograph.simulate.probe.lattice_images import LATTICES, random_cell, spots
 from micrograph.simulate.ranges import Range
+from micrograph.simulate.scanning.lattice_images import LATTICES, random_cell, spots
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Sample, Sites
-from micrograph.simulate.probe.silicon_surface import SiliconSurface, SurfaceRanges, random_surface
 from micrograph.simulate.ranges import Range
+from micrograph.simulate.scanning.silicon_surface import SiliconSurface, SurfaceRanges, random_surface
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from micrograph.core import Sample
-from micrograph.simulate.probe.stm import StmScans, Tip, random_tip
+from micrograph.simulate.scanning.stm import StmScans, Tip, random_tip
 
 #: What may be done to a tip, and how likely one sharp apex is then: a voltage pulse, a controlled indentation.
 SHARP_AFTER: Mapping[str, float] = {"pulse": 0.15, "indent": 0.25}
