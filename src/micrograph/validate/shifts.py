@@ -60,7 +60,7 @@ class Oxide:
         from micrograph.structures.perovskite import SRTIO3_NM, cubic_perovskite
 
         one = cubic_perovskite()
-        place = np.tile(one.get_scaled_positions(), (self.cells, 1))
+        place = np.tile(one.get_scaled_positions(), (self.cells, 1))  # type: ignore[no-untyped-call]
         cell = SRTIO3_NM * np.eye(2) @ turn(float(rng.uniform(0, 90)))
         corners = lattice_points(cell, size_nm, MARGIN_NM, rng.random(2) @ cell)
         points = (corners[:, None, :] + place[:, :2] @ cell).reshape(-1, 2)

@@ -142,7 +142,7 @@ def _wide(cut: Mask) -> Mask:
 
 def _striped(followed: Followed) -> bool:
     """Tell whether all there is are stripes, such as steps: one family of waves, and along it nothing to follow."""
-    slopes = np.stack(np.gradient(followed.shift, axis=(1, 2)))
+    slopes = np.asarray(np.gradient(followed.shift, axis=(1, 2)), float)
     return along_one(followed.motif) > _STRIPED and float(np.sqrt(np.mean(slopes**2) * 4)) > _UNFOLLOWED
 
 
