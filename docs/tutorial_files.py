@@ -76,8 +76,8 @@ def _lattice(results: Path) -> str:
     found = pd.read_csv(results / "frames.csv").iloc[0]
     return (
         f"The lattice parameter is {found['a_nm']:.4f} ± {found['a_sigma_nm']:.4f} nm (`frames.csv`): along [001] the "
-        "columns of Sr, of Ti with O, and\nof O form a square lattice of half a cell, 0.3905 / 2 nm, and this recipe does not ask for "
-        "species."
+        "columns of Sr, of Ti with O, and\nof O form a square lattice of half a cell, 0.3905 / 2 nm, and this recipe "
+        "does not ask for species."
     )
 
 
