@@ -14,6 +14,11 @@ Found = TypeVar("Found")
 _MOST = 5
 
 
+def one_by_one(number: int, look: Callable[[np.random.Generator], Found]) -> Callable[[int], list[Found]]:
+    """Return what, for a seed, looks at `number` draws, each from a stream of its own."""
+    return lambda seed: [look(np.random.default_rng([seed, draw])) for draw in range(number)]
+
+
 class Shared(Generic[Found]):
     """What analysers found, by question; checks that draw the same (`Check.data`) share one pass."""
 

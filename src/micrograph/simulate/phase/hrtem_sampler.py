@@ -15,6 +15,7 @@ from micrograph.simulate.objects.bright_field import Camera, record
 from micrograph.simulate.phase.exit_wave import SAMPLING_NM, Slice, image_behind, slices_of, wave_grid
 from micrograph.simulate.phase.hrtem import Lens, transfer
 from micrograph.simulate.phase.hrtem_scenes import SHEET_MARGIN_NM, ColumnScene, GrapheneSheets, Scenery, WulffParticles
+from micrograph.simulate.phase.lens_ranges import drawn_lens
 from micrograph.simulate.ranges import Range
 
 if TYPE_CHECKING:
@@ -123,20 +124,8 @@ class HrtemSampler:
         shown_per_nm = (scene.shown_per_nm if scene else 0.0) or self.shown_per_nm
         best, most = None, -1.0
         for _ in range(_DRAWS):
-            lens = Lens(
-                voltage_kV=self.voltage_kV,
-                defocus_nm=float(rng.uniform(*self.defocus_nm)) * (1 if rng.random() < self.under else -1),
-                cs_mm=float(rng.uniform(*self.cs_mm)),
-                astigmatism_nm=float(rng.uniform(*self.astigmatism_nm)),
-                astigmatism_deg=float(rng.uniform(0, 180)),
-                threefold_nm=float(rng.uniform(*self.threefold_nm)),
-                threefold_deg=float(rng.uniform(0, 120)),
-                coma_nm=float(rng.uniform(*self.coma_nm)),
-                coma_deg=float(rng.uniform(0, 360)),
-                focal_spread_nm=float(rng.uniform(*self.focal_spread_nm)),
-                illumination_mrad=float(rng.uniform(*self.illumination_mrad)),
-                vibration_nm=float(rng.uniform(*self.vibration_nm)),
-            )
+            defocus = float(rng.uniform(*self.defocus_nm)) * (1 if rng.random() < self.under else -1)
+            lens = drawn_lens(self, defocus, self.illumination_mrad, rng)
             shown = abs(lattice_contrast(lens, shown_per_nm))
             if shown >= self.least_transfer:
                 return lens

@@ -12,6 +12,7 @@ from micrograph.core import Sample, Sites
 from micrograph.simulate.contaminate import contamination, slow_background
 from micrograph.simulate.objects.bright_field import Camera, record
 from micrograph.simulate.phase.hrtem import Lens, phase_contrast
+from micrograph.simulate.phase.lens_ranges import drawn_lens
 from micrograph.simulate.ranges import Range
 from micrograph.simulate.scattering import scattering_amplitude_A2
 
@@ -107,20 +108,7 @@ class NanotubeSampler:
 
     def _lens(self, rng: np.random.Generator) -> Lens:
         sign = 1 if rng.random() < self.under else -1
-        return Lens(
-            voltage_kV=self.voltage_kV,
-            defocus_nm=sign * float(rng.uniform(*self.defocus_nm)),
-            cs_mm=float(rng.uniform(*self.cs_mm)),
-            astigmatism_nm=float(rng.uniform(*self.astigmatism_nm)),
-            astigmatism_deg=float(rng.uniform(0, 180)),
-            threefold_nm=float(rng.uniform(*self.threefold_nm)),
-            threefold_deg=float(rng.uniform(0, 120)),
-            coma_nm=float(rng.uniform(*self.coma_nm)),
-            coma_deg=float(rng.uniform(0, 360)),
-            focal_spread_nm=float(rng.uniform(*self.focal_spread_nm)),
-            illumination_mrad=float(rng.uniform(0.05, 0.3)),
-            vibration_nm=float(rng.uniform(*self.vibration_nm)),
-        )
+        return drawn_lens(self, sign * float(rng.uniform(*self.defocus_nm)), (0.05, 0.3), rng)
 
     def _pose(self, field_nm: float, rng: np.random.Generator) -> Pose:
         from micrograph.structures import Pose

@@ -16,7 +16,7 @@ from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, share_interval
 from micrograph.validate.limits import bayes_confusion
 from micrograph.validate.metrics import match
-from micrograph.validate.shared import Shared
+from micrograph.validate.shared import Shared, one_by_one
 
 Array = NDArray[np.float64]
 
@@ -36,11 +36,7 @@ class HeightTrial:
 
     def counted(self, analyser: Analyser, rng: np.random.Generator) -> list[Counted]:
         """Return what `analyser` finds in each scene; the same scenes are analysed once for all checks."""
-
-        def find(seed: int) -> list[Counted]:
-            draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [_counted(self.scenes(draw), analyser) for draw in draws]
-
+        find = one_by_one(self.images, lambda draw: _counted(self.scenes(draw), analyser))
         return _FOUND.found(self.name, analyser, rng, find)
 
 

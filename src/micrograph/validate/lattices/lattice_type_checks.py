@@ -17,7 +17,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.metrics import auroc
-from micrograph.validate.shared import Shared
+from micrograph.validate.shared import Shared, one_by_one
 from micrograph.validate.timing import frame_seconds
 from micrograph.validate.trials import Trial, exposures
 
@@ -79,11 +79,7 @@ class Images:
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Answer]:
         """Return the answer in the middle of each image; the same images are analysed once for all checks."""
-
-        def find(seed: int) -> list[Answer]:
-            draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [_answer(self.sampler(draw), analyser) for draw in draws]
-
+        find = one_by_one(self.images, lambda draw: _answer(self.sampler(draw), analyser))
         return _FOUND.found(self.name, analyser, rng, find)
 
 

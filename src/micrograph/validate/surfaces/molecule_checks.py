@@ -23,7 +23,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.metrics import auroc
-from micrograph.validate.shared import Shared
+from micrograph.validate.shared import Shared, one_by_one
 from micrograph.validate.timing import frame_seconds
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ class MoleculeTrial:
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Told]:
         """Return what was told of each image; the same images are analysed once for all checks."""
-
-        def find(seed: int) -> list[Told]:
-            draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [_told(self.sampler(draw), analyser, self.sampler.couplings, draw) for draw in draws]
-
+        find = one_by_one(self.images, lambda draw: _told(self.sampler(draw), analyser, self.sampler.couplings, draw))
         return _FOUND.found(self.name, analyser, rng, find)
 
 

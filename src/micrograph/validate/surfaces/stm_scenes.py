@@ -16,7 +16,7 @@ from micrograph.features.surface.tip_vote import STATES, evidence_of, vote
 from micrograph.simulate.scanning.silicon_surface import SiliconSurface
 from micrograph.simulate.scanning.stm import TIPS, StmScans, Tip, constant_current, random_tip, truth_at
 from micrograph.validate.checks import Analyser
-from micrograph.validate.shared import Shared
+from micrograph.validate.shared import Shared, one_by_one
 from micrograph.validate.surfaces.stm_orbitals import orbital_scan
 
 Array = NDArray[np.float64]
@@ -77,11 +77,7 @@ class TipScans:
 
     def judged(self, analyser: Analyser, rng: np.random.Generator) -> list[Judged]:
         """Return what the analyser says of each scan; the same ones are analysed once for all checks."""
-
-        def find(seed: int) -> list[Judged]:
-            draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [judge(self.draw(draw), analyser, draw) for draw in draws]
-
+        find = one_by_one(self.images, lambda draw: judge(self.draw(draw), analyser, draw))
         return _FOUND.found(self.name, analyser, rng, find)
 
 

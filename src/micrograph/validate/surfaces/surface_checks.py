@@ -18,7 +18,7 @@ from micrograph.simulate.scanning.surfaces import SurfaceImages
 from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.intervals import clopper_pearson, share_interval
 from micrograph.validate.lattices.lattice_type_checks import NOISE
-from micrograph.validate.shared import Shared
+from micrograph.validate.shared import Shared, one_by_one
 from micrograph.validate.timing import frame_seconds
 from micrograph.validate.trials import Trial, exposures
 
@@ -107,11 +107,7 @@ class Surfaces:
 
     def seen(self, analyser: Analyser, rng: np.random.Generator) -> list[Seen]:
         """Return what was found in each image; the same images are analysed once for all checks."""
-
-        def find(seed: int) -> list[Seen]:
-            draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [_seen(self.sampler(draw), analyser) for draw in draws]
-
+        find = one_by_one(self.images, lambda draw: _seen(self.sampler(draw), analyser))
         return _FOUND.found(self.name, analyser, rng, find)
 
 

@@ -22,7 +22,7 @@ from micrograph.validate.checks import Analyser, Check, Measurement
 from micrograph.validate.confidence import expected_calibration_error
 from micrograph.validate.intervals import bootstrap, clopper_pearson
 from micrograph.validate.metrics import auroc, rmse
-from micrograph.validate.shared import Shared
+from micrograph.validate.shared import Shared, one_by_one
 from micrograph.validate.timing import frame_seconds
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ class Tubes:
 
     def answers(self, analyser: Analyser, rng: np.random.Generator) -> list[Answer]:
         """Return what `analyser` finds in each image; the same images are analysed once for all checks."""
-
-        def find(seed: int) -> list[Answer]:
-            draws = [np.random.default_rng([seed, number]) for number in range(self.images)]
-            return [_answer(self.sampler(draw), analyser) for draw in draws]
-
+        find = one_by_one(self.images, lambda draw: _answer(self.sampler(draw), analyser))
         return _FOUND.found(self.name, analyser, rng, find)
 
 
