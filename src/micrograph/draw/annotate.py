@@ -200,8 +200,8 @@ class Painter:
             kind = self._kind_inside(moved, rows)
             color = _TRACKLESS if kind is None else self.colors[kind]
             corners = [(x, y) for y, x in self._places(np.concatenate([moved, moved[:2]]))]
-            draw.line(corners, fill=_GROUND, width=width + 2, joint="curve")
-            draw.line(corners, fill=color, width=width, joint="curve")
+            draw.line(corners, fill=_GROUND, width=width + 2)
+            draw.line(corners, fill=color, width=width)
 
     def _kind_inside(self, curve: Array, rows: NDArray[np.intp]) -> int | None:
         """Return the kind of the mark nearest to the middle of a curve, ``None`` where none lies within its reach."""

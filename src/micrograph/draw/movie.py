@@ -1,8 +1,10 @@
-"""A recording as a movie with what was found drawn in: MP4 for the screen, GIF for pages. One frame in memory."""
+"""A recording as a movie with what was found drawn in: MP4 for the screen, GIF for pages; few frames in memory."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +29,8 @@ Outlines = Callable[[int], Sequence[NDArray[np.float64]]]
 _SAMPLED = 9
 #: A noisy movie is coded with so many bits a second at most.
 MOST_BITS = "4M"
+#: So many pictures are painted ahead of the one that is coded.
+_AHEAD = 4
 #: A GIF larger than asked for is made again, so often at most, each time this much smaller.
 _TRIES, _SMALLER = 5, 0.75
 
@@ -76,7 +80,7 @@ def write_movie(
         return _within(path, settings, lambda smaller: _write_gif(path, recording, marks, drift, smaller, progress))
     painter = painter_for(recording, marks, drift, settings)
     with whole(path) as temporary:
-        _encode(temporary, painter, _pictures(recording, painter, settings, progress), settings.per_second)
+        _encode(temporary, painter, _painted(recording, painter, settings, progress), settings.per_second)
     return path
 
 
@@ -118,21 +122,26 @@ def _decimals(recording: Recording) -> int:
     return 2 if step is None else int(np.clip(1 - np.floor(np.log10(step)), 0, 6))
 
 
-def _pictures(
+def _painted(
     recording: Recording, painter: Painter, settings: MovieSettings, progress: Progress | None
 ) -> Iterator[Image.Image]:
+    """Yield the pictures in order; a thread paints the next few while those before are coded."""
     chosen = shown_positions(len(recording), settings.most_frames)
-    for done, position in enumerate(chosen, start=1):
-        yield painter.paint(recording.frame(int(position)))
-        if progress is not None:
-            progress(done, len(chosen))
+    with ThreadPoolExecutor(1) as beside:
+        waiting = deque[Future[Image.Image]]()
+        for done in range(len(chosen)):
+            for position in chosen[done + len(waiting) : done + _AHEAD]:
+                waiting.append(beside.submit(lambda k: painter.paint(recording.frame(k)), int(position)))
+            yield waiting.popleft().result()
+            if progress is not None:
+                progress(done + 1, len(chosen))
 
 
 def _encode(path: Path, painter: Painter, pictures: Iterator[Image.Image], per_second: float) -> None:
     """Encode pictures as H.264 in 4:2:0, which every player shows; as MPEG-4 where the coder is missing."""
     import av
 
-    codec, options = "libx264", {"crf": "22", "preset": "veryfast", "maxrate": MOST_BITS, "bufsize": MOST_BITS}
+    codec, options = "libx264", {"crf": "22", "preset": "superfast", "maxrate": MOST_BITS, "bufsize": MOST_BITS}
     if codec not in av.codecs_available:
         codec, options = "mpeg4", {"qscale": "3"}
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
@@ -158,7 +167,7 @@ def _write_gif(
     palette = _palette(painter)
     coded = (
         picture.quantize(palette=palette, dither=Image.Dither.NONE)
-        for picture in _pictures(recording, painter, settings, progress)
+        for picture in _painted(recording, painter, settings, progress)
     )
     first = next(coded)
     with whole(path) as temporary:
