@@ -99,8 +99,8 @@ TRUST = Trust(
         ("half the dose", stills(replace(DATA, dose_e_per_A2=(5e3, 1e4)))),
         ("larger pixels", stills(replace(DATA, pixel_nm=(0.022, 0.03)))),
     ),
-    frames=150,
-    fresh=150,
+    frames=500,
+    fresh=500,
     farther=30,
 )
 RECIPE = Recipe(

@@ -115,8 +115,8 @@ TRUST = Trust(
         ("half the dose", stills(COLUMN_IMAGES.changed(dose_e_per_A2=(500.0, 1e3)))),
         ("larger pixels", stills(COLUMN_IMAGES.changed(pixel_nm=(0.03, 0.04)))),
     ),
-    frames=200,
-    fresh=200,
+    frames=500,
+    fresh=500,
     farther=40,
 )
 RECIPE = Recipe(

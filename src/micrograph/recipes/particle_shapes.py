@@ -54,8 +54,8 @@ TRUST = Trust(
         ("half the dose", scenes(ParticleSampler(contrast_to_noise=(0.42, 0.6)).scene)),
         ("smaller pixels", scenes(ParticleSampler(diameter_px=(72.0, 110.0)).scene)),
     ),
-    frames=300,
-    fresh=300,
+    frames=800,
+    fresh=800,
     farther=60,
 )
 

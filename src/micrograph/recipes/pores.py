@@ -42,8 +42,8 @@ TRUST = Trust(
         ("half the dose", stills(replace(IMAGES, contrast_to_noise=(0.35, 0.5)))),
         ("smaller pixels", stills(replace(IMAGES, radius_px=(70.0, 100.0)))),
     ),
-    frames=400,
-    fresh=400,
+    frames=800,
+    fresh=800,
     farther=80,
 )
 RECIPE = Recipe(
