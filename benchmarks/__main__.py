@@ -29,7 +29,7 @@ from benchmarks.start import start
 from benchmarks.tutorials import tutorials
 from benchmarks.validators import validators
 from benchmarks.volumes import volumes
-from benchmarks.workers import workers
+from benchmarks.workers import cores, workers
 
 RESULTS = Path(__file__).with_name("results.json")
 #: What runs, in this order.
@@ -45,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Measured]]] = {
     "pacbed": pacbed,
     "volumes": volumes,
     "live": live,
+    "cores": cores,
     "workers": workers,
     "search": search,
     "proposals": proposed_first,

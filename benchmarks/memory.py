@@ -93,7 +93,7 @@ def analysed(recipe: str, movie: Path, out: Path, *options: str) -> Run:
     )
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if np.isnan(first) and any(out.glob("parts/objects-*.parquet")):
+        if np.isnan(first) and any(out.glob("parts/objects-*.arrow")):
             first = time.perf_counter() - began
         if pid:
             break

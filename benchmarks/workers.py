@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,18 +30,30 @@ def workers(quick: bool) -> list[Measured]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         movie, short = _movie(folder / "movie.npy", frames), _movie(folder / "short.npy", FEW)
-        one_s, alone = _analysed(movie, folder / "one")
+        one_s, alone = _analysed(movie, folder / "one", core=0)
         two_s, two = _analysed(movie, folder / "two", "--workers", "2")
         short_s, first = _analysed(short, folder / "first")
         _, again = _analysed(short, folder / "again")
         _, lost = _analysed(short, folder / "lost", "--workers", "2", kill_after_s=0.5 * short_s)
-    words = f"{frames} frames of {PIXELS} x {PIXELS}: {one_s:.0f} s by one thread, {two_s:.0f} s by two workers"
+    words = f"{frames} frames of {PIXELS} x {PIXELS}: {one_s:.0f} s on one core, {two_s:.0f} s by two workers"
     return [
         Measured("workers_speed_up", one_s / two_s, "", SPEED_UP, at_least=True, detail=words),
         _same("workers_same_tables", alone, two, "one process and two workers"),
         _same("workers_lost_one", first, lost, "one process, and two workers of which one is killed"),
         _same("run_twice", first, again, "the same run twice"),
     ]
+
+
+def cores(quick: bool) -> list[Measured]:
+    """Analyse a short movie on one core, then two copies of it at once: no two workers can gain more than these do."""
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(2) as pool:
+        folder = Path(name)
+        movie = _movie(folder / "movie.npy", QUICK_FRAMES if quick else FEW)
+        alone_s, _ = _analysed(movie, folder / "alone", core=0)
+        both = pool.map(lambda core: _analysed(movie, folder / f"beside-{core}", core=core)[0], range(2))
+        pair_s = max(both)
+    words = f"what this machine's cores allow: a run takes {alone_s:.1f} s alone, {pair_s:.1f} s beside another"
+    return [Measured("workers_limit", 2 * alone_s / pair_s, "", detail=words)]
 
 
 def _same(name: str, first: dict[str, str], second: dict[str, str], words: str) -> Measured:
@@ -65,8 +78,13 @@ def _movie(path: Path, frames: int) -> Path:
     return path
 
 
-def _analysed(movie: Path, out: Path, *more: str, kill_after_s: float | None = None) -> tuple[float, dict[str, str]]:
-    """Return the seconds of `micrograph analyze` and the digests of its tables; kill a worker after so many seconds."""
+def _analysed(
+    movie: Path, out: Path, *more: str, core: int | None = None, kill_after_s: float | None = None
+) -> tuple[float, dict[str, str]]:
+    """Return the seconds of `micrograph analyze` and the digests of its tables.
+
+    core: the only one that it may use, where the system can hold it there; kill a worker after so many seconds.
+    """
     command = [sys.executable, "-c", "from micrograph.apps.cli import main; main()", "analyze", "particle-shapes"]
     options = ["--pixel-size=0.5 nm", "--device=cpu", "--quiet", "--bin=1", *more]
     began = time.perf_counter()
@@ -74,6 +92,8 @@ def _analysed(movie: Path, out: Path, *more: str, kill_after_s: float | None = N
         [*command, str(movie), "-o", str(out), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env=os.environ | ONE_THREAD,
     )  # fmt: skip
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process.pid, {core})  # the threads that it starts stay there too
     if kill_after_s is not None:
         time.sleep(kill_after_s)
         os.kill(_workers_of(process.pid)[0], signal.SIGKILL)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from micrograph.apps import cli_domains, cli_nets, cli_sharing, leaving
-from micrograph.apps.options import Out, PixelSize, Quiet, RecipeName, Voltage, asking
+from micrograph.apps.options import Out, PixelSize, Quiet, RecipeName, Resume, Voltage, asking
 
 if TYPE_CHECKING:
     from micrograph.apps.requests import Request
@@ -87,12 +87,13 @@ def analyze(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the frames, tcp://HOST:8786.")
     ] = None,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Analyse recordings: tables of every object with errors and flags, pictures, a report."""
     from micrograph.apps import jobs, screen
 
-    asked = replace(request, memory=memory, maps=maps, workers=workers, cluster=cluster)
+    asked = replace(request, memory=memory, maps=maps, workers=workers, cluster=cluster, resume=resume)
     with screen.several(quiet) as progress:
         for done in jobs.analyze_paths(paths, asked, out, progress, tell=screen.hint):
             screen.summary(done)
@@ -117,12 +118,15 @@ def live(
     page: Annotated[bool, typer.Option(help="Serve the page.")] = True,
     host: Annotated[str, typer.Option(help="Address of this machine that serves the page.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 0,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Analyse frames while they are being recorded: tables and report of analyze, a page in the browser, triggers."""
     from micrograph.apps import screen, watching
 
-    asked = watching.LiveRequest(request, source, speed, until_idle, policy, ring, triggers, dry_run)
+    asked = watching.LiveRequest(
+        replace(request, resume=resume), source, speed, until_idle, policy, ring, triggers, dry_run
+    )
     with screen.standing(quiet) as tell:
         served = watching.PageRequest(page, host, port)
         record = watching.live(asked, out, served, opened=screen.opened, tell=tell)
@@ -342,7 +346,7 @@ def compress(
     pixel_size: PixelSize = None,
     frame_time: Annotated[str | None, typer.Option(help='Time of a frame, for example "0.05 s".')] = None,
     signal: Annotated[str | None, typer.Option(help="Signal in the file, by name or number.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
+    resume: Resume = False,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:

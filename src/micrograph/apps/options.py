@@ -20,6 +20,7 @@ RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name from '
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder that receives the results.")]
 PixelSize = Annotated[str | None, typer.Option(help='Size of a pixel, for example "0.0176 nm"; overrides the file.')]
 Voltage = Annotated[str | None, typer.Option(help='Acceleration voltage, for example "80 kV".')]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on after a crash.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -58,7 +59,6 @@ def requested(
     bin_: Annotated[
         int | None, typer.Option("--bin", min=1, help="Average so many pixels into one; default: as the objects allow.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a crash.")] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's setting.")
     ] = None,
@@ -89,7 +89,6 @@ def requested(
         weights=tuple(weights or ()),
         device=device,
         bin=bin_,
-        resume=resume,
         settings=parse_settings(set_ or []),
     )
 

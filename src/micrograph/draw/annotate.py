@@ -165,8 +165,11 @@ class Painter:
 
     def _image(self, frame: Frame) -> Image.Image:
         low, high = self.limits
-        data = np.nan_to_num((frame.data - low) * (255 / (high - low)), posinf=255, neginf=0)
-        grey = Image.fromarray(np.clip(data, 0, 255).astype(np.uint8))
+        data = frame.data.astype(np.float32)  # one copy of a frame that may be large, and no other
+        data -= np.float32(low)
+        data *= np.float32(255 / (high - low))
+        np.nan_to_num(data, copy=False, posinf=255, neginf=0)
+        grey = Image.fromarray(np.clip(data, 0, 255, out=data).astype(np.uint8))
         grey = grey.resize(self.size, Image.Resampling.BICUBIC if self.scale > 1 else Image.Resampling.BOX)
         if not self.drift:
             return grey

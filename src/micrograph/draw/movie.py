@@ -98,14 +98,14 @@ def painter_for(
 ) -> Painter:
     """Return what paints all frames of a recording alike; a few frames are read for the grey values."""
     sample = settings.sample and drift is not None
-    parts = [recording.frame(int(k)).data for k in shown_positions(len(recording), _SAMPLED)]
-    thin = max(1, int(np.sqrt(parts[0].size / 250_000)))
-    limits = contrast(np.concatenate([part[::thin, ::thin].ravel() for part in parts]))
+    height, width = recording.shape
+    thin = max(1, int(np.sqrt(height * width / 250_000)))
+    few = shown_positions(len(recording), _SAMPLED)
+    limits = contrast(np.concatenate([recording.frame(int(k)).data[::thin, ::thin].ravel() for k in few]))
     known = None
     if sample and drift is not None:
         shifts = drift[["drift_y_nm", "drift_x_nm"]].fillna(0.0).to_numpy(float)
         known = {int(frame): (float(y), float(x)) for frame, (y, x) in zip(drift["frame"], shifts, strict=True)}
-    height, width = parts[0].shape
     return Painter(
         (height, width), float(recording.calibration.pixel_nm or 1.0), limits,
         marks_of(marks, sample, settings.outlines is not None), settings.side_px, settings.tail, known,
