@@ -23,7 +23,9 @@ Array = NDArray[Any]
 #: What is known of a field, by name; see `benchmarks.atom_graphs.found`.
 Field = dict[str, Array]
 #: Atoms of a defect lie within DISC_NM of its middle; edges reach CUT bonds; ORDERS of the moments of their angles.
-DISC_NM, CUT, ORDERS, WIDTH, SIZE_NM = 0.3, 2.4, (1, 2, 3), 24, 6.0
+DISC_NM, CUT, ORDERS, WIDTH = 0.3, 2.4, (1, 2, 3), 24
+#: Side and pixel of the fields.
+SIZE_NM, PIXEL_NM = 6.0, 0.02
 
 
 class Round(nn.Module):
@@ -83,6 +85,16 @@ def edges_of(field: Field) -> tuple[Array, float]:
     return np.concatenate([pairs, pairs[:, ::-1]]).T, bond
 
 
+def labels(field: Field) -> tuple[Array, Array]:
+    """Return the true class (N,) of the atoms, and which of them are asked: neither at the rim of a defect nor of the
+    field.
+    """
+    away = np.hypot(*(field["atoms"][:, None] - field["true_nm"]).transpose(2, 0, 1)).min(axis=1)
+    border = np.minimum(field["atoms"], SIZE_NM - field["atoms"]).min(axis=1)
+    label = np.where(away < DISC_NM, 1 + NAMES.index(str(field["true"][0])), 0)
+    return label, (border > 0.15) & (np.abs(away - DISC_NM) > 0.03)
+
+
 def patch(field: Field, edges: Array, bond: float, rng: np.random.Generator) -> tuple[Tensor, ...]:
     """Return inputs, edges, steps, true classes (N,) and weights (N,) of the atoms around one defect of a field."""
     middle = field["true_nm"][rng.integers(len(field["true_nm"]))] + rng.uniform(-0.35, 0.35, 2)
@@ -90,11 +102,8 @@ def patch(field: Field, edges: Array, bond: float, rng: np.random.Generator) -> 
     keep = (away < 1.15) & (rng.random(len(away)) > rng.choice([0, 0, 0.004]))
     edges = (np.cumsum(keep) - 1)[edges[:, keep[edges].all(axis=0)]]
     place = field["straight"][keep] + rng.normal(0, rng.uniform(0, 0.003), (keep.sum(), 2))
-    defect = np.hypot(*(field["atoms"][keep][:, None] - field["true_nm"]).transpose(2, 0, 1)).min(axis=1)
-    label = np.where(defect < DISC_NM, 1 + NAMES.index(str(field["true"][0])), 0)
-    border = np.minimum(field["atoms"], SIZE_NM - field["atoms"]).min(axis=1)[keep]
-    asked = (away[keep] < 0.75) & (border > 0.15) & (np.abs(defect - DISC_NM) > 0.03)
-    weight = np.where(label > 0, 1.0, 0.25) * asked
+    label, clear = (each[keep] for each in labels(field))
+    weight = np.where(label > 0, 1.0, 0.25) * ((away[keep] < 0.75) & clear)
     step = (place[edges[1]] - place[edges[0]]) / bond
     return tuple(map(torch.tensor, (field["inputs"][keep], edges, step.astype(np.float32), label, weight)))
 
@@ -123,16 +132,32 @@ def learned(fields: list[Field], steps: int) -> AtomNet:
 
 
 @torch.no_grad()
-def by_graph(net: AtomNet, field: Field) -> tuple[Array, Array]:
-    """Return names and places (nm) of the groups of bonded atoms that the network holds for parts of defects."""
+def probabilities(net: AtomNet, field: Field) -> Array:
+    """Return the probabilities (N, 11) that the network gives to every atom."""
     edges, bond = edges_of(field)
     step = (field["straight"][edges[1]] - field["straight"][edges[0]]) / bond
     tensors = (torch.tensor(each) for each in (field["inputs"], edges, step.astype(np.float32)))
-    p = torch.softmax(net(*tensors), dim=1).numpy()
+    return torch.softmax(net(*tensors), dim=1).numpy()
+
+
+def groups(field: Field, p: Array) -> tuple[Array, Array, Array]:
+    """Return names, places (nm) and sureness 0..1 of the groups of atoms next to one another that are rather in a
+    defect than not: a cluster is where its silicon is, and an answer is as sure as its share of all names.
+    """
+    edges, bond = edges_of(field)
     inside = p[:, 0] < 0.5
-    joined = edges[:, inside[edges].all(axis=0) & (np.hypot(*step.T) < 1.45)]
+    length = np.hypot(*(field["straight"][edges[1]] - field["straight"][edges[0]]).T)
+    joined = edges[:, inside[edges].all(axis=0) & (length < 1.45 * bond)]
     links = csr_array((np.ones(joined.shape[1]), tuple(joined)), shape=(len(p), len(p)))
     group = connected_components(links, directed=False)[1]
-    groups = [rows for each in np.unique(group[inside]) if len(rows := np.flatnonzero(inside & (group == each))) > 2]
-    names = [NAMES[int(p[rows, 1:].sum(axis=0).argmax())] for rows in groups]
-    return np.array(names), np.array([field["atoms"][rows].mean(axis=0) for rows in groups]).reshape(-1, 2)
+    rows = [rows for each in np.unique(group[inside]) if len(rows := np.flatnonzero(inside & (group == each))) > 2]
+    weight = np.array([p[each, 1:].sum(axis=0) for each in rows]).reshape(-1, len(NAMES))
+    silicon = [each[field["inputs"][each, 1] > 0] for each in rows]
+    places = [field["atoms"][si if len(si) else each].mean(axis=0) for si, each in zip(silicon, rows, strict=True)]
+    sure = weight.max(axis=1, initial=0) / weight.sum(axis=1)
+    return np.array(NAMES)[weight.argmax(axis=1)], np.array(places).reshape(-1, 2), sure
+
+
+def by_graph(net: AtomNet, field: Field) -> tuple[Array, Array]:
+    """Return names and places (nm) of the defects by the network."""
+    return groups(field, probabilities(net, field))[:2]

@@ -20,26 +20,32 @@ from micrograph.recipes import find_recipe
 
 def library(folder: Path, radius_nm: float = 0.15) -> float:
     """Return the share of crops in which the defect at the stored place carries the folder's name; print the others."""
-    import h5py
-
     recipe = find_recipe("graphene-dopants")
     predict = load_predictor(recipe.model.weights or "")
     files = sorted(folder.glob("*/*.hdf5"))
     right = 0
     for path in files:
-        with h5py.File(path) as file:
-            image = np.asarray(file["nn_input"][0, :, :, 0], np.float32)
-            pixel = float(file["nn_input"].attrs["scan size"]) / 1e3 / image.shape[1]
-            rows = file[next(key for key in file if "coord" in key)][()]
-        centre = np.array([[float(row[1]), float(row[0])] for row in rows if row[2] == b"Si"]).mean(axis=0) * pixel
-        defects = recipe.objects(predict(Frame(image, 0, Calibration(pixel_nm=pixel, voltage_kV=60.0))))["defects"]
-        near = defects[np.hypot(defects["y_nm"] - centre[0], defects["x_nm"] - centre[1]) < radius_nm]
+        frame, (y, x) = crop(path)
+        defects = recipe.objects(predict(frame))["defects"]
+        near = defects[np.hypot(defects["y_nm"] - y, defects["x_nm"] - x) < radius_nm]
         if path.parent.name in set(near["name"]):
             right += 1
         else:
             print(f"{path.parent.name}/{path.name}: found {', '.join(near['name']) or 'nothing'}")
     print(f"{right} of {len(files)} crops carry the folder's name ({right / len(files):.1%})")
     return right / len(files)
+
+
+def crop(path: Path) -> tuple[Frame, tuple[float, float]]:
+    """Return a file of a library of crops: the image, and where (nm) the middle of its silicon is stored to be."""
+    import h5py
+
+    with h5py.File(path) as file:
+        image = np.asarray(file["nn_input"][0, :, :, 0], np.float32)
+        pixel = float(file["nn_input"].attrs["scan size"]) / 1e3 / image.shape[1]
+        rows = file[next(key for key in file if "coord" in key)][()]
+    y, x = np.array([[float(row[1]), float(row[0])] for row in rows if row[2] == b"Si"]).mean(axis=0) * pixel
+    return Frame(image, 0, Calibration(pixel_nm=pixel, voltage_kV=60.0)), (float(y), float(x))
 
 
 def lattice(path: Path, pixel_nm: float | None, a_nm: float) -> float:

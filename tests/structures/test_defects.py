@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from micrograph.core import BadInput
-from micrograph.structures import DEFECTS, named_defect, sites_of
+from micrograph.structures import DEFECTS, named_defect, side_by_side, sites_of
 
 SIZE_NM = 3.0
 #: Rings that differ from the six-fold ones around each defect (a bond is any contact within the usual cut-offs).
@@ -78,6 +78,17 @@ def test_many_defects_lie_apart_in_the_field():
     apart = np.hypot(*(places[:, None] - places).transpose(2, 0, 1))[~np.eye(6, dtype=bool)]
     assert (sites_of(atoms).label == "Si").sum() == 6
     assert apart.min() > 1.0 and places.min() > 0 and places.max() < 6
+
+
+def test_defects_of_several_names_lie_side_by_side(rings):
+    names = ("SW", "Si1C3", "V1")
+    atoms, named = side_by_side(names, 5.0, np.random.default_rng(0))
+    sizes, _ = rings(atoms, 5.0)
+    assert tuple(name for name, _, _ in named) == names
+    assert {size: count for size, count in sizes.items() if size != 6} == {5: 2, 7: 2, 12: 1}
+    assert (sites_of(atoms).label == "Si").sum() == 1
+    with pytest.raises(BadInput, match="5-7"):
+        side_by_side(("SW", "5-7"), 5.0, np.random.default_rng(0))
 
 
 def test_two_dislocations_are_two_pentagons_beside_two_heptagons(rings):

@@ -2,7 +2,7 @@
 
 from micrograph.structures.boundary import grain_boundary
 from micrograph.structures.crystal import from_file, zone_axis_of
-from micrograph.structures.defects import DEFECTS, named_defect
+from micrograph.structures.defects import DEFECTS, named_defect, side_by_side
 from micrograph.structures.edges import EDGES, with_edge, with_holes
 from micrograph.structures.film import amorphous_carbon
 from micrograph.structures.graphene import graphene, with_silicon, with_vacancies
@@ -56,6 +56,7 @@ __all__ = [
     "relaxed",
     "roughened",
     "seen_along",
+    "side_by_side",
     "sites_of",
     "tmd",
     "tubes_between",

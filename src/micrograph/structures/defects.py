@@ -7,7 +7,7 @@ V1, V2: one and two carbons missing (V2 closed to rings 5-8-5); SW: Stone-Wales,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -45,17 +45,37 @@ def named_defect(
     """
     if name not in DEFECTS:
         raise BadInput(f"The defect is '{name}', which is not known: take one of {', '.join(DEFECTS)}.")
+    if name != "5-7":
+        return side_by_side((name,) * count, size_nm, rng, rotation_deg=rotation_deg, margin_nm=margin_nm)
     places = _places(field(size_nm), count, rng)
     rotation = float(rng.uniform(0, 60)) if rotation_deg is None else rotation_deg
-    if name == "5-7":
-        return dislocations(size_nm, places, rng, rotation_deg=rotation, margin_nm=margin_nm)
+    return dislocations(size_nm, places, rng, rotation_deg=rotation, margin_nm=margin_nm)
+
+
+def side_by_side(
+    names: Sequence[str],
+    size_nm: Size,
+    rng: np.random.Generator,
+    *,
+    rotation_deg: float | None = None,
+    margin_nm: float = MARGIN_NM,
+) -> tuple[Atoms, list[Named]]:
+    """Return a sheet as `named_defect` does, with one defect of each of `names`, any of `DEFECTS` but 5-7.
+
+    Raises `BadInput` for another name and where they do not fit.
+    """
+    if unknown := [name for name in names if name not in _MAKERS]:
+        raise BadInput(f"The defect is '{unknown[0]}', which cannot be drawn here: take some of {', '.join(_MAKERS)}.")
+    places = _places(field(size_nm), len(names), rng)
+    rotation = float(rng.uniform(0, 60)) if rotation_deg is None else rotation_deg
     shift = (float(rng.uniform(0, 0.25)), float(rng.uniform(0, 0.25)))
     sheet = graphene(size_nm, rotation_deg=rotation, shift_nm=shift, margin_nm=margin_nm)
     points = points_of(sheet)
     draft = _Draft(Network(points, sheet.numbers, bonded(points)))
-    touched = [_MAKERS[name](draft, draft.nearest(place), rng) for place in places]
+    touched = [_MAKERS[name](draft, draft.nearest(place), rng) for name, place in zip(names, places, strict=True)]
     network, row = draft.finished(np.array([points[atoms].mean(axis=0) for atoms in touched]))
-    return network.atoms(), [(name, *_centre(network, points, row, atoms)) for atoms in touched]
+    centres = [_centre(network, points, row, atoms) for atoms in touched]
+    return network.atoms(), [(name, *centre) for name, centre in zip(names, centres, strict=True)]
 
 
 def _places(size: tuple[float, float], count: int, rng: np.random.Generator) -> Array:

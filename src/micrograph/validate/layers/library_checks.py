@@ -20,6 +20,8 @@ from micrograph.validate.metrics import match
 from micrograph.validate.trials import Answer, Reference, Trial, dose_text
 
 if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.random import Generator
     from pandas import DataFrame
 
 Array = NDArray[np.float64]
@@ -62,17 +64,20 @@ class NamedFields:
         from micrograph.structures import named_defect
 
         count = min(self.count, _FEW.get(name, self.count))
-        atoms, defects = named_defect(name, self.size_nm, rng, count=count)
+        return self.shown(name, *named_defect(name, self.size_nm, rng, count=count), rng)
+
+    def shown(self, name: str, atoms: Atoms, defects: Sequence[tuple[str, float, float]], rng: Generator) -> Shown:
+        """Return a sheet of `atoms` with its named places (nm) as these fields show it."""
         scan = Scan(dose_e_per_A2=self.dose_e_per_A2, affine=self.affine)
         distortion = draw_distortion(scan, (self.size_nm, self.size_nm), rng)
         atoms = distortion.move_atoms(atoms)
-        place = distortion.move(np.array([[y, x] for _, y, x in defects]))
+        place = distortion.move(np.array([[y, x] for _, y, x in defects]).reshape(-1, 2))
         side = round(self.size_nm / self.pixel_nm)
         fraction = adf(atoms, self.microscope, pixel_nm=self.pixel_nm, shape=(side, side), thermal_nm=_THERMAL_NM)
         seen = ((y_x := atoms.positions[:, 1::-1] / 10) > 0).all(axis=1) & (y_x < self.size_nm).all(axis=1)
         label = np.array(atoms.get_chemical_symbols())  # type: ignore[no-untyped-call]
         sites = Sites(y_x[seen, 0], y_x[seen, 1], label[seen])
-        named = tuple((name, float(y), float(x)) for y, x in place)
+        named = tuple((of, float(y), float(x)) for (of, _, _), (y, x) in zip(defects, place, strict=True))
         reference = Reference(name, fraction, self.pixel_nm, sites, named, self.microscope, _THERMAL_NM)
         return Shown(reference, scan.dose_e_per_A2, expose(fraction, scan, self.pixel_nm, rng))
 
