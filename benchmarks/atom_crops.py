@@ -72,6 +72,8 @@ def _taught(field: Field) -> tuple[Tensor, Array, Array, Array]:
 @torch.no_grad()
 def crop_probabilities(net: Encoder, field: Field, places_nm: Array) -> Array:
     """Return the probabilities (N, 11) that the encoder gives to places (N, 2)."""
+    if not len(places_nm):
+        return np.empty((0, 1 + len(NAMES)))
     image = image_of(field)
     parts = [
         net(crops(image, some, np.broadcast_to(np.eye(2), (len(some), 2, 2))), torch.zeros(len(some), 1))[0]
