@@ -202,7 +202,6 @@ def _process(entry: h5py.Group, record: Mapping[str, Any], folder: Path) -> None
         "program": "micrograph", "version": used.get("micrograph", "unknown"), "date": ended, "sequence_index": 1,
     }  # fmt: skip
     process = group(entry, "process", "NXprocess", said)
-    process["program"].attrs.update(version=said["version"], program_url=NOT_RECORDED)
     settings = {name: (_plain(value), "") for name, value in key.get("settings", {}).items()}
     parameters(process, "settings", {"recipe": (record["recipe"]["name"], "")} | settings)
     kind, _, digest = str(key.get("weights", "")).partition(":")

@@ -74,10 +74,13 @@ def _sized(name: str, sizes: Mapping[str, int], step_nm: float | None) -> dict[s
 
 
 def name_concepts(entry: h5py.Group) -> None:
-    """Let signal and axis of every NXdata be found by the names DATA and AXISNAME too, as links.
+    """Let signal and axis of every NXdata be found by the names DATA and AXISNAME too, as links, and tell the program.
 
-    NXspm allows any name, but pynxtools 0.16 misses units of fields that are not called as the concept is.
+    NXspm allows any name, but pynxtools 0.16 misses units of fields that are not called as the concept is. Version and
+    address of the program are attributes that NXspm asks for and NXem does not know.
     """
+    process = entry["process"]
+    process["program"].attrs.update(version=process["version"][()], program_url=NOT_RECORDED)
     for data in entry.values():
         if data.attrs.get("NX_class") == "NXdata" and "signal" in data.attrs:
             data["DATA"] = data[data.attrs["signal"]]
