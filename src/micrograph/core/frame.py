@@ -92,7 +92,7 @@ class Recording:
         height, width = (size // number for size in self.shape[-2:])
         return replace(
             self,
-            read=lambda index: binned(np.asarray(self.read(index), np.float32), number),
+            read=lambda index: binned(np.asarray(self.read(index)), number),
             calibration=self.calibration.binned(number),
             shape=(*self.shape[:-2], height, width),
             dtype="float32",
@@ -163,10 +163,10 @@ class Recording:
         return replace(self, calibration=self.calibration.with_known(**values))
 
 
-def binned(image: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+def binned(image: NDArray[Any], number: int) -> NDArray[np.float32]:
     """Return the means (..., H // n, W // n) of blocks of n x n pixels; what is left over at the far ends is cut."""
     height, width = (size // number for size in image.shape[-2:])
     cut = image[..., : height * number, : width * number]
     blocks = cut.reshape(*image.shape[:-2], height, number, width, number)
-    means: NDArray[np.float32] = blocks.mean(axis=(-3, -1))
+    means: NDArray[np.float32] = blocks.mean(axis=(-3, -1), dtype=np.float32)  # without a copy in float32
     return means

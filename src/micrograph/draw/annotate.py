@@ -27,6 +27,8 @@ MOST_RINGS = 400
 BLANK = 40
 _GROUND, _TEXT = (18, 18, 18), (240, 240, 240)
 _FINE = 4
+#: Rows of a frame that are turned into grey values at once: a frame may be large.
+_STRIP = 512
 #: Tracks share so many colours; an outline without a track is grey.
 _COLORS, _TRACKLESS = 7, "#B8B8B8"
 
@@ -165,11 +167,11 @@ class Painter:
 
     def _image(self, frame: Frame) -> Image.Image:
         low, high = self.limits
-        data = frame.data.astype(np.float32)  # one copy of a frame that may be large, and no other
-        data -= np.float32(low)
-        data *= np.float32(255 / (high - low))
-        np.nan_to_num(data, copy=False, posinf=255, neginf=0)
-        grey = Image.fromarray(np.clip(data, 0, 255, out=data).astype(np.uint8))
+        values = np.empty(frame.data.shape, np.uint8)
+        for top in range(0, len(values), _STRIP):
+            strip = (frame.data[top : top + _STRIP] - low) * (255 / (high - low))
+            values[top : top + _STRIP] = np.clip(np.nan_to_num(strip, posinf=255, neginf=0), 0, 255)
+        grey = Image.fromarray(values)
         grey = grey.resize(self.size, Image.Resampling.BICUBIC if self.scale > 1 else Image.Resampling.BOX)
         if not self.drift:
             return grey
