@@ -11,12 +11,17 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from micrograph.core import Calibration, Recording
 from micrograph.recipes import find_recipe
 from micrograph.run import Predict, Searcher, learned
 from micrograph.simulate import Microscope, ParticleSampler, Scan, adf, expose
 from micrograph.structures import tmd, with_chalcogen_vacancies, with_dopants
+
+#: The suite says the same of the same code: examples follow from the tests, not from chance.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def defective_layer(size_px: int = 256, pixel_nm: float = 0.02, seed: int = 3) -> Recording:
