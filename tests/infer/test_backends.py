@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,3 +162,21 @@ def test_a_gpu_whose_memory_was_measured_wrongly_still_answers() -> None:
 def test_a_processor_computes_one_image_at_a_time() -> None:
     batch, processor = np.ones((3, 1, 4, 4), np.float32), Gpu(most=100)
     assert np.array_equal(in_pieces(processor, lambda batch: 1)(batch)[0], 2 * batch) and processor.asked == [1, 1, 1]
+
+
+#: A network is loaded here, dropped by another thread, and a signal is answered.
+DROPPED = """
+import gc, os, signal, threading
+from micrograph.infer import load_predictor
+kept = [load_predictor("particles-1", backend_name="openvino")]
+thread = threading.Thread(target=lambda: (kept.clear(), gc.collect()))
+thread.start(), thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("answered", flush=True))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_signal_is_answered_after_another_thread_dropped_a_network() -> None:
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "answered\n"), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
@@ -72,8 +73,7 @@ def openvino_backend(checkpoint: Checkpoint, threads: int | None = None) -> Comp
 
     A network is compiled once for every shape of batch that comes.
     """
-    openvino, jit = openvino_module(), cast(Any, torch.jit)
-    core = openvino.Core()
+    openvino, core, jit = openvino_module(), openvino_core(), cast(Any, torch.jit)
     channels = cast(NetSpec, checkpoint.spec).channels
     probe = _probe(checkpoint)
     net: Any = network(checkpoint)
@@ -96,6 +96,17 @@ def openvino_module() -> Any:
     import openvino
 
     return openvino
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """Return the one core of this process, which lives as long as it does.
+
+    Its processor plugin gives the thread that loads it a stack for signals, and takes that memory back when it is
+    dropped. If another thread drops it, the next signal that Python answers (Ctrl-C, the end of a child) kills the
+    process.
+    """
+    return openvino_module().Core()
 
 
 def openvino_options(precision: str, threads: int | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from micrograph.core import BadInput, Flag, Frame, MissingCalibration, Prediction
 from micrograph.infer.at_once import in_pieces
-from micrograph.infer.backends import on_gpu, openvino_module, openvino_options, torch_device
+from micrograph.infer.backends import on_gpu, openvino_core, openvino_module, openvino_options, torch_device
 from micrograph.nets import Checkpoint, EncoderSpec
 from micrograph.nets.encoder import Encoder, seen_by
 from micrograph.nets.encoder_spec import COVARIANCE
@@ -176,7 +176,7 @@ def openvino_encoder(checkpoint: Checkpoint, threads: int | None = None) -> Enco
         traced = cast(Any, torch.jit).trace(net, example, check_trace=False)
         sizes = [[-1, *part.shape[1:]] for part in probe]
         model = openvino.convert_model(traced, example_input=example, input=sizes)
-    compiled = openvino.Core().compile_model(model, "CPU", openvino_options("f32", threads))
+    compiled = openvino_core().compile_model(model, "CPU", openvino_options("f32", threads))
 
     def compute(images: Array, known: Array) -> tuple[Array, Array]:
         answer = compiled((images, known))
