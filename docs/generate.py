@@ -177,7 +177,6 @@ def bench_table() -> str:
     lines = ["| benchmark | number | unit | bound | | how |", "|---|---|---|---|---|---|"]
     for row in json.loads(path.read_text()):
         verdict = "" if row.get("bound") is None else ("pass" if row["passed"] else "falls short")
-        bound = row.get("bound_text", "-")
         bound = row.get("bound_text") or "-"
         cells = (row["name"], number(row["value"]), row["unit"], bound, verdict, row.get("detail", ""))
         lines.append(f"| {' | '.join(cells)} |")
