@@ -12,7 +12,7 @@ import pytest
 from micrograph.core import BadInput, Calibration, Recording
 from micrograph.features.diffraction.pattern_bank import make_bank, period_of
 from micrograph.features.diffraction.pattern_fit import Geometry, PatternFit, Prepared, expected, fit_pattern
-from micrograph.features.diffraction.pattern_start import likely_places, measured_pattern
+from micrograph.features.diffraction.pattern_start import find_discs, likely_places, measured_pattern
 from micrograph.features.diffraction.pattern_tables import PatternRow
 from micrograph.infer.patterns import MODEL_NM, PatternLibrary, predictor_of
 from micrograph.report.scans import scan_figures
@@ -144,3 +144,9 @@ def test_a_cell_that_is_not_orthogonal_is_refused() -> None:
     atoms.cell[0, 1] = 1.0
     with pytest.raises(BadInput, match="not orthogonal"):
         zone_of(atoms, 200.0)
+
+
+def test_a_pattern_whose_bright_parts_all_lie_far_from_their_middle_has_its_heart_there() -> None:
+    y, x = np.mgrid[:96, :96] - 47.5
+    ring = np.where(np.abs(np.hypot(y, x) - 40) < 2, 100.0, 0.0)
+    assert find_discs(ring, radius_px=6.0, most_px=20.0)[0] == pytest.approx((47.5, 47.5), abs=0.5)

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 #: Parts given to each worker ahead of what is folded, and how often a part may outlive its worker.
 _AHEAD, _RETRIES = 2, 3
-#: What every worker's process is told: one thread each, as there is one worker a core.
+#: What every worker's process is told: one thread each, as there is one worker a core, and none to watch that one.
 _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_UNWATCHED = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 
 
 #: In a worker: what it made of the work that it does, by what the work is.
@@ -61,8 +62,20 @@ class Crew:
         self, recipe: Recipe, path: Path, request: Request, folder: Path, progress: Advance = silent
     ) -> Elsewhere:
         """Return what works through the parts of the recording at a path; results go into `folder`."""
-        work = Work(path.resolve(), request, folder.resolve(), bool(request.maps or recipe.images))
-        return functools.partial(self._tables, work, progress)
+        return functools.partial(self._tables, _work(recipe, path, request, folder), progress)
+
+    def prepare(self, recipe: Recipe, path: Path, request: Request, folder: Path) -> None:
+        """Let every worker make its network now, beside what this process has to do before the first part.
+
+        A model that is yet to be learned from the recording is left for later.
+        """
+        import distributed
+
+        dask: Any = distributed
+        if recipe.learner is None or request.weights:
+            work = _work(recipe, path, request, folder)
+            for address in self.client.scheduler_info(n_workers=-1)["workers"]:
+                dask.fire_and_forget(self.client.submit(_prepared, work, workers=[address], pure=False))
 
     def _tables(
         self, work: Work, progress: Advance, parts: Sequence[Part], plan: Mapping[str, Any]
@@ -92,6 +105,10 @@ class Crew:
         return tables
 
 
+def _work(recipe: Recipe, path: Path, request: Request, folder: Path) -> Work:
+    return Work(path.resolve(), request, folder.resolve(), bool(request.maps or recipe.images))
+
+
 @contextlib.contextmanager
 def crew(workers: int, cluster: str | None = None, memory: str | None = None) -> Iterator[Crew]:
     """Hire workers: so many processes of this machine, or those of a running Dask cluster at an address.
@@ -119,7 +136,7 @@ def crew(workers: int, cluster: str | None = None, memory: str | None = None) ->
     limit: Any = {} if memory is None else {"memory_limit": memory.replace(" ", "")}
     with (
         dask.LocalCluster(
-            n_workers=workers, threads_per_worker=1, env=_ALONE, silence_logs=logging.CRITICAL,
+            n_workers=workers, threads_per_worker=1, env=_ALONE | _UNWATCHED, silence_logs=logging.CRITICAL,
             dashboard_address="127.0.0.1:0", host="127.0.0.1", **limit,
         ) as local,
         dask.Client(local) as client,
@@ -133,6 +150,12 @@ def part_of(work: Work, part: Part, plan: Mapping[str, Any]) -> Tables:
 
     recipe, recording, predict = _ready(work)
     return observed_part(recipe, recording, predict, work.folder, plan, part)
+
+
+def _prepared(work: Work) -> None:
+    """Make in a worker what the parts will need; what goes wrong is told with the first part."""
+    with contextlib.suppress(Exception):
+        _ready(work)
 
 
 def _ready(work: Work) -> tuple[Recipe, Recording, Predict]:

@@ -48,8 +48,10 @@ def analyze_paths(
         require_suited(recipe, recording.calibration)
     folders = folders_for(paths, out)
     require_folder(out)
-    known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
     with hired(recipe, request, tell) as crew:
+        if crew is not None:
+            crew.prepare(recipe, paths[0], request, folders[0])
+        known = None if recipe.learner and not request.weights else predictor(recipe, request.weights, request.device)
         for path, recording, folder in zip(paths, recordings, folders, strict=True):
             shown = progress(recording.name)
             others = None if crew is None else crew.elsewhere(recipe, path, request, folder, shown)

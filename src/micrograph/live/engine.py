@@ -26,7 +26,7 @@ from micrograph.live.source import Arrival, Opened, Source
 from micrograph.live.waiting import Policy, Waiting
 from micrograph.run.analyze import LazyTables, RunSettings
 from micrograph.run.binning import suitably_binned
-from micrograph.run.finishing import RECORD, keep_images, record_of, write_tables
+from micrograph.run.finishing import RECORD, keep_images, record_of, write_over_time, write_tables
 from micrograph.run.record import Tally, key_for, read_json, write_json
 from micrograph.run.streaming import Predict, check_promises, frame_tables, predicted, require_calibration
 from micrograph.run.trusting import trusted
@@ -256,7 +256,7 @@ class Engine:
         parts, tally = work.ledger.close(), Tally()
         for part in parts:
             tally.add(part.read()["frames"])
-        rows = write_tables(self.recipe, self.folder, parts, over_time)
+        rows = write_tables(self.recipe, self.folder, parts) | write_over_time(self.recipe, self.folder, over_time)
         record = record_of(self.recipe, self.predict, work.key, tally, rows, (*work.notes, *self._doubts))
         record["source"] = work.opened.metadata.get("path") and str(work.opened.metadata["path"])
         record["seconds"] = round(seconds, 3)

@@ -8,6 +8,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from micrograph.core import BadInput, Prediction, Recording
 from micrograph.core.provenance import made_folder
 from micrograph.run.budget import batch_within, frame_bytes
-from micrograph.run.finishing import IMAGES, MAPS, RECORD, keep_images, record_of, write_tables
+from micrograph.run.finishing import IMAGES, MAPS, RECORD, keep_images, record_of, write_over_time, write_tables
 from micrograph.run.parts import Part, fold_part, joined, parts_of
 from micrograph.run.recipe import Recipe, Tables
 from micrograph.run.record import Tally, key_of, read_json, require_same, write_json
@@ -214,9 +215,7 @@ class _Run:
             tables = part.read()
             tally.add(tables["frames"])
             state = fold_part(self.recipe.summary, state, tables)
-        over_time = self.recipe.summary.result(state)
-        check_promises(self.recipe, over_time, final=True)
-        rows = write_tables(self.recipe, self.folder, parts, over_time, maps=self.key["plan"]["maps"])
+        rows = self._written(parts, state)
         notes = (*self.recording.metadata.get("notes", ()), *self.doubts)
         record = record_of(self.recipe, self.predict, self.key, tally, rows, notes)
         record["source"] = self.recording.metadata.get("path") and str(self.recording.metadata["path"])
@@ -224,6 +223,14 @@ class _Run:
         write_json(self.folder / RECORD, record)
         self.forget()
         return record
+
+    def _written(self, parts: list[Part], state: Any) -> dict[str, int]:
+        """Write all tables, those of the parts beside the summary; return the rows of each."""
+        with ThreadPoolExecutor(1) as beside:
+            merged = beside.submit(write_tables, self.recipe, self.folder, parts, maps=self.key["plan"]["maps"])
+            over_time = self.recipe.summary.result(state)
+            check_promises(self.recipe, over_time, final=True)
+            return merged.result() | write_over_time(self.recipe, self.folder, over_time)
 
     def observed(self, part: Part) -> Tables:
         """Return the tables of the frames of one part, telling the progress after each."""

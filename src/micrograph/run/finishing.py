@@ -18,27 +18,32 @@ RECORD, MAPS, IMAGES = "run.json", "maps.zarr", "images.zarr"
 TIFFS = "images"
 
 
-def write_tables(
-    recipe: Recipe, folder: Path, parts: list[Part], over_time: Tables, *, maps: bool = False
-) -> dict[str, int]:
-    """Put the final tables in place of those of an older run in `folder` and return how many rows each has."""
-    from micrograph.io import write_table, write_tiffs
+def write_tables(recipe: Recipe, folder: Path, parts: list[Part], *, maps: bool = False) -> dict[str, int]:
+    """Put the tables, maps and images of all parts in place of those of an older run; return the rows of each table."""
+    from micrograph.io import write_tiffs
 
     _clear(folder, maps)
-    answers = recipe.task.answers
-    for name in tables_of(parts):
+    names = tables_of(parts)
+    for name in names:
         for half_written in folder.glob(f".{name}-????????.*"):
             half_written.unlink()
-    rows = {name: merge(parts, name, folder / name, answers.get(name, ())) for name in tables_of(parts)}
-    for name, table in over_time.items():
-        write_table(table, folder / name, answers.get(name, ()))
+    rows = {name: merge(parts, name, folder / name, recipe.task.answers.get(name, ())) for name in names}
     for store in (MAPS, IMAGES):
         if (kept := parts[0].folder / store).exists():
             shutil.rmtree(folder / store, ignore_errors=True)
             kept.replace(folder / store)
     if (folder / IMAGES).exists():
         write_tiffs(folder / IMAGES, folder / TIFFS)
-    return rows | {name: len(table) for name, table in over_time.items()}
+    return rows
+
+
+def write_over_time(recipe: Recipe, folder: Path, tables: Tables) -> dict[str, int]:
+    """Write what all frames say together beside the tables of `write_tables`; return the rows of each table."""
+    from micrograph.io import write_table
+
+    for name, table in tables.items():
+        write_table(table, folder / name, recipe.task.answers.get(name, ()))
+    return {name: len(table) for name, table in tables.items()}
 
 
 def _clear(folder: Path, maps: bool) -> None:

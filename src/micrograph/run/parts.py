@@ -1,13 +1,13 @@
 """A recording in parts: each is written as it finishes, so that rows are on disk early and a killed run can go on.
 
-Parts are Arrow files, which cost a fifth of what Parquet does to write; the results that are merged from them are
-Parquet and CSV.
+Parts are Arrow files as they lie in memory, which cost a tenth of what Parquet does to write; the results that are
+merged from them are Parquet and CSV.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from micrograph.core import Column, Flag
 from micrograph.core.provenance import whole
+from micrograph.run.recipe import FoldsMany
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,27 +50,55 @@ class Part:
         """Write all tables of this part, 'frames' last."""
         import pyarrow as pa
 
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
         for name in sorted(tables, key=lambda name: (name == "frames", name)):
             table = _arrow(tables[name])
             with (
                 whole(self.path(name)) as temporary,
                 pa.OSFile(str(temporary), "wb") as sink,
-                pa.ipc.new_file(sink, table.schema, options=options) as writer,
+                pa.ipc.new_file(sink, table.schema) as writer,
             ):
                 writer.write_table(table)
 
     def read(self) -> Tables:
-        """Return the tables of a finished part."""
+        """Return the tables of a finished part, each read when it is asked for."""
         ending = self.path("").name
         paths = sorted(self.folder.glob(f"*{ending}"))
-        return {path.name.removesuffix(ending): _read(path).to_pandas() for path in paths}
+        return PartTables({path.name.removesuffix(ending): path for path in paths})
 
     def remove(self) -> None:
         """Remove all files of this part, 'frames' first, so that it is not finished any more."""
         ending = self.path("").name
         for path in sorted(self.folder.glob(f"*{ending}"), key=lambda path: path != self.path("frames")):
             path.unlink()
+
+
+@dataclass(frozen=True)
+class PartTables(Mapping[str, "DataFrame"]):
+    """The tables of a part by name, from their files; one that was read is kept, one that nobody asks for costs none.
+
+    Folds rarely ask for outlines, which are most of what a part holds.
+    """
+
+    paths: Mapping[str, Path]
+    known: dict[str, DataFrame] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> DataFrame:
+        """Return the table called `name`."""
+        if name not in self.known:
+            self.known[name] = _read(self.paths[name]).to_pandas()
+        return self.known[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a table, reading none."""
+        return name in self.paths
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the tables."""
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        """Number of tables."""
+        return len(self.paths)
 
 
 def _arrow(table: DataFrame) -> pa.Table:
@@ -125,14 +154,16 @@ def joined(tables: list[Tables]) -> dict[str, DataFrame]:
 
 
 def fold_part(fold: Fold[Any], state: Any, tables: Tables) -> Any:
-    """Return the state after the usable frames of a part, stepped one by one in order."""
+    """Return the state after the usable frames of a part, in order: at once where the fold can, else one by one."""
     rows = tables["frames"]
+    bad = (rows["flags"].to_numpy(np.int64) & np.int64(Flag.BAD_FRAME)) != 0
+    if isinstance(fold, FoldsMany) and not bad.any():
+        return fold.steps(state, tables)
     groups = {name: dict(iter(table.groupby("frame"))) for name, table in tables.items()}
     empty = {name: table.iloc[:0] for name, table in tables.items()}
-    for index, flags in zip(rows["frame"], rows["flags"], strict=True):
-        if not np.int64(flags) & np.int64(Flag.BAD_FRAME):
-            frame = {name: groups[name].get(index, empty[name]).reset_index(drop=True) for name in tables}
-            state = fold.step(state, frame)
+    for index in rows["frame"][~bad]:
+        frame = {name: groups[name].get(index, empty[name]).reset_index(drop=True) for name in tables}
+        state = fold.step(state, frame)
     return state
 
 

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from micrograph.core import BadInput, Prediction, Sampler, Task, parse_quantity
 from micrograph.run.learning import Learner, Preparer, Searcher, SelfTaught
@@ -62,6 +62,15 @@ class Fold(Protocol[State]):
 
     def result(self, state: State) -> Tables:
         """Return what all frames that went into `state` say together."""
+        ...
+
+
+@runtime_checkable
+class FoldsMany(Protocol[State]):
+    """A `Fold` that takes several frames at once, for less than `step` costs for each of them."""
+
+    def steps(self, state: State, tables: Tables) -> State:
+        """Return the state after several more frames, in order; rows of `tables` are told apart by ``frame``."""
         ...
 
 

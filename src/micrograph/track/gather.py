@@ -23,18 +23,18 @@ Records = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Gathered:
-    """All frames so far: a chain in which each state holds one frame and the state before it, so a step copies nothing.
+    """All frames so far: a chain in which each state holds one step and the state before it, so a step copies nothing.
 
-    `rows` are the records of the frame by table; `names` the words of the text columns, which rows hold as numbers.
+    `rows` are the records of the step by table, each with its frame; `names` the words of the text columns, which rows
+    hold as numbers.
     """
 
     before: Gathered | None = None
-    frame: int = -1
     rows: Mapping[str, Records] = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
     def chain(self) -> list[Gathered]:
-        """Return the states of all frames, in order."""
+        """Return the states of all steps, in order."""
         return [state for state in self._backwards() if state.before is not None][::-1]
 
     def _backwards(self) -> Iterator[Gathered]:
@@ -45,13 +45,13 @@ class Gathered:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a list: a chain would nest as deep as the movie is long."""
-        return _rebuilt, ([(state.frame, state.rows, state.names) for state in self.chain()],)
+        return _rebuilt, ([(state.rows, state.names) for state in self.chain()],)
 
 
-def _rebuilt(frames: list[tuple[int, Mapping[str, Records], tuple[str, ...]]]) -> Gathered:
+def _rebuilt(steps: list[tuple[Mapping[str, Records], tuple[str, ...]]]) -> Gathered:
     state = Gathered()
-    for frame, rows, names in frames:
-        state = Gathered(state, frame, rows, names)
+    for rows, names in steps:
+        state = Gathered(state, rows, names)
     return state
 
 
@@ -60,7 +60,7 @@ class Gather:
     """Collects `tables` over time: start, step, step, ..., then `table` and `frames`.
 
     Of each row the `columns` are kept: numbers as float32, whole numbers as int32, text as a number into a list of
-    words: some 30 bytes a point. Times are kept in double precision. A step costs what the frame costs, not the movie.
+    words: some 30 bytes a point. Times are kept in double precision. A step costs what its frames cost, not the movie.
     """
 
     tables: tuple[str, ...] = ("defects",)
@@ -72,17 +72,18 @@ class Gather:
         return Gathered()
 
     def step(self, state: Gathered, tables: Mapping[str, pd.DataFrame]) -> Gathered:
-        """Return the state after one more frame; its number is that in the table 'frames'."""
+        """Return the state after one more frame, or several; their numbers are those in the table 'frames'."""
         frames = tables["frames"]
         if len(frames) == 0:
             return state
         names = list(state.names)
-        rows = {"frames": _records(frames.iloc[:1], self.frame_columns, names, exact=True)}
-        for table in self.tables:
-            if table in tables:
-                rows[table] = _records(tables[table], self.columns, names)
-        known = state.names if len(names) == len(state.names) else tuple(names)
-        return Gathered(state, int(frames["frame"].iloc[0]), rows, known)
+        rows = {"frames": _records(frames, self.frame_columns, names, exact=True)}
+        for name in self.tables:
+            if name in tables:
+                table = tables[name]
+                numbered = table if "frame" in table else table.assign(frame=np.int64(frames["frame"].iloc[0]))
+                rows[name] = _records(numbered, self.columns, names)
+        return Gathered(state, rows, state.names if len(names) == len(state.names) else tuple(names))
 
     def table(self, state: Gathered, name: str) -> pd.DataFrame:
         """Return one table of all frames: ``frame``, what 'frames' says of its time (``t_s``), and the kept columns."""
@@ -103,8 +104,8 @@ class Gather:
 
     def _joined(self, state: Gathered, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
         chain = [one for one in state.chain() if name in one.rows]
-        counts = [len(one.rows[name]) for one in chain]
-        data: dict[str, Any] = {"frame": np.repeat(np.array([one.frame for one in chain], dtype=np.int64), counts)}
+        frames = [one.rows[name]["frame"] for one in chain]
+        data: dict[str, Any] = {"frame": np.concatenate([np.empty(0, np.int64), *frames])}
         if not chain:
             return pd.DataFrame({**data, **{column: _no_values(column) for column in columns}})
         words = np.array([*state.names, ""], dtype=object)
@@ -118,8 +119,8 @@ class Gather:
 
 
 def _records(table: pd.DataFrame, columns: tuple[str, ...], names: list[str], *, exact: bool = False) -> Records:
-    """Return the rows of `table` as compact records; words that are new are added to `names`."""
-    found = {column: table[column] for column in columns if column in table}
+    """Return the rows of `table` as compact records with their frame; words that are new are added to `names`."""
+    found = {column: table[column] for column in ("frame", *columns) if column in table}
     kept = tuple((column, _kind(values, column, exact)) for column, values in found.items())
     records = np.empty(len(table), dtype=_dtype(kept))
     for column, kind in kept:

@@ -248,14 +248,11 @@ def steady(t_s: ArrayLike, values: ArrayLike) -> Array:
     line = np.polyval(np.polyfit(t - t[0], series, 1), t - t[0])
     part = dct(series - line, norm="ortho")
     size = (2 - 2 * np.cos(np.pi * np.arange(len(t)) / len(t))) ** 2
-    best, course = np.inf, np.zeros(len(t))
-    for strength in 10.0 ** np.arange(-2.0, 10.1, 0.25):
-        kept = 1 / (1 + strength * size)
-        spare = len(t) - _COUNTED * (1 + float(np.sum(kept[1:])))
-        score = float(np.sum(((1 - kept) * part) ** 2)) / spare**2 if spare > 0 else np.inf
-        if score < best * (1 - 1e-9):
-            best, course = score, idct(kept * part, norm="ortho")
-    return np.asarray(line + course)
+    kept = 1 / (1 + 10.0 ** np.arange(-2.0, 10.1, 0.25)[:, None] * size)
+    spare = len(t) - _COUNTED * (1 + np.sum(kept[:, 1:], axis=1))
+    scores = np.where(spare > 0, np.sum(((1 - kept) * part) ** 2, axis=1) / spare**2, np.inf)
+    best = int(np.argmax(scores <= scores.min() * (1 + 1e-9)))
+    return np.asarray(line + idct(kept[best] * part, norm="ortho"))
 
 
 def _without_spikes(series: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +11,8 @@ from micrograph.core import Column, Flag
 from micrograph.features.objects.distributions import QUANTITIES, shapes_table, sizes_table
 from micrograph.features.objects.selection import box_of_ellipse, crowding_acceptance, edge_weights
 from micrograph.features.objects.shape_classes import DESCRIPTORS, learn_shapes
-from micrograph.track.gather import Gather, Gathered
-from micrograph.track.shapes import Outlined
-from micrograph.track.shapes import Shapes as Followed
+from micrograph.track.gather import Gather
+from micrograph.track.shapes import Outlined, Shapes, kept
 from micrograph.track.timeline import Array
 
 #: What table 'classified' promises: one row an object, in the order of table 'objects'.
@@ -30,14 +28,8 @@ _SHARED = 0.05
 #: Outlines that do not show the object's own shape.
 _DOUBTED = int(Flag.EDGE | Flag.LOW_CONFIDENCE | Flag.NO_FIT)
 _SEED = 17
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Running state: the descriptors of all objects, and the objects followed from frame to frame."""
-
-    shapes: Gathered
-    followed: Followed
+#: Columns of 'objects' that the distributions need.
+_COLUMNS = tuple(dict.fromkeys(("id", "y_nm", "x_nm", "angle_deg", "shared", "flags", *QUANTITIES, *DESCRIPTORS)))
 
 
 @dataclass(frozen=True)
@@ -49,38 +41,29 @@ class Population(Outlined):
 
     correct: bool = True
 
-    def start(self) -> Counted:  # type: ignore[override]
-        """Return the state before the first frame."""
-        return Counted(self._shapes.start(), super().start())
-
-    def step(self, state: Counted, tables: Mapping[str, pd.DataFrame]) -> Counted:  # type: ignore[override]
-        """Return the state after one more frame with the tables 'frames', 'objects' and 'outlines'."""
-        return Counted(self._shapes.step(state.shapes, tables), super().step(state.followed, tables))
-
-    def result(self, state: Counted) -> dict[str, pd.DataFrame]:  # type: ignore[override]
+    def result(self, state: Shapes) -> dict[str, pd.DataFrame]:
         """Return the tables of `Outlined`, and 'classified', 'shapes' and 'sizes'."""
-        objects, frames = self._shapes.table(state.shapes, "objects"), self._shapes.frames(state.shapes)
+        frames = self._gather.frames(state.points)
+        objects = kept(self._gather.table(state.points, "objects"), ("t_s", "track", *_COLUMNS))
         classified, sure = self._classified(objects, frames)
-        known = objects.assign(shape=classified["shape"])
         timed = len(frames) > 1 and bool(np.isfinite(frames["t_s"]).all())
-        over_time = super().result(state.followed)
-        if timed:
-            tracks = over_time["tracks"][["frame", "y_nm", "x_nm", "track"]]
-            known = known.merge(tracks.drop_duplicates(["frame", "y_nm", "x_nm"]), "left", ["frame", "y_nm", "x_nm"])
-            known["track"] = known["track"].fillna(-1).astype(np.int64)
+        known = objects.assign(shape=classified["shape"])
+        known = known.astype({"track": np.int64}) if timed else known.drop(columns="track", errors="ignore")
         weights = classified["weight"].to_numpy(float)
         rng = np.random.default_rng(_SEED)
         return {
-            **over_time,
+            **super().result(state),
             "classified": classified,
             "shapes": shapes_table(known[sure], weights[sure]),
             "sizes": sizes_table(known[sure], rng, weights[sure]),
         }
 
     @property
-    def _shapes(self) -> Gather:
-        columns = dict.fromkeys(("id", "y_nm", "x_nm", "angle_deg", "shared", "flags", *QUANTITIES, *DESCRIPTORS))
-        return Gather(("objects",), tuple(columns), ("t_s", "area_nm2", "covered_nm2", "height_nm", "width_nm"))
+    def _gather(self) -> Gather:
+        own = super()._gather
+        columns = dict.fromkeys((*own.columns, *_COLUMNS))
+        frame_columns = dict.fromkeys((*own.frame_columns, "covered_nm2", "height_nm", "width_nm"))
+        return Gather(own.tables, tuple(columns), tuple(frame_columns))
 
     def _classified(self, objects: pd.DataFrame, frames: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the table 'classified' and which objects show their own shape."""

@@ -79,12 +79,15 @@ def find_discs(image: Image, radius_px: float, most_px: float, count: int = 3) -
 def _heart(image: Image, radius: float) -> tuple[float, float]:
     """Return the centre (y, x) of mass of the root of a pattern, of which what is far from its bright part is left out.
 
-    It lies within 2.5 mrad of the disc's middle for tilts of up to 4 mrad, and usually within 1 mrad.
+    It lies within 2.5 mrad of the disc's middle for tilts of up to 4 mrad, and usually within 1 mrad. Where all bright
+    parts are far from their middle, as those of a ring are, that middle is the heart.
     """
     y, x = np.argwhere(image > _BRIGHT * np.percentile(image, 99)).mean(axis=0)
     rows, columns = np.ogrid[: image.shape[0], : image.shape[1]]
     weight = np.sqrt(image) * (np.hypot(rows - y, columns - x) < 1.8 * radius)
     total = float(weight.sum())
+    if total == 0:
+        return float(y), float(x)
     return float((weight * rows).sum()) / total, float((weight * columns).sum()) / total
 
 
