@@ -172,7 +172,7 @@ def test_a_short_recording_and_one_without_scale_get_no_movie(movies: ModuleType
     unknown = Calibration(frame_time_s=1.0)
     plain = movies.recording(12)
     without = type(plain)(plain.read, plain.indices, unknown, plain.shape, name="plain")
-    blind = Recipe(**{**vars(recipe), "objects": lambda prediction: objects(prediction)})
+    blind = replace(recipe, objects=lambda prediction: objects(prediction))
     predicted = analyze(blind, without, lambda f: Prediction(f, {}, {}, 0.02), tmp_path / "blind")
     write_report(predicted)
     assert not list((tmp_path / "blind").rglob("movie.*"))

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 #: Parts given to each worker ahead of what is folded, and how often a part may outlive its worker.
 _AHEAD, _RETRIES = 2, 3
-#: What every worker's process begins with: one thread, as there is one worker a core, and none to watch that one;
-#: memory that was freed is kept for the next frame (Dask gives back what is over 64 kB, which costs a tenth of the time).
+#: What every worker's process begins with: one thread, as there is one worker a core, and none to watch that one.
+#: Freed memory is kept for the next frame: Dask gives back what is over 64 kB, which costs a tenth of the time.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -114,15 +115,20 @@ class TableWriter:
         self._rows = 0
         self._schema: pa.Schema | None = None
         self._sinks: tuple[Any, Any] | None = None
+        # Numbers as text cost more than all else: they are written beside the rest.
+        self._as_text: Future[None] = Future()
+        self._as_text.set_result(None)
 
     def __enter__(self) -> Self:
         """Open the files under temporary names."""
         self._stack.__enter__()
+        self._beside = self._stack.enter_context(ThreadPoolExecutor(1))
         self._files = [self._stack.enter_context(whole(path)) for path in self.paths]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Finish the files and put them in place; after an error leave none."""
+        wait([self._as_text])
         try:
             if kind is None:
                 self._finish()
@@ -179,9 +185,10 @@ class TableWriter:
         assert self._schema is not None
         table = pa.concat_tables(self._waiting).combine_chunks() if self._waiting else self._schema.empty_table()
         parquet, text = self._sinks or self._open()
+        self._as_text.result()
         if table.num_rows:
+            self._as_text = self._beside.submit(text.write_table, table)
             parquet.write_table(table, row_group_size=ROW_GROUP)
-            text.write_table(table)
         self._waiting, self._rows = [], 0
 
     def _open(self) -> tuple[Any, Any]:
@@ -205,6 +212,7 @@ class TableWriter:
         if self._schema is None:
             self._schema = self._annotated(pa.schema([]) if self._empty is None else self._empty.schema)
         self._flush()
+        self._as_text.result()
         for sink in self._sinks or ():
             sink.close()
 

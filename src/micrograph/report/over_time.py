@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micrograph.core import Prediction
+from micrograph.core.memory import give_back
 from micrograph.draw import (
     Curve,
     MovieSettings,
@@ -142,6 +143,7 @@ def write_movies(result: Result, progress: Callable[[int, int], object] | None =
     drift = drift if sample else None
     for suffix, settings in (("mp4", MovieSettings()), ("gif", SMALL)):
         shown, marks = _marks(result, replace(settings, sample=sample))
+        give_back()
         if "outlines" in result.tables:
             shown = replace(shown, outlines=_Outlines(result, shown.most_frames))
         write_movie(paths[suffix], recording, marks, drift, shown, progress if suffix == "mp4" else None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micrograph.core import BadInput, Prediction, Recording
+from micrograph.core.memory import give_back
 from micrograph.core.provenance import made_folder
 from micrograph.run.budget import batch_within, frame_bytes
 from micrograph.run.finishing import IMAGES, MAPS, RECORD, keep_images, record_of, write_over_time, write_tables
@@ -226,6 +227,7 @@ class _Run:
 
     def _written(self, parts: list[Part], state: Any) -> dict[str, int]:
         """Write all tables, those of the parts beside the summary; return the rows of each."""
+        give_back()
         with ThreadPoolExecutor(1) as beside:
             merged = beside.submit(write_tables, self.recipe, self.folder, parts, maps=self.key["plan"]["maps"])
             over_time = self.recipe.summary.result(state)

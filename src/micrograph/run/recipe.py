@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -111,7 +112,7 @@ class Recipe:
         """Return the names of those maps of a prediction that are answers themselves."""
         return tuple(name for name in prediction.maps if self.images == EVERY_MAP or name in self.images)
 
-    @property
+    @functools.cached_property
     def over_time(self) -> tuple[str, ...]:
         """Names of the tables that follow from all frames together."""
         return tuple(self.summary.result(self.summary.start()))
