@@ -3,8 +3,11 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from micrograph.core import Flag
+from micrograph.run.parts import fold_part, joined
 from micrograph.track import BOUNDARIES, RATE_LAW, Outlined
 
 _SPEC = importlib.util.spec_from_file_location("etching", Path(__file__).with_name("etching.py"))
@@ -114,3 +117,31 @@ def test_empty_frames_are_counted():
     for frame in range(3):
         state = fold.step(state, etching.tables([], frame, float(frame)))
     assert fold.result(state)["counts"]["count"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("dt_s", [2.0, np.nan])
+def test_frames_folded_together_give_the_tables_of_frames_folded_one_by_one(movie, dt_s):
+    # One frame shows nothing, in others an object is missed, and of one object every outline is cut.
+    fold, skip = Outlined(), {(i, 5) for i in range(len(movie))} | {(1, 8), (2, 9)}
+    found = []
+    for frame in range(len(movie[0])):
+        outlines = [one[frame] for i, one in enumerate(movie) if (i, frame) not in skip]
+        found.append(etching.tables(outlines, frame, dt_s * frame))
+        found[-1]["objects"].loc[found[-1]["objects"]["id"] == 3, "flags"] = int(Flag.EDGE)
+    one_by_one, together = fold.start(), fold.start()
+    for tables in found:
+        one_by_one = fold.step(one_by_one, tables)
+    for some in (found[:1], found[1:7], found[7:]):
+        together = fold.steps(together, joined(some))
+    expected, tables = fold.result(one_by_one), fold.result(together)
+    assert list(tables) == list(expected)
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(table, expected[name], check_exact=True)
+
+
+def test_a_bad_frame_in_a_part_is_left_out_of_what_is_folded_together(movie):
+    tables = [etching.tables([one[frame] for one in movie], frame, 2.0 * frame) for frame in range(6)]
+    good = Outlined().steps(Outlined().start(), joined([*tables[:3], *tables[4:]]))
+    tables[3]["frames"]["flags"] = int(Flag.BAD_FRAME)
+    found = fold_part(Outlined(), Outlined().start(), joined(tables))
+    pd.testing.assert_frame_equal(Outlined().result(found)["tracks"], Outlined().result(good)["tracks"])

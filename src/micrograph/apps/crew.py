@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Parts given to each worker ahead of what is folded, and how often a part may outlive its worker.
 _AHEAD, _RETRIES = 2, 3
+#: How the system is watched, by Dask in this process and in the workers: seldom, as it costs time of their cores.
+_WATCH = "5s"
 #: What every worker's process begins with: one thread, as there is one worker a core, and none to watch that one.
 #: Freed memory is kept for the next frame: Dask gives back what is over 64 kB, which costs a tenth of the time.
 _ENVIRONMENT = {
@@ -38,6 +40,12 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**27),
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": _WATCH,
+}
+_OWN = {
+    "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+    "distributed.admin.system-monitor.interval": _WATCH,
+    "distributed.worker.profile.enabled": False,
 }
 
 
@@ -145,7 +153,7 @@ def crew(workers: int, cluster: str | None = None, memory: str | None = None) ->
         return
     limit: Any = {} if memory is None else {"memory_limit": memory.replace(" ", "")}
     with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": _ENVIRONMENT}),
+        dask.config.set(_OWN),
         cluster_of(
             n_workers=workers, threads_per_worker=1, silence_logs=logging.CRITICAL,
             dashboard_address="127.0.0.1:0", host="127.0.0.1", **limit,

@@ -104,6 +104,7 @@ class Gather:
 
     def _joined(self, state: Gathered, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
         chain = [one for one in state.chain() if name in one.rows]
+        chain = [one for one in chain if len(one.rows[name])] or chain  # a table without rows may not know its types
         frames = [one.rows[name]["frame"] for one in chain]
         data: dict[str, Any] = {"frame": np.concatenate([np.empty(0, np.int64), *frames])}
         if not chain:
