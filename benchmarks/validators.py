@@ -1,7 +1,7 @@
 """What the validators of other communities say of the files that are written for them.
 
-They are programs of their own (``pip install pynxtools punx bioimageio.core onnxruntime roc-validator``), best in an
-environment of their own: the variable MICROGRAPH_VALIDATORS names the folders in which they are, as PATH does.
+Programs of their own (``pip install pynxtools punx bioimageio.core onnxruntime roc-validator "rocrate<0.14"``),
+best in an environment of their own: MICROGRAPH_VALIDATORS names the folders in which they are, as PATH does.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from micrograph.core import BadInput, Calibration, Recording
 from micrograph.recipes import RECIPES, find_recipe
 from micrograph.share import About, Probe, Specimen, write_crate, write_nexus
 
+#: Puts the context of RO-Crate into the cache of its validator; run by the validator's own Python.
+_CONTEXT = Path(__file__).with_name("crate_context.py")
 ME = About("Vacancies", "A. Person", "https://orcid.org/0000-0002-1825-0097", "https://spdx.org/licenses/CC-BY-4.0")
 FLAKE = Specimen("flake 3", ("W", "S"), "2026-05-01T10:00+02:00", "2026-05-03T10:00+02:00", simulated=True)
 WAFER = Specimen("wafer 1", ("Si",), "2026-05-01T10:00+02:00", "2026-05-03T10:00+02:00", simulated=True)
@@ -40,7 +42,7 @@ def validators(quick: bool) -> list[Measured]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         results = _results(folder)
-        return [*_nexus(results, _scanned(folder), folder), *_crate(results), *_models(folder, quick)]
+        return [*_nexus(results, _scanned(folder), folder), *_crate(results, folder), *_models(folder, quick)]
 
 
 def _results(folder: Path) -> Path:
@@ -74,10 +76,14 @@ def _nexus(results: Path, scanned: Path, folder: Path) -> Iterator[Measured]:
     yield _told("nexus_base", "punx", ["validate", "--report", "ERROR", str(folder / "plain.nxs")], "ERROR 0 ")
 
 
-def _crate(results: Path) -> Iterator[Measured]:
+def _crate(results: Path, folder: Path) -> Iterator[Measured]:
+    """Its validator reads the context of RO-Crate from the web; ro-crate-py beside it has that file too."""
     write_crate(results, ME)
     asked = ["validate", "--profile-identifier", "process-run-crate", "--no-paging", str(results)]
-    yield _told("ro_crate", "rocrate-validator", asked, "is a valid RO-Crate")
+    python = _program("python", beside="rocrate-validator")
+    if python is not None and not subprocess.run([python, str(_CONTEXT), str(folder / "web")], check=False).returncode:
+        asked[1:1] = ["--offline", "--cache-path", str(folder / "web")]
+    yield _told("ro_crate", "rocrate-validator", asked, "is a valid process-run-crate")
 
 
 def _models(folder: Path, quick: bool) -> Iterator[Measured]:
@@ -94,8 +100,7 @@ def _models(folder: Path, quick: bool) -> Iterator[Measured]:
 
 def _told(name: str, program: str, arguments: Sequence[str], passes: str) -> Measured:
     """Return whether a validator says the words with which it passes a file."""
-    path = os.pathsep.join(filter(None, (os.environ.get("MICROGRAPH_VALIDATORS"), os.environ.get("PATH"))))
-    found = shutil.which(program, path=path)
+    found = _program(program)
     if found is None:
         return Measured(name, 0.0, "", detail=f"{program} is not installed: not judged")
     done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
@@ -108,3 +113,12 @@ def _told(name: str, program: str, arguments: Sequence[str], passes: str) -> Mea
         wrong = [line.strip() for line in said.splitlines() if any(mark in line for mark in ("❌", "WARNING", "ERROR"))]
         detail += f": {' '.join((wrong or ['no verdict'])[0].split())}"[:160]
     return Measured(name, float(passed), "", 1.0, True, detail)
+
+
+def _program(name: str, beside: str | None = None) -> str | None:
+    """Return where a program is, the one in the folder of another if asked for; ``None`` where it is not installed."""
+    path = os.pathsep.join(filter(None, (os.environ.get("MICROGRAPH_VALIDATORS"), os.environ.get("PATH"))))
+    if beside is not None:
+        other = shutil.which(beside, path=path)
+        path = "" if other is None else str(Path(other).parent)
+    return shutil.which(name, path=path)

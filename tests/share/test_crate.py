@@ -42,7 +42,8 @@ def folder(tmp_path: Path) -> Path:
 
 def graph(folder: Path, about: About | None = None) -> dict[str, dict[str, Any]]:
     content = json.loads(write_crate(folder, about).read_text(encoding="utf-8"))
-    assert content["@context"] == "https://w3id.org/ro/crate/1.1/context"
+    common, own = content["@context"]
+    assert common == "https://w3id.org/ro/crate/1.1/context" and list(own) == ["sha256"]
     found = {entity["@id"]: entity for entity in content["@graph"]}
     assert len(found) == len(content["@graph"])
     return found

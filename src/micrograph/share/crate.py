@@ -21,6 +21,8 @@ from micrograph.share.results import finished_run
 
 NAME = "ro-crate-metadata.json"
 _CRATE, _PROFILE = "https://w3id.org/ro/crate/1.1", "https://w3id.org/ro/wfrun/process/0.5"
+#: Words that the context of RO-Crate 1.1 lacks, from that of its profiles for runs.
+_TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 #: What files of a run are, by suffix.
 _FORMATS = {
     ".csv": "text/csv", ".parquet": "application/vnd.apache.parquet", ".json": "application/json", ".png": "image/png",
@@ -76,7 +78,7 @@ def write_crate(folder: Path, about: About | None = None) -> Path:
         graph.append({"@id": about.orcid or "#author", "@type": "Person", "name": about.author})
     if about.license.startswith("https://"):
         graph.append({"@id": about.license, "@type": "CreativeWork", "name": about.license.rstrip("/").split("/")[-1]})
-    content = {"@context": f"{_CRATE}/context", "@graph": graph}
+    content = {"@context": [f"{_CRATE}/context", _TERMS], "@graph": graph}
     with whole(folder / NAME) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder / NAME
