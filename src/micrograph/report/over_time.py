@@ -45,8 +45,8 @@ FEWEST_FRAMES = 10
 SMALL = MovieSettings(side_px=480, most_frames=48, per_second=8.0)
 #: Of a longer table of tracks only the longest are read; of other tables so many rows are drawn into the movie.
 MOST_ROWS, MOST_TRACKS = 1_000_000, 1500
-#: Outlines of so many frames are read at a time.
-READ_FRAMES = 16
+#: Outlines of the shown among so many frames are read at a time: they lie together in the file.
+READ_FRAMES = 32
 #: Tables of this recording that are small whatever its length.
 SMALL_TABLES = (
     "drift",
@@ -247,8 +247,8 @@ class _Outlines:
     def __call__(self, frame: int) -> list[NDArray[np.float64]]:
         """Return the outlines of one frame."""
         if frame not in self._held:
-            later = [one for one in self._frames if one > frame]  # a smaller movie shows others
-            few = [frame, *later[: READ_FRAMES - 1]]
+            later = [one for one in self._frames if frame < one < frame + READ_FRAMES]  # a smaller movie shows others
+            few = [frame, *later]
             read = _read(self._result, "outlines", ("frame", "id", "point", "y_nm", "x_nm"), [("frame", "in", few)])
             rows = dict(iter(read.groupby("frame")))
             self._held = {one: list(curves_of(rows[one]).values()) if one in rows else [] for one in few}
