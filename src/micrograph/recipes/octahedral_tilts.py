@@ -132,8 +132,8 @@ TRUST = Trust(
         ("larger pixels", tilted(replace(OWN, scan=TiltScan(field_nm=4.5, pixel_nm=(0.02, 0.021))))),
         ("thicker, out of focus", tilted(FARTHER)),
     ),
-    frames=200,
-    fresh=200,
+    frames=800,
+    fresh=800,
     farther=40,
 )
 RECIPE = Recipe(

@@ -34,8 +34,8 @@ TRUST = Trust(
         ("half the dose", patterns(replace(OWN, electrons=5e4))),
         ("twice the tilt", patterns(replace(OWN, tilt_mrad=8.0))),
     ),
-    frames=200,
-    fresh=200,
+    frames=600,
+    fresh=600,
     farther=40,
 )
 RECIPE = Recipe(

@@ -113,8 +113,8 @@ TRUST = Trust(
     stills(SemTextures(none=0.0, mixed=0.0)),
     (KIND,),
     shifted=(("half the dose, larger and smaller", stills(FARTHER.textures)),),
-    frames=500,
-    fresh=500,
+    frames=1500,
+    fresh=1500,
 )
 
 RECIPE = Recipe(
