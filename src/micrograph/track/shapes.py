@@ -99,8 +99,7 @@ class Outlined:
     def result(self, state: Shapes) -> dict[str, pd.DataFrame]:
         """Return all tables over time; without times those of rates, growth and motion are empty."""
         frames = kept(self._gather.frames(state.points), _FRAMES)
-        tracks = kept(self._gather.table(state.points, "objects"), ("t_s", *_POINTS))
-        tracks = _tracked(tracks)
+        tracks = _tracked(kept(self._gather.table(state.points, "objects"), ("t_s", *_POINTS)))
         timed = len(frames) > 1 and bool(np.isfinite(frames["t_s"]).all())
         whole = tracks[(tracks["flags"].to_numpy(np.int64) & _CUT) == 0] if "flags" in tracks else tracks
         long = whole[whole.groupby("track")["frame"].transform("size") >= self.least_frames]
