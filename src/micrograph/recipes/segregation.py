@@ -68,9 +68,9 @@ TRUST = Trust(
         ("half the sites, twice the wrong labels", surfaces(FARTHER)),
         ("images", surfaces(replace(VARIED, kind="image"))),
     ),
-    frames=120,
-    fresh=120,
-    farther=20,
+    frames=60,
+    fresh=60,
+    farther=12,
 )
 RECIPE = Recipe(
     name="segregation",
