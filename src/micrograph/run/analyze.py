@@ -185,6 +185,7 @@ class _Run:
 
     @property
     def parts_folder(self) -> Path:
+        """Where parts lie until all are done."""
         return self.folder / "parts"
 
     def forget(self) -> None:
