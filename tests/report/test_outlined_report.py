@@ -104,6 +104,13 @@ def test_shares_of_shapes_are_headlines_of_stills(stills: Result) -> None:
     assert found["shape: round"].value == "100 %"
 
 
+def test_where_no_object_was_found_no_mean_is_a_headline(stills: Result) -> None:
+    none = {name: stills.tables[name] for name in stills.tables}
+    none["sizes"] = none["sizes"].assign(mean=np.nan, median=np.nan, number=0)
+    names = [line.name for line in outlined_headlines(none)]
+    assert names and "mean diameter of the circle of equal area" not in names
+
+
 def test_every_object_counts_once_in_the_sizes_of_a_movie(closing: Result) -> None:
     part = size_distributions({"tracks": closing.tables["tracks"]})["all"]
     assert part.words.endswith("n = 7")

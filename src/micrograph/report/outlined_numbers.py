@@ -60,7 +60,8 @@ def _size(tables: Mapping[str, DataFrame]) -> Iterator[Headline]:
     """Yield the mean diameter: over all objects with their weights, or else one value a track."""
     if _holds(tables, "sizes", "name", "quantity", "mean", "median"):
         sizes = tables["sizes"]
-        rows = sizes[(sizes["name"] == "all") & (sizes["quantity"] == SIZE)].to_dict("records")
+        known = (sizes["name"] == "all") & (sizes["quantity"] == SIZE) & sizes["mean"].notna()
+        rows = sizes[known].to_dict("records")
         for row in rows[:1]:
             remark = interval_text(row, "mean_low", "mean_high", "nm")
             remark += f"; median {row['median']:.4g} nm; {row['number']:.0f} objects"

@@ -110,7 +110,8 @@ def movie_figures(prediction: Prediction | None, tables: Mapping[str, DataFrame]
         found["displacement"] = msd_figure(known["motion"], known.get("diffusion"))
     if "rates" in known:
         found |= _rate_figures(known["rates"], known.get("states"))
-    if {"name", "count", "count_low", "count_high"} <= set(known.get("counts", ())) and not outlined:
+    counted = {"name", "count", "count_low", "count_high"} <= set(known.get("counts", ())) and not outlined
+    if counted and known["counts"]["count"].notna().any():
         found["numbers-time"] = counts_over_time_figure(
             known["counts"], log=known.get("frames"), changes_s=_changes(known.get("events"))
         )
